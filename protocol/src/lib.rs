@@ -10,9 +10,72 @@ mod channel;
 mod splits;
 mod voucher;
 
+#[cfg(feature = "std")]
+mod account;
+#[cfg(feature = "std")]
+mod address;
+#[cfg(feature = "std")]
+mod canonical;
+#[cfg(feature = "std")]
+mod challenge;
+#[cfg(feature = "std")]
+mod credential;
+#[cfg(feature = "std")]
+mod header;
+#[cfg(feature = "std")]
+mod instruction;
+#[cfg(feature = "std")]
+mod json;
+#[cfg(feature = "std")]
+mod problem;
+#[cfg(feature = "std")]
+mod receipt;
+#[cfg(feature = "std")]
+mod session;
+#[cfg(feature = "std")]
+mod text;
+#[cfg(feature = "std")]
+mod transaction;
+
 pub use amount::{Amount, ParseAmountError, parse_u64};
 pub use channel::*;
 pub use splits::{
     BPS_DENOMINATOR, MAX_RECIPIENTS, SPLIT_SIZE, SplitsError, SplitsPreimage, share, share_between,
 };
 pub use voucher::{BadMagic, VOUCHER_MAGIC, VOUCHER_SIZE, Voucher};
+
+#[cfg(feature = "std")]
+pub use self::{
+    account::{AccountError, ChannelAccount},
+    address::*,
+    canonical::{
+        EncodingError, base64_decode, base64_encode, base64url_decode, base64url_encode, canonical_json,
+        parse_json,
+    },
+    challenge::{Challenge, ChallengeError, ChallengeSecret, INTENT, METHOD, Offer, Realm, SECRET_MIN},
+    credential::{
+        Action, Authentication, CloseAction, CloseAuthority, Credential, CredentialError, OpenAction,
+        PROOF_DOMAIN, ProofError, TopUpAction, UseAction, VoucherAction,
+    },
+    header::{
+        Challenges, HeaderError, MAX_HEADER, format_authorization, format_receipt, format_www_authenticate,
+        parse_authorization, parse_receipt, parse_www_authenticate,
+    },
+    instruction::{
+        Channel, ChannelInstruction, ComputeBudget, CreateAssociatedTokenAccount, ED25519_INSTRUCTION_SIZE,
+        InstructionError, Open, TopUp, compute_unit_limit, compute_unit_price,
+        create_associated_token_account, decode_ed25519, discriminator, ed25519_verify,
+    },
+    json::JsonError,
+    problem::{PROBLEM_BASE, Problem, ProblemType},
+    receipt::Receipt,
+    session::{
+        ChannelOffer, MAX_IDLE_TIMEOUT, MethodDetails, Network, RequestError, SessionRequest, UnknownNetwork,
+        VoucherSigner,
+    },
+    splits::{Split, Splits},
+    transaction::{
+        MAX_TRANSACTION, TransactionError, decode_transaction, encode_transaction, static_instructions,
+    },
+    voucher::{SignedVoucher, VerifiedVoucher, VoucherError, is_voucher_key},
+};

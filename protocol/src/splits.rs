@@ -4,6 +4,14 @@
 //! stored at `open`; the same bytes are shown again at every `distribute`. The payee is never listed: it
 //! gets what the shares leave over. Source: draft-solana-session, "Distribution Splits".
 
+#[cfg(feature = "std")]
+mod owned;
+
+use core::fmt;
+
+#[cfg(feature = "std")]
+pub use owned::{Split, Splits};
+
 /// Shares are counted in ten-thousandths.
 pub const BPS_DENOMINATOR: u16 = 10_000;
 
@@ -27,6 +35,20 @@ pub enum SplitsError {
     /// The shares add up to more than [`BPS_DENOMINATOR`].
     SharesOverflow,
 }
+
+impl fmt::Display for SplitsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Length => f.write_str("splits preimage is not as long as its count says"),
+            Self::TooManyRecipients => write!(f, "splits name more than {MAX_RECIPIENTS} recipients"),
+            Self::ZeroShare => f.write_str("a split has a share of zero"),
+            Self::DuplicateRecipient => f.write_str("splits name one recipient twice"),
+            Self::SharesOverflow => write!(f, "split shares exceed {BPS_DENOMINATOR} basis points"),
+        }
+    }
+}
+
+impl core::error::Error for SplitsError {}
 
 /// A checked preimage, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,14 @@
 //! The same bytes are what the payer signs, what the Ed25519 precompile checks and what the channel
 //! program reads back. Nothing of the JSON around a voucher is signed.
 
+#[cfg(feature = "std")]
+mod signed;
+
+#[cfg(feature = "std")]
+pub use signed::{SignedVoucher, VerifiedVoucher, VoucherError, is_voucher_key};
+#[cfg(feature = "std")]
+pub(crate) use signed::{verify_strict, verifying_key};
+
 use crate::{Amount, ChannelId};
 
 /// Size of the signed message.

@@ -1,0 +1,174 @@
+//! Problem documents (RFC 9457): why a request was refused.
+
+use serde_json::{Map, Value};
+
+use crate::json::{Members, Object, serde_through_json};
+use crate::{JsonError, canonical_json, parse_json};
+
+/// Where the scheme's problem types live.
+pub const PROBLEM_BASE: &str = "https://paymentauth.org/problems/";
+
+/// A problem type. Refusals of a session credential use only `malformed-credential`, `invalid-challenge`
+/// and `verification-failed`.
+///
+/// Sources: draft-httpauth-payment, "Error Codes"; draft-solana-session, "Error Responses".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProblemType {
+    /// No credential came with the request.
+    PaymentRequired,
+    /// The payment is too small.
+    PaymentInsufficient,
+    /// The challenge expired.
+    PaymentExpired,
+    /// The proof of payment does not hold.
+    VerificationFailed,
+    /// The credential cannot be read.
+    MalformedCredential,
+    /// The challenge is unknown, altered, expired or used.
+    InvalidChallenge,
+    /// The method is not accepted.
+    MethodUnsupported,
+    /// `about:blank`: nothing beyond the status code.
+    Blank,
+    /// A type this crate does not know.
+    Other(String),
+}
+
+const KNOWN: [(ProblemType, &str, &str); 8] = [
+    (ProblemType::PaymentRequired, "https://paymentauth.org/problems/payment-required", "Payment required"),
+    (
+        ProblemType::PaymentInsufficient,
+        "https://paymentauth.org/problems/payment-insufficient",
+        "Payment insufficient",
+    ),
+    (ProblemType::PaymentExpired, "https://paymentauth.org/problems/payment-expired", "Payment expired"),
+    (
+        ProblemType::VerificationFailed,
+        "https://paymentauth.org/problems/verification-failed",
+        "Verification failed",
+    ),
+    (
+        ProblemType::MalformedCredential,
+        "https://paymentauth.org/problems/malformed-credential",
+        "Malformed credential",
+    ),
+    (
+        ProblemType::InvalidChallenge,
+        "https://paymentauth.org/problems/invalid-challenge",
+        "Invalid challenge",
+    ),
+    (
+        ProblemType::MethodUnsupported,
+        "https://paymentauth.org/problems/method-unsupported",
+        "Payment method unsupported",
+    ),
+    (ProblemType::Blank, "about:blank", "Request refused"),
+];
+
+impl ProblemType {
+    /// The type's URI.
+    pub fn uri(&self) -> &str {
+        match self {
+            Self::Other(uri) => uri,
+            known => KNOWN.iter().find(|(kind, _, _)| kind == known).map_or("about:blank", |(_, uri, _)| uri),
+        }
+    }
+
+    /// The type's title: the same text every time.
+    pub fn title(&self) -> &'static str {
+        KNOWN.iter().find(|(kind, _, _)| kind == self).map_or("Request refused", |(_, _, title)| title)
+    }
+
+    fn from_uri(uri: String) -> Self {
+        let known = KNOWN.iter().find(|(_, known, _)| *known == uri);
+        known.map_or(Self::Other(uri), |(kind, _, _)| kind.clone())
+    }
+}
+
+/// A problem document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What kind of problem.
+    pub kind: ProblemType,
+    /// The kind in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What went wrong this time.
+    pub detail: String,
+    /// The cause, for programs.
+    pub code: Option<String>,
+    /// Further members, such as `requiredCumulative`.
+    pub extra: Map<String, Value>,
+}
+
+const STANDARD_MEMBERS: [&str; 5] = ["type", "title", "status", "detail", "code"];
+
+impl Problem {
+    /// A problem of `kind`.
+    pub fn new(kind: ProblemType, status: u16, detail: impl Into<String>) -> Self {
+        let title = kind.title().to_owned();
+        Self { kind, title, status, detail: detail.into(), code: None, extra: Map::new() }
+    }
+
+    /// The problem with a machine-readable cause.
+    pub fn code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    /// The problem with one more member. The five standard names are not for this and are left as they are.
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        if !STANDARD_MEMBERS.contains(&name) {
+            self.extra.insert(name.to_owned(), value.into());
+        }
+        self
+    }
+
+    /// The document as JSON.
+    pub fn to_json(&self) -> Value {
+        let document = Object::default()
+            .text("type", self.kind.uri())
+            .text("title", &self.title)
+            .with("status", self.status)
+            .text("detail", &self.detail)
+            .maybe_text("code", self.code.as_ref());
+        let extra = self.extra.iter().filter(|(name, _)| !STANDARD_MEMBERS.contains(&name.as_str()));
+        extra.fold(document, |document, (name, value)| document.with(name, value.clone())).into_value()
+    }
+
+    /// The body of a response: canonical JSON, for `application/problem+json`.
+    pub fn body(&self) -> Vec<u8> {
+        // A value of finite numbers always serializes.
+        canonical_json(&self.to_json()).unwrap_or_default()
+    }
+
+    /// Reads a problem document. Absent members take RFC 9457's defaults; unknown ones are kept.
+    pub fn from_json(value: &Value) -> Result<Self, JsonError> {
+        let problem = Members::of(value, "problem")?;
+        let kind = problem.find::<String>("type")?.map_or(ProblemType::Blank, ProblemType::from_uri);
+        let extra = value.as_object().into_iter().flatten();
+        let extra = extra.filter(|(name, _)| !STANDARD_MEMBERS.contains(&name.as_str()));
+        Ok(Self {
+            title: problem.find("title")?.unwrap_or_else(|| kind.title().to_owned()),
+            kind,
+            status: problem.find("status")?.unwrap_or(0),
+            detail: problem.find("detail")?.unwrap_or_default(),
+            code: problem.find("code")?,
+            extra: extra.map(|(name, value)| (name.clone(), value.clone())).collect(),
+        })
+    }
+
+    /// Reads the body of a response.
+    pub fn parse(body: &[u8]) -> Result<Self, JsonError> {
+        Self::from_json(&parse_json(body)?)
+    }
+}
+
+impl From<crate::Amount> for Value {
+    fn from(amount: crate::Amount) -> Self {
+        Self::String(amount.to_string())
+    }
+}
+
+serde_through_json!(Problem);

@@ -1,0 +1,130 @@
+//! Signed vouchers, and the proof that a signature was checked.
+
+use std::fmt;
+
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use solana_pubkey::Pubkey;
+use solana_signature::Signature;
+use thiserror::Error;
+
+use super::Voucher;
+use crate::ChannelId;
+
+/// A voucher with the signature of the key that vouches. Nothing says yet that the signature is good.
+///
+/// Source: draft-solana-session, "Voucher Format".
+#[derive(Clone, PartialEq, Eq)]
+pub struct SignedVoucher {
+    /// What is promised.
+    pub voucher: Voucher,
+    /// Who promises.
+    pub signer: Pubkey,
+    /// Ed25519 over the voucher's 50 bytes.
+    pub signature: Signature,
+}
+
+/// A voucher whose channel, signer and signature were checked. Only [`SignedVoucher::verify`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedVoucher(SignedVoucher);
+
+/// Why a voucher is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum VoucherError {
+    /// It draws on another channel.
+    #[error("voucher is for channel {found}, not {expected}")]
+    ChannelMismatch {
+        /// The channel in use.
+        expected: ChannelId,
+        /// The channel the voucher names.
+        found: ChannelId,
+    },
+    /// Another key signed it.
+    #[error("voucher is signed by {found}, the channel's authorized signer is {expected}")]
+    SignerMismatch {
+        /// The channel's authorized signer.
+        expected: Pubkey,
+        /// The key the voucher names.
+        found: Pubkey,
+    },
+    /// The key is no curve point, or one for which anyone can make signatures.
+    #[error("{0} is not a usable Ed25519 key")]
+    UnusableKey(Pubkey),
+    /// The signature does not verify.
+    #[error("voucher signature is not valid")]
+    Signature,
+}
+
+impl SignedVoucher {
+    /// Signs `voucher` with `key`.
+    pub fn sign(voucher: Voucher, key: &SigningKey) -> Self {
+        Self {
+            voucher,
+            signer: Pubkey::new_from_array(key.verifying_key().to_bytes()),
+            signature: Signature::from(key.sign(&voucher.encode()).to_bytes()),
+        }
+    }
+
+    /// Checks that this voucher draws on `channel` and that `authorized_signer` signed it.
+    ///
+    /// The signature check comes last and is the strict one, as in the Ed25519 precompile: what passes here
+    /// settles on chain. Amount and expiry are the ledger's and the gateway's questions.
+    pub fn verify(
+        &self,
+        channel: &ChannelId,
+        authorized_signer: &Pubkey,
+    ) -> Result<VerifiedVoucher, VoucherError> {
+        if self.voucher.channel_id != *channel {
+            let (expected, found) = (*channel, self.voucher.channel_id);
+            return Err(VoucherError::ChannelMismatch { expected, found });
+        }
+        if self.signer != *authorized_signer {
+            let (expected, found) = (*authorized_signer, self.signer);
+            return Err(VoucherError::SignerMismatch { expected, found });
+        }
+        let key = verifying_key(&self.signer).ok_or(VoucherError::UnusableKey(self.signer))?;
+        verify_strict(&key, &self.voucher.encode(), &self.signature)
+            .then(|| VerifiedVoucher(self.clone()))
+            .ok_or(VoucherError::Signature)
+    }
+}
+
+impl VerifiedVoucher {
+    /// The voucher with its signature.
+    pub const fn signed(&self) -> &SignedVoucher {
+        &self.0
+    }
+
+    /// The voucher alone.
+    pub const fn voucher(&self) -> &Voucher {
+        &self.0.voucher
+    }
+
+    /// The voucher with its signature, by value.
+    pub fn into_signed(self) -> SignedVoucher {
+        self.0
+    }
+}
+
+impl fmt::Debug for SignedVoucher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignedVoucher")
+            .field("voucher", &self.voucher)
+            .field("signer", &self.signer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether `key` can be a channel's authorized signer: a curve point, and not of small order.
+pub fn is_voucher_key(key: &Pubkey) -> bool {
+    verifying_key(key).is_some()
+}
+
+/// `key` as a key to verify with, unless it is no curve point or one of small order.
+pub(crate) fn verifying_key(key: &Pubkey) -> Option<VerifyingKey> {
+    VerifyingKey::from_bytes(key.as_array()).ok().filter(|key| !key.is_weak())
+}
+
+/// Whether `signature` is `key`'s over `message`, by the strict rules.
+pub(crate) fn verify_strict(key: &VerifyingKey, message: &[u8], signature: &Signature) -> bool {
+    key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature.as_array())).is_ok()
+}
