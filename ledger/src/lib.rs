@@ -1,2 +1,51 @@
-//! Placeholder.
+//! The ledger: what a payee knows about its channels, on disk.
+//!
+//! Gateway and settler meet only here. The gateway turns verified vouchers into durable watermarks
+//! ([`Ledger::accept`]) and records what it wants from the chain; the settler turns records into
+//! transactions and copies the chain's answers back ([`Ledger::observe`]). Nothing in this crate checks a
+//! signature, speaks HTTP or asks a cluster.
+//!
+//! The store is one SQLite file in write-ahead mode with `synchronous=FULL`. Every write runs on one
+//! thread that commits in groups, and no call answers before its commit has returned. Several processes
+//! may share the file.
+//!
+//! Amounts are SQLite integers: a value above `i64::MAX` is refused with [`LedgerError::AmountTooLarge`].
+//! Times are unix seconds.
 
+mod acceptance;
+mod channel;
+mod clock;
+mod closing;
+mod cluster;
+mod column;
+mod database;
+mod error;
+mod migrations;
+mod observation;
+mod opening;
+mod replay;
+mod settler_lock;
+mod submission;
+#[cfg(feature = "testing")]
+mod testing;
+mod tip;
+mod voucher;
+mod watermarks;
+mod writer;
+
+pub use acceptance::{Acceptance, Accepted, Charge};
+pub use channel::{ChannelRecord, ChannelState, CloseReason};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use closing::{CloseLanded, CloseRequested, IdleCloseRequested};
+pub use cluster::ClusterIdentity;
+pub use database::{Changes, Ledger};
+pub use error::LedgerError;
+pub use observation::Observation;
+pub use opening::{NewChannel, RecordedOpen, RecordedTopUp};
+pub use replay::{REPLAY_RETENTION, Replay, ReplayKey, StoredResponse};
+pub use settler_lock::SettlerLock;
+pub use submission::{Resolution, Submission, SubmissionId, SubmissionKind, SubmissionState};
+#[cfg(feature = "testing")]
+pub use testing::ChannelFixture;
+pub use tip::Tip;
+pub use watermarks::Watermarks;

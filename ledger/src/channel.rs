@@ -1,0 +1,234 @@
+//! Channel rows: what a channel is, and where it stands.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use solana_pubkey::Pubkey;
+use solana_signature::Signature;
+use toll_protocol::{Amount, ChannelId, ChannelStatus, ChannelTerms, Splits};
+
+use crate::column::{Columns, undecodable, words};
+use crate::{Ledger, LedgerError, Watermarks};
+
+/// Where a channel stands, for the payee. Only `Open` serves; no state is ever left backwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChannelState {
+    /// The open is on record; the chain has not shown the account yet.
+    Opening,
+    /// Vouchers are accepted.
+    Open,
+    /// Service has stopped, by us or by the payer's forced close; tokens are still in escrow.
+    Closing,
+    /// Every token is paid out; only the account's rent may wait for reclaim.
+    Closed,
+    /// The account is deallocated.
+    Gone,
+    /// The open never landed, as far as we know. Should the account show up after all, it is observed.
+    Failed,
+}
+
+words!(ChannelState {
+    Opening => "opening",
+    Open => "open",
+    Closing => "closing",
+    Closed => "closed",
+    Gone => "gone",
+    Failed => "failed",
+});
+
+impl ChannelState {
+    /// The states in which the chain may still have something to say.
+    pub const LIVE: &'static [Self] = &[Self::Opening, Self::Open, Self::Closing];
+
+    /// How far along its life a channel is. A failed open is no further than one that has not landed.
+    pub(crate) const fn rank(self) -> u8 {
+        match self {
+            Self::Opening | Self::Failed => 0,
+            Self::Open => 1,
+            Self::Closing => 2,
+            Self::Closed => 3,
+            Self::Gone => 4,
+        }
+    }
+}
+
+/// Why service on a channel stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// The payer asked over HTTP.
+    Requested,
+    /// Nothing happened for the channel's idle timeout.
+    Idle,
+    /// The payee closes its channels before it stops.
+    Shutdown,
+    /// The payer went to the chain.
+    Forced,
+}
+
+words!(CloseReason {
+    Requested => "requested",
+    Idle => "idle",
+    Shutdown => "shutdown",
+    Forced => "forced",
+});
+
+/// All the ledger knows about a channel, vouchers and submissions aside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelRecord {
+    /// The channel's address.
+    pub id: ChannelId,
+    /// The seeds of the address.
+    pub terms: ChannelTerms,
+    /// The address's bump.
+    pub bump: u8,
+    /// The channel program.
+    pub program: Pubkey,
+    /// The mint's token program.
+    pub token_program: Pubkey,
+    /// Who paid the rent at open and gets it back.
+    pub rent_payer: Pubkey,
+    /// Time to settle after a forced close begins, in seconds.
+    pub grace_period: u32,
+    /// Who shares in the payouts.
+    pub splits: Splits,
+    /// Price of one unit, as challenged when the channel opened.
+    pub price: Amount,
+    /// What a unit is, when the challenge said so.
+    pub unit_type: Option<String>,
+    /// Seconds without activity after which the channel is closed; fixed for its life.
+    pub idle_timeout: u32,
+    /// The challenge that the open answered.
+    pub opening_challenge_id: String,
+    /// Where it stands.
+    pub state: ChannelState,
+    /// Its amounts.
+    pub watermarks: Watermarks,
+    /// The account's status at `observed_slot`; `None` before the account was seen and once it is gone.
+    pub chain_status: Option<ChannelStatus>,
+    /// Chain time of the payer's forced close, while one is pending.
+    pub closure_started_at: Option<i64>,
+    /// Chain time of the payer's refund, if it took one early.
+    pub payer_withdrawn_at: Option<i64>,
+    /// Last open, accepted voucher or landed top-up, in unix seconds.
+    pub last_activity_at: i64,
+    /// Why service stopped, once it did.
+    pub close_reason: Option<CloseReason>,
+    /// When service stopped, in unix seconds.
+    pub closing_at: Option<i64>,
+    /// The transaction that closed it.
+    pub close_signature: Option<Signature>,
+    /// What the payer got back, once closed.
+    pub refunded: Option<Amount>,
+    /// Why the open failed, if it did.
+    pub failure: Option<String>,
+    /// Slot of the chain facts here; 0 before the first.
+    pub observed_slot: u64,
+    /// When the open was recorded, in unix seconds.
+    pub created_at: i64,
+}
+
+impl ChannelRecord {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let salt: String = row.get("salt")?;
+        let splits: Vec<u8> = row.get("splits")?;
+        let status: Option<u8> = row.get("chain_status")?;
+        Ok(Self {
+            id: row.channel_id("channel_id")?,
+            terms: ChannelTerms {
+                payer: row.pubkey("payer")?,
+                payee: row.pubkey("payee")?,
+                mint: row.pubkey("mint")?,
+                authorized_signer: row.pubkey("authorized_signer")?,
+                salt: salt.parse().map_err(|_| undecodable("salt"))?,
+                open_slot: row.unsigned("open_slot")?,
+            },
+            bump: row.get("bump")?,
+            program: row.pubkey("program")?,
+            token_program: row.pubkey("token_program")?,
+            rent_payer: row.pubkey("rent_payer")?,
+            grace_period: row.get("grace_period")?,
+            splits: Splits::from_preimage(&splits).map_err(|_| undecodable("splits"))?,
+            price: row.amount("price")?,
+            unit_type: row.get("unit_type")?,
+            idle_timeout: row.get("idle_timeout")?,
+            opening_challenge_id: row.get("opening_challenge_id")?,
+            state: row.get("state")?,
+            watermarks: watermarks(row)?,
+            chain_status: status
+                .map(ChannelStatus::try_from)
+                .transpose()
+                .map_err(|_| undecodable("chain_status"))?,
+            closure_started_at: row.get("closure_started_at")?,
+            payer_withdrawn_at: row.get("payer_withdrawn_at")?,
+            last_activity_at: row.get("last_activity_at")?,
+            close_reason: row.get("close_reason")?,
+            closing_at: row.get("closing_at")?,
+            close_signature: row.optional_signature("close_signature")?,
+            refunded: row.optional_amount("refunded")?,
+            failure: row.get("failure")?,
+            observed_slot: row.unsigned("observed_slot")?,
+            created_at: row.get("created_at")?,
+        })
+    }
+}
+
+/// The five amounts of a channel row.
+pub(crate) fn watermarks(row: &Row<'_>) -> rusqlite::Result<Watermarks> {
+    Ok(Watermarks {
+        deposit: row.amount("deposit")?,
+        accepted: row.amount("accepted")?,
+        spent: row.amount("spent")?,
+        settled: row.amount("settled")?,
+        payout_watermark: row.amount("payout_watermark")?,
+    })
+}
+
+/// The channel's row, inside a transaction.
+pub(crate) fn find(connection: &Connection, id: &ChannelId) -> rusqlite::Result<Option<ChannelRecord>> {
+    connection
+        .prepare_cached("-- channel\nSELECT * FROM channels WHERE channel_id = ?1")?
+        .query_row([id.as_bytes()], ChannelRecord::from_row)
+        .optional()
+}
+
+impl Ledger {
+    /// The channel, if the ledger has it.
+    pub async fn channel(&self, id: &ChannelId) -> Result<Option<ChannelRecord>, LedgerError> {
+        let id = *id;
+        self.read("channel", move |tx| Ok(find(tx, &id)?)).await
+    }
+
+    /// Every channel in one of `states`, oldest first. [`ChannelState::ALL`] and [`ChannelState::LIVE`] are
+    /// such lists.
+    pub async fn channels(&self, states: &[ChannelState]) -> Result<Vec<ChannelRecord>, LedgerError> {
+        let states = states.to_vec();
+        self.read("channels", move |tx| {
+            let mut statement =
+                tx.prepare_cached("-- channels\nSELECT * FROM channels WHERE state = ?1 ORDER BY rowid")?;
+            let mut records = Vec::new();
+            for state in states {
+                for record in statement.query_map([state], ChannelRecord::from_row)? {
+                    records.push(record?);
+                }
+            }
+            records.sort_by_key(|record: &ChannelRecord| record.created_at);
+            Ok(records)
+        })
+        .await
+    }
+
+    /// How many of the payer's channels ended, or are ending, by a forced close begun at `since` (unix
+    /// seconds) or later.
+    pub async fn forced_closes(&self, payer: &Pubkey, since: i64) -> Result<u64, LedgerError> {
+        let payer = payer.to_bytes();
+        self.read("forced_closes", move |tx| {
+            let count: i64 = tx
+                .prepare_cached(
+                    "-- forced_closes
+                    SELECT count(*) FROM channels
+                     WHERE payer = ?1 AND close_reason = 'forced' AND closing_at >= ?2",
+                )?
+                .query_row((payer, since), |row| row.get(0))?;
+            Ok(count.unsigned_abs())
+        })
+        .await
+    }
+}

@@ -1,0 +1,226 @@
+//! Ending channels: service stops here first, then on the chain.
+
+use rusqlite::{Connection, params};
+use solana_signature::Signature;
+use toll_protocol::{Amount, ChannelId, SignedVoucher, VerifiedVoucher};
+
+use crate::column::{amount, integer};
+use crate::{
+    ChannelRecord, ChannelState, CloseReason, Ledger, LedgerError, Watermarks, channel, observation, voucher,
+};
+
+/// What became of a request to close.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CloseRequested {
+    /// Service has stopped; the settler will close the channel.
+    Recorded,
+    /// It was stopping already. Nothing changed, and a voucher shown with the request was not kept.
+    AlreadyClosing,
+    /// It is over; here is how it ended.
+    Closed {
+        /// The transaction that closed it, if it was ours.
+        signature: Option<Signature>,
+        /// What the payee's side got, in all.
+        settled: Amount,
+        /// What the payer got back, if known.
+        refunded: Option<Amount>,
+    },
+    /// The voucher is below what is spent, or neither raises `settled` nor equals the accepted watermark.
+    /// Nothing changed.
+    VoucherTooLow {
+        /// The amounts as they are.
+        watermarks: Watermarks,
+    },
+    /// The voucher exceeds the deposit. Nothing changed.
+    OverDeposit {
+        /// The amounts as they are.
+        watermarks: Watermarks,
+    },
+    /// The channel has not opened, or never will. Nothing changed.
+    NotOpen(ChannelState),
+    /// The ledger has no such channel.
+    Unknown,
+}
+
+/// What became of a request to close for idleness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdleCloseRequested {
+    /// Service has stopped; the settler will close the channel.
+    Recorded,
+    /// Something happened in time after all. Nothing changed.
+    NotIdle {
+        /// When, in unix seconds.
+        last_activity_at: i64,
+    },
+    /// Only an open channel can be idle.
+    NotOpen(ChannelState),
+    /// The ledger has no such channel.
+    Unknown,
+}
+
+/// How a close ended, read from the transaction that landed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CloseLanded {
+    /// The transaction.
+    pub signature: Signature,
+    /// The final `settled`, now paid out.
+    pub settled: Amount,
+    /// What the payer got back.
+    pub refunded: Amount,
+    /// The slot it landed in.
+    pub slot: u64,
+}
+
+impl Ledger {
+    /// Stops service on a channel, atomically: no voucher or top-up is taken once this has returned.
+    ///
+    /// A voucher shown with it becomes the one to settle. It must be at least what is spent, within the
+    /// deposit, and above `settled` or equal to the accepted watermark; above the accepted watermark it is a
+    /// tip and raises that. Its expiry and signature are the caller's business. Repeating the call is safe.
+    pub async fn request_close(
+        &self,
+        id: &ChannelId,
+        reason: CloseReason,
+        voucher: Option<&VerifiedVoucher>,
+    ) -> Result<CloseRequested, LedgerError> {
+        let (id, now) = (*id, self.now());
+        let signed = voucher.map(|voucher| voucher.signed().clone());
+        self.write("request_close", move |tx| {
+            let Some(record) = channel::find(tx, &id)? else { return Ok(CloseRequested::Unknown) };
+            if let Some(refusal) = refusal(&record) {
+                return Ok(refusal);
+            }
+            if let Some(signed) = &signed {
+                if signed.voucher.channel_id != id || signed.signer != record.terms.authorized_signer {
+                    return Err(LedgerError::ForeignSigner(id));
+                }
+                if let Some(refusal) = voucher_refusal(&record.watermarks, signed) {
+                    return Ok(refusal);
+                }
+                voucher::store(tx, signed, now)?;
+            }
+            let cumulative = signed.map(|signed| signed.voucher.cumulative_amount);
+            stop(tx, &id, reason, cumulative, now)?;
+            Ok(CloseRequested::Recorded)
+        })
+        .await
+    }
+
+    /// Open channels that have been idle at `now` (unix seconds) for as long as they may be.
+    pub async fn idle_channels(&self, now: i64) -> Result<Vec<ChannelId>, LedgerError> {
+        self.read("idle_channels", move |tx| {
+            let idle = tx
+                .prepare_cached(
+                    "-- idle_channels
+                    SELECT channel_id FROM channels
+                     WHERE state = 'open' AND last_activity_at + idle_timeout <= ?1
+                     ORDER BY last_activity_at",
+                )?
+                .query_map([now], |row| row.get(0).map(ChannelId::new))?
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok(idle)
+        })
+        .await
+    }
+
+    /// Stops service on a channel if it is idle still at `now` (unix seconds): activity since
+    /// [`Ledger::idle_channels`] keeps it open.
+    pub async fn request_idle_close(
+        &self,
+        id: &ChannelId,
+        now: i64,
+    ) -> Result<IdleCloseRequested, LedgerError> {
+        let id = *id;
+        self.write("request_idle_close", move |tx| {
+            let Some(record) = channel::find(tx, &id)? else { return Ok(IdleCloseRequested::Unknown) };
+            let last_activity_at = record.last_activity_at;
+            if record.state != ChannelState::Open {
+                return Ok(IdleCloseRequested::NotOpen(record.state));
+            }
+            if last_activity_at.saturating_add(i64::from(record.idle_timeout)) > now {
+                return Ok(IdleCloseRequested::NotIdle { last_activity_at });
+            }
+            stop(tx, &id, CloseReason::Idle, None, now)?;
+            Ok(IdleCloseRequested::Recorded)
+        })
+        .await
+    }
+
+    /// Keeps the final accounts of a close that landed: everything settled is paid out, the rest refunded.
+    ///
+    /// The channel is `Closed` then; observing that its account is gone makes it `Gone`. Repeating the call
+    /// is safe.
+    pub async fn close_landed(&self, id: &ChannelId, close: CloseLanded) -> Result<(), LedgerError> {
+        let (id, now) = (*id, self.now());
+        self.write("close_landed", move |tx| {
+            let record = channel::find(tx, &id)?.ok_or(LedgerError::UnknownChannel(id))?;
+            let settled = close.settled.max(record.watermarks.settled);
+            // Value is conserved: the deposit is what was paid out plus what was refunded.
+            let deposit = settled.get().saturating_add(close.refunded.get());
+            tx.prepare_cached(
+                "-- close_landed
+                UPDATE channels
+                   SET state = ?2, deposit = max(deposit, ?3), accepted = max(accepted, ?4), settled = ?4,
+                       payout_watermark = ?4, close_signature = ?5, refunded = ?6,
+                       closing_at = coalesce(closing_at, ?7),
+                       closure_started_at = NULL, observed_slot = max(observed_slot, ?8)
+                 WHERE channel_id = ?1",
+            )?
+            .execute(params![
+                id.as_bytes(),
+                observation::further(record.state, ChannelState::Closed),
+                integer(deposit)?,
+                amount(settled)?,
+                close.signature.as_ref(),
+                amount(close.refunded)?,
+                now,
+                integer(close.slot)?,
+            ])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn refusal(record: &ChannelRecord) -> Option<CloseRequested> {
+    match record.state {
+        ChannelState::Open => None,
+        ChannelState::Opening | ChannelState::Failed => Some(CloseRequested::NotOpen(record.state)),
+        ChannelState::Closing => Some(CloseRequested::AlreadyClosing),
+        ChannelState::Closed | ChannelState::Gone => Some(CloseRequested::Closed {
+            signature: record.close_signature,
+            settled: record.watermarks.settled,
+            refunded: record.refunded,
+        }),
+    }
+}
+
+/// An intercepted old voucher must neither close a channel below what was delivered nor pass for the payer.
+fn voucher_refusal(watermarks: &Watermarks, signed: &SignedVoucher) -> Option<CloseRequested> {
+    let watermarks = *watermarks;
+    let cumulative = signed.voucher.cumulative_amount;
+    if cumulative > watermarks.deposit {
+        return Some(CloseRequested::OverDeposit { watermarks });
+    }
+    let settles = cumulative > watermarks.settled || cumulative == watermarks.accepted;
+    (cumulative < watermarks.spent || !settles).then_some(CloseRequested::VoucherTooLow { watermarks })
+}
+
+fn stop(
+    tx: &Connection,
+    id: &ChannelId,
+    reason: CloseReason,
+    cumulative: Option<Amount>,
+    now: i64,
+) -> Result<(), LedgerError> {
+    let cumulative = cumulative.map(amount).transpose()?;
+    tx.prepare_cached(
+        "-- stop_service
+        UPDATE channels
+           SET state = 'closing', close_reason = ?2, closing_at = ?3, close_cumulative = ?4,
+               accepted = max(accepted, coalesce(?4, accepted))
+         WHERE channel_id = ?1 AND state = 'open'",
+    )?
+    .execute(params![id.as_bytes(), reason, now, cumulative])?;
+    Ok(())
+}

@@ -1,0 +1,246 @@
+//! The ledger's file: opening it, writing through the writer thread, reading beside it.
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tokio::sync::{Semaphore, watch};
+
+use crate::clock::Clock;
+use crate::error::LedgerError;
+use crate::migrations;
+use crate::writer::Writer;
+
+/// How long SQLite waits for another process's write before giving up.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Read-only connections, and so reads that run at once.
+const READERS: usize = 4;
+
+/// Statements each connection keeps prepared.
+const STATEMENTS: usize = 128;
+
+/// A handle to one ledger file. Clones share it.
+///
+/// Writes are durable once they return. An error of a write leaves its outcome unknown: refuse what
+/// depended on it and ask again. The last handle to go drains the queue and closes the file.
+#[derive(Clone)]
+pub struct Ledger {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    // The writer goes first: it ends with every queued job done.
+    writer: Writer,
+    readers: Readers,
+    clock: Box<dyn Clock>,
+    path: PathBuf,
+    #[cfg(feature = "testing")]
+    directory: Option<tempfile::TempDir>,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger").field("path", &self.inner.path).finish_non_exhaustive()
+    }
+}
+
+impl Ledger {
+    /// Opens the ledger at `path`, creating and migrating it as needed. `clock` dates everything written.
+    ///
+    /// Refuses a file that is no database ([`LedgerError::NotADatabase`]), one of another program
+    /// ([`LedgerError::ForeignDatabase`]), and one that a newer binary has migrated
+    /// ([`LedgerError::SchemaTooNew`]).
+    pub fn open(path: impl AsRef<Path>, clock: impl Clock) -> Result<Self, LedgerError> {
+        let path = path.as_ref();
+        let file = |source| LedgerError::File { path: path.to_owned(), source: Arc::new(source) };
+        let connection = open_writer(path)?;
+        let readers = Readers::open(path)?;
+        let writer = Writer::start(connection).map_err(file)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                writer,
+                readers,
+                clock: Box::new(clock),
+                path: path.to_owned(),
+                #[cfg(feature = "testing")]
+                directory: None,
+            }),
+        })
+    }
+
+    /// Keeps `directory` until the last handle is gone.
+    #[cfg(feature = "testing")]
+    pub(crate) fn keep(mut self, directory: tempfile::TempDir) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.directory = Some(directory);
+        }
+        self
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn commit_count(&self) -> u64 {
+        *self.inner.writer.commits().borrow()
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// What the ledger's clock shows, in unix seconds.
+    pub fn now(&self) -> i64 {
+        self.inner.clock.now()
+    }
+
+    /// Waits until this process commits a change, at most for `timeout`. True means that something was
+    /// committed; what other processes write is seen by polling.
+    ///
+    /// A change between a caller's last look and this call goes unseen: to wait for a condition, take
+    /// [`Ledger::changes`] before looking.
+    pub async fn changed(&self, timeout: Duration) -> bool {
+        self.changes().changed(timeout).await
+    }
+
+    /// A watch over commits from here on.
+    pub fn changes(&self) -> Changes {
+        let mut commits = self.inner.writer.commits();
+        commits.mark_unchanged();
+        Changes(commits)
+    }
+
+    /// Runs the named transaction on the writer thread; durable once this returns.
+    pub(crate) async fn write<T, F>(&self, name: &'static str, work: F) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, LedgerError> + Send + 'static,
+    {
+        self.inner.writer.write(name, work).await
+    }
+
+    /// Runs the named query on a read-only connection, against one snapshot.
+    pub(crate) async fn read<T, F>(&self, name: &'static str, work: F) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, LedgerError> + Send + 'static,
+    {
+        let readers = &self.inner.readers;
+        let permit = readers.permits.clone().acquire_owned().await.map_err(|_| LedgerError::Stopped)?;
+        let inner = Arc::clone(&self.inner);
+        let outcome = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let reader = inner.readers.take().ok_or(LedgerError::Stopped)?;
+            let snapshot = reader.unchecked_transaction()?;
+            let value = work(&snapshot)?;
+            snapshot.finish()?;
+            Ok(value)
+        });
+        match outcome.await {
+            Ok(outcome) => outcome.map_err(|error: LedgerError| error.during(name)),
+            Err(failed) if failed.is_panic() => Err(LedgerError::Panicked { operation: name }),
+            Err(_) => Err(LedgerError::Stopped),
+        }
+    }
+}
+
+/// Wakes when this process commits. Remembers what it has shown, so nothing falls between two waits.
+#[derive(Clone, Debug)]
+pub struct Changes(watch::Receiver<u64>);
+
+impl Changes {
+    /// Waits for a commit since the last call, at most for `timeout`. False when none came.
+    pub async fn changed(&mut self, timeout: Duration) -> bool {
+        matches!(tokio::time::timeout(timeout, self.0.changed()).await, Ok(Ok(())))
+    }
+}
+
+fn open_writer(path: &Path) -> Result<Connection, LedgerError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let open = || -> Result<Connection, LedgerError> {
+        let mut connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        connection.pragma_update(None, "foreign_keys", true)?;
+        migrations::migrate(&mut connection, path)?;
+        let mode: String =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        debug_assert_eq!(mode, "wal");
+        // In write-ahead mode FULL is what makes a commit survive power loss, not only a crash.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+        Ok(connection)
+    };
+    open().map_err(|error| name_the_file(error, path))
+}
+
+/// Turns SQLite's reasons for not opening a file into ours.
+fn name_the_file(error: LedgerError, path: &Path) -> LedgerError {
+    match error {
+        LedgerError::Database { source, .. } => {
+            if source.sqlite_error_code() == Some(ErrorCode::NotADatabase) {
+                LedgerError::NotADatabase { path: path.to_owned() }
+            } else {
+                LedgerError::Open { path: path.to_owned(), source }
+            }
+        }
+        other => other,
+    }
+}
+
+/// A few read-only connections, taken in turn.
+struct Readers {
+    permits: Arc<Semaphore>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    fn open(path: &Path) -> Result<Self, LedgerError> {
+        let idle = (0..READERS)
+            .map(|_| Self::connect(path).map_err(|error| name_the_file(error.into(), path)))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { permits: Arc::new(Semaphore::new(READERS)), idle: Mutex::new(idle) })
+    }
+
+    fn connect(path: &Path) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_EXRESCODE;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        Ok(connection)
+    }
+
+    /// An idle connection; there is one for every permit.
+    fn take(&self) -> Option<Reader<'_>> {
+        let connection = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
+        Some(Reader { connection: Some(connection), home: self })
+    }
+}
+
+/// A connection that goes home when dropped, also when the read panicked.
+struct Reader<'a> {
+    connection: Option<Connection>,
+    home: &'a Readers,
+}
+
+impl Deref for Reader<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection.as_ref().expect("a reader keeps its connection until it is dropped")
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.home.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Why the ledger could not do what was asked.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use toll_protocol::ChannelId;
+
+use crate::cluster::ClusterIdentity;
+use crate::submission::{SubmissionId, SubmissionState};
+
+/// A failure of the store, or a call that no state of the store could satisfy.
+///
+/// Refusals that a caller must handle are not errors: they are variants of the outcome types.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The file cannot be opened or created.
+    #[error("cannot open ledger {}: {source}", path.display())]
+    Open {
+        /// The file asked for.
+        path: PathBuf,
+        /// SQLite's reason.
+        source: Arc<rusqlite::Error>,
+    },
+    /// The file holds something other than a database.
+    #[error("{} is not a database", path.display())]
+    NotADatabase {
+        /// The file asked for.
+        path: PathBuf,
+    },
+    /// The file is another program's database.
+    #[error("{} is a database, but not a ledger", path.display())]
+    ForeignDatabase {
+        /// The file asked for.
+        path: PathBuf,
+    },
+    /// A newer binary has migrated the file.
+    #[error("ledger schema is version {found}, but this binary knows versions up to {known}")]
+    SchemaTooNew {
+        /// The file's version.
+        found: u32,
+        /// The newest version this binary knows.
+        known: u32,
+    },
+    /// A migration did not apply.
+    #[error("ledger migration {name} failed: {source}")]
+    Migration {
+        /// The migration's name.
+        name: &'static str,
+        /// SQLite's reason.
+        source: Arc<rusqlite::Error>,
+    },
+    /// The ledger belongs to another cluster or program.
+    #[error("ledger is bound to {bound}, not to {offered}")]
+    WrongCluster {
+        /// What the ledger was bound to first.
+        bound: Box<ClusterIdentity>,
+        /// What it was asked to bind to.
+        offered: Box<ClusterIdentity>,
+    },
+    /// The value does not fit a SQLite integer.
+    #[error("{amount} is above the ledger's limit of {}", i64::MAX)]
+    AmountTooLarge {
+        /// The value.
+        amount: u64,
+    },
+    /// The ledger has no such channel.
+    #[error("channel {0} is not in the ledger")]
+    UnknownChannel(ChannelId),
+    /// The ledger has no such submission.
+    #[error("submission {0} is not in the ledger")]
+    UnknownSubmission(SubmissionId),
+    /// The submission has gone on: it cannot be signed any more.
+    #[error("submission {id} is {state}, not requested")]
+    NotRequested {
+        /// The submission.
+        id: SubmissionId,
+        /// Where it stands.
+        state: SubmissionState,
+    },
+    /// A voucher was verified against another key than the channel's authorized signer.
+    #[error("voucher for channel {0} was verified for another signer")]
+    ForeignSigner(ChannelId),
+    /// The account shown for a channel is not that channel's.
+    #[error("account of channel {channel} has another {field} than the ledger")]
+    AccountMismatch {
+        /// The channel.
+        channel: ChannelId,
+        /// The first field that differs.
+        field: &'static str,
+    },
+    /// SQLite failed. When a write fails at its commit, everything committed with it fails too.
+    #[error("{operation}: {source}")]
+    Database {
+        /// The named transaction or query.
+        operation: &'static str,
+        /// SQLite's reason.
+        source: Arc<rusqlite::Error>,
+    },
+    /// The operation's code panicked. It changed nothing.
+    #[error("{operation} panicked")]
+    Panicked {
+        /// The named transaction or query.
+        operation: &'static str,
+    },
+    /// The ledger is shutting down, or its writer died. The outcome of a write is unknown.
+    #[error("ledger has stopped")]
+    Stopped,
+    /// A file beside the database could not be used.
+    #[error("cannot use {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: Arc<std::io::Error>,
+    },
+}
+
+impl From<rusqlite::Error> for LedgerError {
+    fn from(source: rusqlite::Error) -> Self {
+        Self::Database { operation: "ledger", source: Arc::new(source) }
+    }
+}
+
+impl LedgerError {
+    /// Names the operation that a database error came from.
+    pub(crate) fn during(self, name: &'static str) -> Self {
+        match self {
+            Self::Database { source, .. } => Self::Database { operation: name, source },
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The schema's history: `migrations/*.sql`, embedded, applied in order and counted in `user_version`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::error::LedgerError;
+
+/// Marks a file as a ledger (`PRAGMA application_id`): "toll" in ASCII.
+const APPLICATION_ID: i32 = 0x746f_6c6c;
+
+/// One step of the schema. Its version is its place in [`MIGRATIONS`], from 1.
+struct Migration {
+    name: &'static str,
+    up: &'static str,
+    #[cfg_attr(not(test), expect(dead_code, reason = "kept in the binary for whoever must go back"))]
+    down: &'static str,
+}
+
+macro_rules! migration {
+    ($name:literal) => {
+        Migration {
+            name: $name,
+            up: include_str!(concat!("../../migrations/", $name, ".up.sql")),
+            down: include_str!(concat!("../../migrations/", $name, ".down.sql")),
+        }
+    };
+}
+
+/// Landed migrations never change; a new need is a new entry.
+const MIGRATIONS: &[Migration] = &[
+    migration!("0001_cluster"),
+    migration!("0002_chain"),
+    migration!("0003_channels"),
+    migration!("0004_vouchers"),
+    migration!("0005_submissions"),
+    migration!("0006_challenges"),
+    migration!("0007_replays"),
+];
+
+/// The newest schema version this binary knows.
+pub(crate) const KNOWN_VERSION: u32 = MIGRATIONS.len() as u32;
+
+/// Brings the database at `path` to [`KNOWN_VERSION`], as one transaction.
+///
+/// Safe when several processes start at once: the version is read under the write lock.
+pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found = recognize(&transaction, path)?;
+    if found > KNOWN_VERSION {
+        return Err(LedgerError::SchemaTooNew { found, known: KNOWN_VERSION });
+    }
+    for migration in &MIGRATIONS[found as usize..] {
+        apply(&transaction, migration.name, migration.up)?;
+    }
+    if found < KNOWN_VERSION {
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", KNOWN_VERSION)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+/// The schema version of a ledger, 0 for a blank file; refuses databases of other programs.
+fn recognize(connection: &Connection, path: &Path) -> Result<u32, LedgerError> {
+    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let blank = application == 0 && version == 0 && tables == 0;
+    if application != APPLICATION_ID && !blank {
+        return Err(LedgerError::ForeignDatabase { path: path.to_owned() });
+    }
+    Ok(version)
+}
+
+fn apply(connection: &Connection, name: &'static str, sql: &str) -> Result<(), LedgerError> {
+    connection.execute_batch(sql).map_err(|source| LedgerError::Migration { name, source: Arc::new(source) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(connection: &Connection) -> Vec<String> {
+        let mut statement = connection
+            .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY name")
+            .unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    fn migrated() -> Connection {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, Path::new("test")).unwrap();
+        connection
+    }
+
+    fn version(connection: &Connection) -> u32 {
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn every_migration_goes_up_down_and_up_again() {
+        let connection = Connection::open_in_memory().unwrap();
+        for migration in MIGRATIONS {
+            let before = schema(&connection);
+            apply(&connection, migration.name, migration.up).unwrap();
+            let after = schema(&connection);
+            assert_ne!(after, before, "{} adds nothing", migration.name);
+            apply(&connection, migration.name, migration.down).unwrap();
+            assert_eq!(schema(&connection), before, "{} leaves something behind", migration.name);
+            apply(&connection, migration.name, migration.up).unwrap();
+            assert_eq!(schema(&connection), after);
+        }
+    }
+
+    #[test]
+    fn all_migrations_undone_leave_a_blank_database() {
+        let connection = migrated();
+        for migration in MIGRATIONS.iter().rev() {
+            apply(&connection, migration.name, migration.down).unwrap();
+        }
+        assert!(schema(&connection).is_empty());
+    }
+
+    #[test]
+    fn migrating_twice_changes_nothing() {
+        let mut connection = migrated();
+        let before = schema(&connection);
+        migrate(&mut connection, Path::new("test")).unwrap();
+        assert_eq!(schema(&connection), before);
+        assert_eq!(version(&connection), KNOWN_VERSION);
+    }
+
+    #[test]
+    fn older_schema_is_brought_up_from_where_it_stands() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        for migration in &MIGRATIONS[..3] {
+            apply(&connection, migration.name, migration.up).unwrap();
+        }
+        connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        connection.pragma_update(None, "user_version", 3).unwrap();
+
+        migrate(&mut connection, Path::new("test")).unwrap();
+
+        assert_eq!(schema(&connection), schema(&migrated()));
+        assert_eq!(version(&connection), KNOWN_VERSION);
+    }
+
+    #[test]
+    fn newer_schema_is_refused_and_left_alone() {
+        let mut connection = migrated();
+        connection.pragma_update(None, "user_version", KNOWN_VERSION + 1).unwrap();
+
+        let error = migrate(&mut connection, Path::new("test")).unwrap_err();
+
+        assert!(
+            matches!(error, LedgerError::SchemaTooNew { found, known } if found == known + 1 && known == KNOWN_VERSION)
+        );
+        assert_eq!(version(&connection), KNOWN_VERSION + 1);
+    }
+
+    #[test]
+    fn file_names_are_numbered_in_order_of_application() {
+        for (index, migration) in MIGRATIONS.iter().enumerate() {
+            assert!(migration.name.starts_with(&format!("{:04}_", index + 1)), "{}", migration.name);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Opening channels and raising their deposits: what the gateway wants from the chain, on record.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use solana_pubkey::Pubkey;
+use toll_protocol::{Amount, ChannelId, ChannelTerms, Splits};
+
+use crate::column::{amount, integer};
+use crate::submission::{self, SubmissionId, SubmissionKind};
+use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, channel};
+
+/// A channel about to be opened, every value checked against challenge and transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewChannel {
+    /// The seeds of its address.
+    pub terms: ChannelTerms,
+    /// The channel program. With `terms`, this makes the address.
+    pub program: Pubkey,
+    /// The mint's token program.
+    pub token_program: Pubkey,
+    /// Who pays the rent.
+    pub rent_payer: Pubkey,
+    /// What the transaction escrows.
+    pub deposit: Amount,
+    /// Seconds.
+    pub grace_period: u32,
+    /// Who shares in the payouts.
+    pub splits: Splits,
+    /// Price of one unit, as challenged.
+    pub price: Amount,
+    /// What a unit is, when the challenge says so.
+    pub unit_type: Option<String>,
+    /// Seconds; the value in force for the channel's life.
+    pub idle_timeout: u32,
+}
+
+/// What became of a request to open.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RecordedOpen {
+    /// On record, for the settler to sign and send.
+    Recorded(SubmissionId),
+    /// The same credential was recorded before; here is what it made.
+    Existing(Box<ChannelRecord>, SubmissionId),
+    /// The challenge has bought another channel, or this one by another transaction.
+    ChallengeUsed,
+    /// The address is known from another challenge. Addresses are never reused.
+    ChannelExists,
+}
+
+/// What became of a request to top up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordedTopUp {
+    /// On record, for the settler to sign and send.
+    Recorded(SubmissionId),
+    /// The same transaction was recorded before.
+    Existing(SubmissionId),
+    /// Only an open channel takes a top-up.
+    NotOpen(ChannelState),
+    /// The ledger has no such channel.
+    Unknown,
+}
+
+impl Ledger {
+    /// Records a channel, the transaction that opens it as the payer signed it, and the use of its challenge,
+    /// as one step. Nothing has been sent when this returns.
+    ///
+    /// A repeat of the same credential (same challenge, channel and transaction bytes) gets `Existing`, so a
+    /// lost answer can be asked for again. `challenge_expires_at` (unix seconds) says how long the use must
+    /// be remembered.
+    pub async fn record_open(
+        &self,
+        channel: NewChannel,
+        transaction: Vec<u8>,
+        challenge_id: &str,
+        challenge_expires_at: i64,
+    ) -> Result<RecordedOpen, LedgerError> {
+        let (id, bump) = channel.terms.address(&channel.program);
+        let challenge = challenge_id.to_owned();
+        let now = self.now();
+        self.write("record_open", move |tx| {
+            if let Some(used_by) = challenge_use(tx, &challenge)? {
+                let same = submission::requested_by(tx, SubmissionKind::Open, &id, &transaction)?;
+                return Ok(match channel::find(tx, &id)? {
+                    Some(record) if same == Some(used_by) => {
+                        RecordedOpen::Existing(Box::new(record), used_by)
+                    }
+                    _ => RecordedOpen::ChallengeUsed,
+                });
+            }
+            if channel::find(tx, &id)?.is_some() {
+                return Ok(RecordedOpen::ChannelExists);
+            }
+            insert(tx, &id, bump, &channel, &challenge, now)?;
+            let submission =
+                submission::request(tx, SubmissionKind::Open, &id, &transaction, channel.deposit, now)?;
+            tx.prepare_cached(
+                "-- use_challenge
+                INSERT INTO challenges (challenge_id, submission_id, expires_at) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![challenge, submission.get(), challenge_expires_at])?;
+            Ok(RecordedOpen::Recorded(submission))
+        })
+        .await
+    }
+
+    /// The open will never land: its transaction failed or expired. Returns the channel's state, which is
+    /// `Failed` unless the account has been seen meanwhile.
+    pub async fn open_failed(&self, id: &ChannelId, reason: &str) -> Result<ChannelState, LedgerError> {
+        let (id, reason) = (*id, reason.to_owned());
+        self.write("open_failed", move |tx| {
+            tx.prepare_cached(
+                "-- open_failed
+                UPDATE channels SET state = 'failed', failure = ?2 WHERE channel_id = ?1 AND state = 'opening'",
+            )?
+            .execute(params![id.as_bytes(), reason])?;
+            let record = channel::find(tx, &id)?.ok_or(LedgerError::UnknownChannel(id))?;
+            Ok(record.state)
+        })
+        .await
+    }
+
+    /// Records a transaction that raises an open channel's deposit by `additional`, as the payer signed it.
+    ///
+    /// The deposit rises when the chain shows it ([`Ledger::observe`]), never before. The same bytes again
+    /// get `Existing`, whatever became of the first.
+    pub async fn record_top_up(
+        &self,
+        id: &ChannelId,
+        additional: Amount,
+        transaction: Vec<u8>,
+    ) -> Result<RecordedTopUp, LedgerError> {
+        let (id, now) = (*id, self.now());
+        self.write("record_top_up", move |tx| {
+            let Some(record) = channel::find(tx, &id)? else { return Ok(RecordedTopUp::Unknown) };
+            let existing = submission::requested_by(tx, SubmissionKind::TopUp, &id, &transaction)?;
+            if let Some(existing) = existing {
+                return Ok(RecordedTopUp::Existing(existing));
+            }
+            if record.state != ChannelState::Open {
+                return Ok(RecordedTopUp::NotOpen(record.state));
+            }
+            let raised = record.watermarks.deposit.get().saturating_add(additional.get());
+            integer(raised)?;
+            let submission =
+                submission::request(tx, SubmissionKind::TopUp, &id, &transaction, additional, now)?;
+            Ok(RecordedTopUp::Recorded(submission))
+        })
+        .await
+    }
+}
+
+fn challenge_use(tx: &Connection, challenge: &str) -> rusqlite::Result<Option<SubmissionId>> {
+    tx.prepare_cached("-- challenge_use\nSELECT submission_id FROM challenges WHERE challenge_id = ?1")?
+        .query_row([challenge], |row| row.get(0))
+        .optional()
+}
+
+fn insert(
+    tx: &Connection,
+    id: &ChannelId,
+    bump: u8,
+    new: &NewChannel,
+    challenge: &str,
+    now: i64,
+) -> Result<(), LedgerError> {
+    tx.prepare_cached(
+        "-- insert_channel
+        INSERT INTO channels
+               (channel_id, payer, payee, mint, authorized_signer, salt, open_slot, program, bump,
+                token_program, rent_payer, grace_period, splits, price, unit_type, idle_timeout,
+                opening_challenge_id, state, deposit, created_at, last_activity_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 'opening', ?18,
+                ?19, ?19)",
+    )?
+    .execute(params![
+        id.as_bytes(),
+        new.terms.payer.to_bytes(),
+        new.terms.payee.to_bytes(),
+        new.terms.mint.to_bytes(),
+        new.terms.authorized_signer.to_bytes(),
+        new.terms.salt.to_string(),
+        integer(new.terms.open_slot)?,
+        new.program.to_bytes(),
+        bump,
+        new.token_program.to_bytes(),
+        new.rent_payer.to_bytes(),
+        new.grace_period,
+        new.splits.preimage(),
+        amount(new.price)?,
+        new.unit_type,
+        new.idle_timeout,
+        challenge,
+        amount(new.deposit)?,
+        now,
+    ])?;
+    Ok(())
+}

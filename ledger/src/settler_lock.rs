@@ -1,0 +1,30 @@
+//! One settler per ledger.
+
+use std::fs::{File, TryLockError};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::{Ledger, LedgerError};
+
+/// Proof that its holder is the only settler of a ledger. The system frees it when the process ends, however
+/// it ends; the file itself stays.
+#[derive(Debug)]
+pub struct SettlerLock {
+    _file: File,
+}
+
+impl Ledger {
+    /// Takes the settler's lock: the file `<ledger>.settler-lock`. `None` when another settler holds it.
+    pub fn try_lock_settler(&self) -> Result<Option<SettlerLock>, LedgerError> {
+        let mut name = self.path().as_os_str().to_owned();
+        name.push(".settler-lock");
+        let path = PathBuf::from(name);
+        let failed = |source| LedgerError::File { path: path.clone(), source: Arc::new(source) };
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(SettlerLock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Throwaway ledgers and ready-made channels, for tests.
+
+use ed25519_dalek::SigningKey;
+use solana_pubkey::Pubkey;
+use toll_protocol::{
+    Amount, ChannelAccount, ChannelId, ChannelStatus, ChannelTerms, PROGRAM_ID, SignedVoucher, Splits,
+    TOKEN_PROGRAM, VerifiedVoucher, Voucher,
+};
+
+use crate::{Charge, Clock, Ledger, LedgerError, NewChannel, RecordedOpen, ReplayKey};
+
+impl Ledger {
+    /// A blank ledger in a temporary directory that goes away with its last handle.
+    ///
+    /// # Panics
+    /// When the directory or the ledger cannot be made.
+    pub fn temporary(clock: impl Clock) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        Self::open(directory.path().join("ledger.db"), clock).expect("a blank ledger").keep(directory)
+    }
+
+    /// How many commits of this process have changed the file.
+    pub fn commits(&self) -> u64 {
+        self.commit_count()
+    }
+
+    /// Lets the file grow no further, as on a full disk; `false` lifts that again.
+    pub async fn fill_disk(&self, full: bool) -> Result<(), LedgerError> {
+        self.write("fill_disk", move |tx| {
+            let pages: i64 = tx.pragma_query_value(None, "page_count", |row| row.get(0))?;
+            let limit = if full { pages } else { i64::from(u32::MAX) - 1 };
+            tx.pragma_update_and_check(None, "max_page_count", limit, |_| Ok(()))?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// A channel with its voucher key: recorded, opened and paid from in one line each.
+#[derive(Clone, Debug)]
+pub struct ChannelFixture {
+    /// What the channel is.
+    pub channel: NewChannel,
+    /// The key that signs its vouchers.
+    pub signer: SigningKey,
+}
+
+impl ChannelFixture {
+    /// The channel number `salt` between fixed parties, with `deposit` base units, a price of 16, a grace
+    /// period of 900 s and an idle timeout of 600 s.
+    pub fn new(salt: u64, deposit: u64) -> Self {
+        let signer = SigningKey::from_bytes(&[7; 32]);
+        let authorized_signer = Pubkey::from(signer.verifying_key().to_bytes());
+        Self {
+            channel: NewChannel {
+                terms: ChannelTerms {
+                    payer: authorized_signer,
+                    payee: Pubkey::from([2; 32]),
+                    mint: Pubkey::from([3; 32]),
+                    authorized_signer,
+                    salt,
+                    open_slot: 100,
+                },
+                program: PROGRAM_ID,
+                token_program: TOKEN_PROGRAM,
+                rent_payer: Pubkey::from([4; 32]),
+                deposit: Amount::new(deposit),
+                grace_period: 900,
+                splits: Splits::none(),
+                price: Amount::new(16),
+                unit_type: Some("request".to_owned()),
+                idle_timeout: 600,
+            },
+            signer,
+        }
+    }
+
+    /// The channel's address.
+    pub fn id(&self) -> ChannelId {
+        self.channel.terms.address(&self.channel.program).0
+    }
+
+    /// The id of the challenge that the channel's open answers.
+    pub fn challenge_id(&self) -> String {
+        format!("challenge-{}", self.channel.terms.salt)
+    }
+
+    /// Records the open of the channel; its transaction bytes are made up.
+    pub async fn record(&self, ledger: &Ledger) -> Result<RecordedOpen, LedgerError> {
+        let transaction = format!("open {}", self.channel.terms.salt).into_bytes();
+        ledger.record_open(self.channel.clone(), transaction, &self.challenge_id(), ledger.now() + 300).await
+    }
+
+    /// Records the open and lets it land at slot 100. Returns the channel's address.
+    pub async fn open(&self, ledger: &Ledger) -> Result<ChannelId, LedgerError> {
+        self.record(ledger).await?;
+        ledger.open_landed(&self.id(), &self.account(), 100).await?;
+        Ok(self.id())
+    }
+
+    /// The channel's account right after it opened.
+    pub fn account(&self) -> ChannelAccount {
+        let terms = &self.channel.terms;
+        ChannelAccount {
+            bump: terms.address(&self.channel.program).1,
+            status: ChannelStatus::Open,
+            salt: terms.salt,
+            deposit: self.channel.deposit,
+            settled: Amount::ZERO,
+            payout_watermark: Amount::ZERO,
+            closure_started_at: 0,
+            payer_withdrawn_at: 0,
+            grace_period: self.channel.grace_period,
+            distribution_hash: self.channel.splits.hash(),
+            payer: terms.payer,
+            payee: terms.payee,
+            authorized_signer: terms.authorized_signer,
+            mint: terms.mint,
+            rent_payer: self.channel.rent_payer,
+            open_slot: terms.open_slot,
+        }
+    }
+
+    /// A verified voucher for `cumulative` base units that never expires.
+    pub fn voucher(&self, cumulative: u64) -> VerifiedVoucher {
+        self.voucher_until(cumulative, 0)
+    }
+
+    /// A verified voucher for `cumulative` base units that expires at `expires_at` (unix seconds).
+    ///
+    /// # Panics
+    /// Never: it verifies what it has just signed.
+    pub fn voucher_until(&self, cumulative: u64, expires_at: i64) -> VerifiedVoucher {
+        let channel_id = self.id();
+        let voucher = Voucher { channel_id, cumulative_amount: Amount::new(cumulative), expires_at };
+        SignedVoucher::sign(voucher, &self.signer)
+            .verify(&channel_id, &self.channel.terms.authorized_signer)
+            .expect("its own signature verifies")
+    }
+}
+
+impl Charge {
+    /// A charge of `cost` with no headroom and no minimum delta, for the request numbered `request`.
+    pub fn of(cost: u64, request: u64) -> Self {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&request.to_le_bytes());
+        Self {
+            cost: Amount::new(cost),
+            headroom: Amount::ZERO,
+            min_delta: Amount::ZERO,
+            challenge_id: "challenge".to_owned(),
+            replay: ReplayKey { key, fingerprint: key },
+        }
+    }
+}

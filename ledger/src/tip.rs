@@ -1,0 +1,98 @@
+//! What the settler last saw of the chain, for those who never ask it themselves.
+
+use rusqlite::{OptionalExtension, params};
+use solana_hash::Hash;
+
+use crate::column::{Columns, integer};
+use crate::{Ledger, LedgerError};
+
+/// The chain's latest blockhash and where it stood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tip {
+    /// A recent blockhash, for challenges to quote.
+    pub blockhash: Hash,
+    /// Context slot of the answer that gave it.
+    pub slot: u64,
+    /// Block height at that slot.
+    pub block_height: u64,
+    /// Last block height at which `blockhash` is still valid.
+    pub last_valid_block_height: u64,
+    /// When it was published, in unix seconds.
+    pub published_at: i64,
+}
+
+impl Ledger {
+    /// Publishes the chain's tip. One of an older slot than the ledger has is ignored.
+    pub async fn publish_tip(&self, tip: Tip) -> Result<(), LedgerError> {
+        self.write("publish_tip", move |tx| {
+            tx.prepare_cached(
+                "-- publish_tip
+                INSERT INTO tip (id, blockhash, slot, block_height, last_valid_block_height, published_at)
+                VALUES (1, ?1, ?2, ?3, ?4, ?5)
+                ON CONFLICT (id) DO UPDATE SET
+                    blockhash = excluded.blockhash, slot = excluded.slot, block_height = excluded.block_height,
+                    last_valid_block_height = excluded.last_valid_block_height,
+                    published_at = excluded.published_at
+                WHERE excluded.slot >= tip.slot",
+            )?
+            .execute(params![
+                tip.blockhash.to_bytes(),
+                integer(tip.slot)?,
+                integer(tip.block_height)?,
+                integer(tip.last_valid_block_height)?,
+                tip.published_at,
+            ])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// The tip published last, if any.
+    pub async fn latest_tip(&self) -> Result<Option<Tip>, LedgerError> {
+        self.read("latest_tip", |tx| {
+            let tip = tx
+                .prepare_cached("-- latest_tip\nSELECT * FROM tip WHERE id = 1")?
+                .query_row([], |row| {
+                    Ok(Tip {
+                        blockhash: Hash::new_from_array(row.get("blockhash")?),
+                        slot: row.unsigned("slot")?,
+                        block_height: row.unsigned("block_height")?,
+                        last_valid_block_height: row.unsigned("last_valid_block_height")?,
+                        published_at: row.get("published_at")?,
+                    })
+                })
+                .optional()?;
+            Ok(tip)
+        })
+        .await
+    }
+
+    /// Notes that every live channel was compared with the chain at `at` (unix seconds). Never goes back.
+    pub async fn mark_channels_observed(&self, at: i64) -> Result<(), LedgerError> {
+        self.write("mark_channels_observed", move |tx| {
+            tx.prepare_cached(
+                "-- mark_channels_observed
+                INSERT INTO observation (id, channels_observed_at) VALUES (1, ?1)
+                ON CONFLICT (id) DO UPDATE
+                    SET channels_observed_at = max(channels_observed_at, excluded.channels_observed_at)",
+            )?
+            .execute([at])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// When every live channel was last compared with the chain, in unix seconds.
+    pub async fn channels_observed_at(&self) -> Result<Option<i64>, LedgerError> {
+        self.read("channels_observed_at", |tx| {
+            let at = tx
+                .prepare_cached(
+                    "-- channels_observed_at\nSELECT channels_observed_at FROM observation WHERE id = 1",
+                )?
+                .query_row([], |row| row.get(0))
+                .optional()?;
+            Ok(at)
+        })
+        .await
+    }
+}

@@ -1,0 +1,116 @@
+//! Stored vouchers: whole and signed, as many as a settlement could still want.
+//!
+//! Kept are the highest, every one at or above what is spent (the smallest of them is what a close should
+//! settle), and the highest that never expires, in case the better ones expire first.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use toll_protocol::{Amount, ChannelId, SignedVoucher, Voucher};
+
+use crate::column::{Columns, amount};
+use crate::{Ledger, LedgerError, channel};
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<SignedVoucher> {
+    Ok(SignedVoucher {
+        voucher: Voucher {
+            channel_id: row.channel_id("channel_id")?,
+            cumulative_amount: row.amount("cumulative_amount")?,
+            expires_at: row.get("expires_at")?,
+        },
+        signer: row.pubkey("signer")?,
+        signature: row.signature("signature")?,
+    })
+}
+
+/// Stores a voucher; one of the same amount and expiry says the same and stays.
+pub(crate) fn store(tx: &Connection, signed: &SignedVoucher, now: i64) -> Result<(), LedgerError> {
+    tx.prepare_cached(
+        "-- store_voucher
+        INSERT INTO vouchers (channel_id, cumulative_amount, expires_at, signer, signature, accepted_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        ON CONFLICT DO NOTHING",
+    )?
+    .execute(params![
+        signed.voucher.channel_id.as_bytes(),
+        amount(signed.voucher.cumulative_amount)?,
+        signed.voucher.expires_at,
+        signed.signer.to_bytes(),
+        signed.signature.as_ref(),
+        now,
+    ])?;
+    Ok(())
+}
+
+/// Drops the vouchers below `spent` that no settlement could want.
+pub(crate) fn prune(tx: &Connection, channel: &ChannelId, spent: Amount) -> Result<(), LedgerError> {
+    tx.prepare_cached(
+        "-- prune_vouchers
+        DELETE FROM vouchers
+         WHERE channel_id = ?1 AND cumulative_amount < ?2
+           AND (expires_at <> 0 OR cumulative_amount <
+                (SELECT max(cumulative_amount) FROM vouchers WHERE channel_id = ?1 AND expires_at = 0))",
+    )?
+    .execute(params![channel.as_bytes(), amount(spent)?])?;
+    Ok(())
+}
+
+/// The voucher of the greatest amount; among equals the one that lasts longest.
+fn highest(connection: &Connection, channel: &ChannelId) -> rusqlite::Result<Option<SignedVoucher>> {
+    connection
+        .prepare_cached(
+            "-- highest_voucher
+            SELECT * FROM vouchers WHERE channel_id = ?1
+             ORDER BY cumulative_amount DESC, expires_at = 0 DESC, expires_at DESC LIMIT 1",
+        )?
+        .query_row([channel.as_bytes()], from_row)
+        .optional()
+}
+
+/// See [`Ledger::best_voucher_to_settle`].
+fn best_to_settle(
+    connection: &Connection,
+    channel: &ChannelId,
+    usable_at: i64,
+) -> rusqlite::Result<Option<SignedVoucher>> {
+    connection
+        .prepare_cached(
+            "-- best_voucher_to_settle
+            SELECT vouchers.* FROM vouchers JOIN channels USING (channel_id)
+             WHERE channel_id = ?1 AND cumulative_amount > settled AND (expires_at = 0 OR expires_at > ?2)
+             ORDER BY cumulative_amount IS close_cumulative DESC,
+                      cumulative_amount >= spent DESC,
+                      CASE WHEN cumulative_amount >= spent THEN cumulative_amount ELSE -cumulative_amount END,
+                      expires_at = 0 DESC, expires_at DESC
+             LIMIT 1",
+        )?
+        .query_row(params![channel.as_bytes(), usable_at], from_row)
+        .optional()
+}
+
+impl Ledger {
+    /// The stored voucher of the greatest amount, if any.
+    pub async fn highest_voucher(&self, id: &ChannelId) -> Result<Option<SignedVoucher>, LedgerError> {
+        let id = *id;
+        self.read("highest_voucher", move |tx| Ok(highest(tx, &id)?)).await
+    }
+
+    /// The voucher that a settlement at `usable_at` (chain time, unix seconds) should show, if any raises
+    /// `settled`.
+    ///
+    /// Of the stored vouchers above `settled` that have not expired by then: the one the payer closed with;
+    /// else the smallest that covers what is spent, so that no headroom is taken; else the highest. `None`
+    /// means that nothing usable is above `settled`; only then may a channel be sealed without a voucher.
+    pub async fn best_voucher_to_settle(
+        &self,
+        id: &ChannelId,
+        usable_at: i64,
+    ) -> Result<Option<SignedVoucher>, LedgerError> {
+        let id = *id;
+        self.read("best_voucher_to_settle", move |tx| {
+            if channel::find(tx, &id)?.is_none() {
+                return Err(LedgerError::UnknownChannel(id));
+            }
+            Ok(best_to_settle(tx, &id, usable_at)?)
+        })
+        .await
+    }
+}

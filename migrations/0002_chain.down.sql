@@ -1,0 +1,2 @@
+DROP TABLE observation;
+DROP TABLE tip;

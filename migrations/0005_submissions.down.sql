@@ -1,0 +1,2 @@
+DROP TABLE submission_channels;
+DROP TABLE submissions;
