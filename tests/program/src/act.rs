@@ -1,0 +1,97 @@
+//! The world's verbs: one per instruction.
+
+use crate::attempt::Attempt;
+use crate::proof::Proof;
+use crate::voucher::Voucher;
+use crate::world::World;
+use solana_instruction::Instruction;
+
+impl World {
+    /// Any instruction.
+    pub fn attempt(&mut self, instruction: Instruction) -> Attempt<'_> {
+        Attempt::new(self, instruction)
+    }
+
+    /// Opens the channel.
+    pub fn open(&mut self) -> Attempt<'_> {
+        let instruction = self.channel.open();
+        self.attempt(instruction)
+    }
+
+    /// Settles `voucher`, signed by the authorized signer.
+    pub fn settle(&mut self, voucher: &Voucher) -> Attempt<'_> {
+        let proof = self.sign(voucher);
+        self.settle_proof(&proof)
+    }
+
+    /// Settles whatever `proof` proves.
+    pub fn settle_proof(&mut self, proof: &Proof) -> Attempt<'_> {
+        self.settle_alone().preceded_by(proof.instruction())
+    }
+
+    /// Settles with nothing before it.
+    pub fn settle_alone(&mut self) -> Attempt<'_> {
+        let instruction = self.channel.settle();
+        self.attempt(instruction)
+    }
+
+    /// Adds `amount` to the deposit.
+    pub fn top_up(&mut self, amount: u64) -> Attempt<'_> {
+        let instruction = self.channel.top_up(amount);
+        self.attempt(instruction)
+    }
+
+    /// The payee settles `voucher` and seals.
+    pub fn settle_and_seal(&mut self, voucher: &Voucher) -> Attempt<'_> {
+        let proof = self.sign(voucher);
+        self.settle_and_seal_proof(&proof)
+    }
+
+    /// The payee settles whatever `proof` proves, and seals.
+    pub fn settle_and_seal_proof(&mut self, proof: &Proof) -> Attempt<'_> {
+        let instruction = self.channel.settle_and_seal(1);
+        self.attempt(instruction).preceded_by(proof.instruction())
+    }
+
+    /// The payee seals at the present watermark.
+    pub fn seal_as_payee(&mut self) -> Attempt<'_> {
+        let instruction = self.channel.settle_and_seal(0);
+        self.attempt(instruction)
+    }
+
+    /// The payer starts the grace period.
+    pub fn request_close(&mut self) -> Attempt<'_> {
+        let instruction = self.channel.request_close();
+        self.attempt(instruction)
+    }
+
+    /// Anyone seals after the grace period.
+    pub fn seal(&mut self) -> Attempt<'_> {
+        let instruction = self.channel.seal();
+        self.attempt(instruction)
+    }
+
+    /// Anyone pays out.
+    pub fn distribute(&mut self) -> Attempt<'_> {
+        let instruction = self.channel.distribute();
+        self.attempt(instruction)
+    }
+
+    /// The payer takes the refund.
+    pub fn withdraw_payer(&mut self) -> Attempt<'_> {
+        let instruction = self.channel.withdraw_payer();
+        self.attempt(instruction)
+    }
+
+    /// Anyone frees the account.
+    pub fn reclaim(&mut self) -> Attempt<'_> {
+        let instruction = self.channel.reclaim();
+        self.attempt(instruction)
+    }
+
+    /// Calls the event instruction from outside.
+    pub fn emit_event(&mut self) -> Attempt<'_> {
+        let instruction = self.channel.emit_event();
+        self.attempt(instruction)
+    }
+}

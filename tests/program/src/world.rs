@@ -1,0 +1,398 @@
+//! A ledger with the program under test and one channel's cast on it.
+
+use crate::program::{
+    COMPUTE_BUDGET_PROGRAM, SYSTEM_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM,
+    associated_token_address, elf, named, program_id, treasury_owner,
+};
+use crate::proof::Proof;
+use crate::state::{ChannelState, Status};
+use crate::token::{TokenState, mint_account, owned_by, token_account};
+use crate::voucher::{Voucher, voucher_key};
+use crate::wire::preimage_hash;
+use litesvm::LiteSVM;
+use solana_account::Account;
+use solana_clock::Clock;
+use solana_instruction::Instruction;
+use solana_message::AddressLookupTableAccount;
+use solana_pubkey::Pubkey;
+use std::sync::{LazyLock, Mutex};
+
+/// The slot at which every world begins.
+pub const SLOT: u64 = 600_000_000;
+/// The unix time at which every world begins.
+pub const NOW: i64 = 1_800_000_000;
+/// How old an `open_slot` may be, in slots.
+pub const OPEN_SLOT_WINDOW: u64 = 1_500;
+/// Seconds between `request_close` and `seal` in an ordinary plan.
+pub const GRACE_PERIOD: u32 = 900;
+/// What the payer's token account holds before anything happens.
+pub const PAYER_TOKENS: u64 = 10_000_000_000;
+/// Decimals of every mint.
+pub const DECIMALS: u8 = 6;
+/// Lamports that make 256 bytes rent-exempt.
+pub const RENT_OF_CHANNEL: u64 = 2_672_640;
+
+const LOOKUP_TABLE_PROGRAM: Pubkey = solana_pubkey::pubkey!("AddressLookupTab1e1111111111111111111111111");
+const WALLET: u64 = 1_000_000_000_000;
+
+/// Lamports that make `size` bytes rent-exempt.
+pub const fn rent_of(size: usize) -> u64 {
+    (128 + size as u64) * 6_960
+}
+
+/// Sets the transaction's limit of compute units.
+pub fn compute_unit_limit(units: u32) -> Instruction {
+    let data = [&[2][..], &units.to_le_bytes()].concat();
+    Instruction { program_id: COMPUTE_BUDGET_PROGRAM, accounts: Vec::new(), data }
+}
+
+/// Which token program a channel's mint belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// SPL Token.
+    Spl,
+    /// Token-2022.
+    Token2022,
+}
+
+impl TokenKind {
+    /// Both, for tests that hold for either.
+    pub const ALL: [Self; 2] = [Self::Spl, Self::Token2022];
+
+    /// The program's address.
+    pub const fn program(self) -> Pubkey {
+        match self {
+            Self::Spl => TOKEN_PROGRAM,
+            Self::Token2022 => TOKEN_2022_PROGRAM,
+        }
+    }
+}
+
+/// What a channel is to be. Tests change what they are about and leave the rest.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The mint's token program.
+    pub token: TokenKind,
+    /// What follows the account type byte of an extended Token-2022 mint.
+    pub mint_trailer: Vec<u8>,
+    /// Who deposits.
+    pub payer: Pubkey,
+    /// Who earns.
+    pub payee: Pubkey,
+    /// Who pays for the accounts.
+    pub rent_payer: Pubkey,
+    /// Seed byte of the voucher key.
+    pub voucher_key: u8,
+    /// Tells apart channels that agree in everything else.
+    pub salt: u64,
+    /// The incarnation's slot.
+    pub open_slot: u64,
+    /// Base units.
+    pub deposit: u64,
+    /// Seconds.
+    pub grace_period: u32,
+    /// Recipients and their ten-thousandths.
+    pub splits: Vec<(Pubkey, u16)>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            token: TokenKind::Spl,
+            mint_trailer: Vec::new(),
+            payer: named("payer"),
+            payee: named("payee"),
+            rent_payer: named("rent payer"),
+            voucher_key: 3,
+            salt: 42,
+            open_slot: SLOT,
+            deposit: 1_000_000,
+            grace_period: GRACE_PERIOD,
+            splits: Vec::new(),
+        }
+    }
+}
+
+impl Plan {
+    /// A plan that pays each of `shares` (ten-thousandths) to a recipient of its own.
+    pub fn with_shares(shares: &[u16]) -> Self {
+        Self { splits: recipients(shares), ..Self::default() }
+    }
+
+    /// A plan for a Token-2022 mint.
+    pub fn token_2022() -> Self {
+        Self { token: TokenKind::Token2022, ..Self::default() }
+    }
+}
+
+fn recipients(shares: &[u16]) -> Vec<(Pubkey, u16)> {
+    shares.iter().enumerate().map(|(index, share)| (named(&format!("recipient {index}")), *share)).collect()
+}
+
+/// A plan with every address that follows from it.
+#[allow(missing_docs)]
+#[derive(Clone, Debug)]
+pub struct Channel {
+    pub plan: Plan,
+    pub mint: Pubkey,
+    pub token_program: Pubkey,
+    pub authorized_signer: Pubkey,
+    pub address: Pubkey,
+    pub bump: u8,
+    pub escrow: Pubkey,
+    pub payer_tokens: Pubkey,
+    pub payee_tokens: Pubkey,
+    pub treasury_tokens: Pubkey,
+    pub recipient_tokens: Vec<Pubkey>,
+}
+
+impl Channel {
+    /// Derives the addresses.
+    pub fn new(plan: Plan) -> Self {
+        let mint = named("mint");
+        let token_program = plan.token.program();
+        let authorized_signer = Pubkey::new_from_array(voucher_key(plan.voucher_key).verifying_key().to_bytes());
+        let (address, bump) = Pubkey::find_program_address(
+            &[
+                b"channel",
+                plan.payer.as_ref(),
+                plan.payee.as_ref(),
+                mint.as_ref(),
+                authorized_signer.as_ref(),
+                &plan.salt.to_le_bytes(),
+                &plan.open_slot.to_le_bytes(),
+            ],
+            &program_id(),
+        );
+        let tokens_of = |owner: &Pubkey| associated_token_address(owner, &mint, &token_program);
+        Self {
+            mint,
+            token_program,
+            authorized_signer,
+            address,
+            bump,
+            escrow: tokens_of(&address),
+            payer_tokens: tokens_of(&plan.payer),
+            payee_tokens: tokens_of(&plan.payee),
+            treasury_tokens: tokens_of(&treasury_owner()),
+            recipient_tokens: plan.splits.iter().map(|(recipient, _)| tokens_of(recipient)).collect(),
+            plan,
+        }
+    }
+
+    /// The account that `open` writes for this plan.
+    pub fn opened(&self) -> ChannelState {
+        ChannelState {
+            discriminator: 1,
+            version: 1,
+            bump: self.bump,
+            status: Status::Open as u8,
+            salt: self.plan.salt,
+            deposit: self.plan.deposit,
+            settled: 0,
+            payout_watermark: 0,
+            closure_started_at: 0,
+            payer_withdrawn_at: 0,
+            grace_period: self.plan.grace_period,
+            distribution_hash: preimage_hash(&self.plan.splits),
+            payer: self.plan.payer,
+            payee: self.plan.payee,
+            authorized_signer: self.authorized_signer,
+            mint: self.mint,
+            rent_payer: self.plan.rent_payer,
+            open_slot: self.plan.open_slot,
+        }
+    }
+}
+
+/// A ledger, and the channel that its tests are about.
+pub struct World {
+    /// The ledger.
+    pub svm: LiteSVM,
+    /// The channel that the instructions below address.
+    pub channel: Channel,
+    pub(crate) logs: Vec<String>,
+}
+
+/// A ledger with the program and nothing else: loading programs is the slow part, so it happens once.
+static GENESIS: LazyLock<Mutex<LiteSVM>> = LazyLock::new(|| {
+    let mut svm = LiteSVM::new().with_sigverify(false).with_blockhash_check(false);
+    svm.add_program(program_id(), &elf()).expect("the ELF loads");
+    Mutex::new(svm)
+});
+
+impl World {
+    /// Everyone has an account, and no channel is open.
+    pub fn before_open(plan: Plan) -> Self {
+        let svm = GENESIS.lock().expect("no test panics while it copies the genesis").clone();
+        let mut world = Self { svm, channel: Channel::new(plan), logs: Vec::new() };
+        world.set_clock(SLOT, NOW);
+        let Channel { mint, token_program, plan, .. } = world.channel.clone();
+        world.put(mint, mint_account(&token_program, DECIMALS, &plan.mint_trailer));
+        world.put_wallet(world.relayer());
+        for wallet in [plan.payer, plan.rent_payer] {
+            world.put_wallet(wallet);
+        }
+        world.put_tokens(plan.payer, PAYER_TOKENS);
+        world.put_tokens(plan.payee, 0);
+        world.put_tokens(treasury_owner(), 0);
+        for (recipient, _) in plan.splits {
+            world.put_tokens(recipient, 0);
+        }
+        world
+    }
+
+    /// The channel was opened by `open`.
+    pub fn opened(plan: Plan) -> Self {
+        let mut world = Self::before_open(plan);
+        world.open().succeeds();
+        world
+    }
+
+    /// The channel was put in place, open and funded, without `open`.
+    pub fn with_channel(plan: Plan) -> Self {
+        let mut world = Self::before_open(plan);
+        let state = world.channel.opened();
+        world.edit_tokens(world.channel.payer_tokens, |tokens| tokens.amount -= state.deposit);
+        world.put_channel(&state);
+        world.put_tokens(world.channel.address, state.deposit);
+        world
+    }
+
+    /// Like [`World::with_channel`], with the state changed.
+    pub fn with_state(plan: Plan, change: impl FnOnce(&mut ChannelState)) -> Self {
+        let mut world = Self::with_channel(plan);
+        world.edit(change);
+        world
+    }
+
+    /// Pays the fees, and nothing else.
+    pub fn relayer(&self) -> Pubkey {
+        named("relayer")
+    }
+
+    /// Sets slot and unix time.
+    pub fn set_clock(&mut self, slot: u64, unix_timestamp: i64) {
+        let clock = Clock { slot, unix_timestamp, ..self.svm.get_sysvar::<Clock>() };
+        self.svm.set_sysvar(&clock);
+    }
+
+    /// Sets the slot.
+    pub fn at_slot(&mut self, slot: u64) {
+        self.set_clock(slot, self.svm.get_sysvar::<Clock>().unix_timestamp);
+    }
+
+    /// Sets the unix time.
+    pub fn at_time(&mut self, unix_timestamp: i64) {
+        self.set_clock(self.svm.get_sysvar::<Clock>().slot, unix_timestamp);
+    }
+
+    /// Puts an account on the ledger, or removes it when it holds no lamports.
+    pub fn put(&mut self, address: Pubkey, account: Account) {
+        self.svm.set_account(address, account).expect("the ledger takes any account");
+    }
+
+    /// Puts an account with lamports and nothing else.
+    pub fn put_wallet(&mut self, address: Pubkey) {
+        self.put(address, Account::new(WALLET, 0, &SYSTEM_PROGRAM));
+    }
+
+    /// Puts the associated token account of `owner`, and returns its address.
+    pub fn put_tokens(&mut self, owner: Pubkey, amount: u64) -> Pubkey {
+        let Channel { mint, token_program, .. } = self.channel;
+        let address = associated_token_address(&owner, &mint, &token_program);
+        self.put_token_state(address, &TokenState::ordinary(mint, owner, &token_program, amount));
+        address
+    }
+
+    /// Puts a token account of the channel's token program.
+    pub fn put_token_state(&mut self, address: Pubkey, state: &TokenState) {
+        self.put(address, token_account(&self.channel.token_program, state));
+    }
+
+    /// Changes a token account.
+    pub fn edit_tokens(&mut self, address: Pubkey, change: impl FnOnce(&mut TokenState)) {
+        let mut state = self.token_state(&address).expect("a token account");
+        change(&mut state);
+        self.put_token_state(address, &state);
+    }
+
+    /// Removes an account.
+    pub fn remove(&mut self, address: Pubkey) {
+        self.put(address, Account::default());
+    }
+
+    /// Puts the channel account in place.
+    pub fn put_channel(&mut self, state: &ChannelState) {
+        self.put(self.channel.address, owned_by(&program_id(), state.encode()));
+    }
+
+    /// Changes the channel account.
+    pub fn edit(&mut self, change: impl FnOnce(&mut ChannelState)) {
+        let mut state = self.state();
+        change(&mut state);
+        self.put_channel(&state);
+    }
+
+    /// Moves the channel account and its escrow to an address that no seeds lead to.
+    pub fn move_channel_to(&mut self, address: Pubkey) {
+        let state = self.state();
+        let escrowed = self.tokens(&self.channel.escrow);
+        self.remove(self.channel.address);
+        self.remove(self.channel.escrow);
+        self.channel.address = address;
+        self.put_channel(&state);
+        self.channel.escrow = self.put_tokens(address, escrowed);
+    }
+
+    /// The channel account's fields.
+    pub fn state(&self) -> ChannelState {
+        let account = self.svm.get_account(&self.channel.address).expect("a channel account");
+        assert_eq!(account.owner, program_id());
+        ChannelState::decode(&account.data)
+    }
+
+    /// Whether anything is left at `address`.
+    pub fn is_gone(&self, address: &Pubkey) -> bool {
+        self.svm.get_account(address).is_none_or(|account| {
+            account.lamports == 0 && account.data.is_empty() && account.owner == SYSTEM_PROGRAM
+        })
+    }
+
+    /// Lamports at `address`.
+    pub fn lamports(&self, address: &Pubkey) -> u64 {
+        self.svm.get_balance(address).unwrap_or(0)
+    }
+
+    /// Tokens at `address`; none where there is no token account.
+    pub fn tokens(&self, address: &Pubkey) -> u64 {
+        self.token_state(address).map_or(0, |state| state.amount)
+    }
+
+    /// The token account at `address`.
+    pub fn token_state(&self, address: &Pubkey) -> Option<TokenState> {
+        let account = self.svm.get_account(address)?;
+        (account.owner == self.channel.token_program).then(|| TokenState::decode(&account.data))
+    }
+
+    /// A voucher of this channel that never expires.
+    pub fn voucher(&self, cumulative: u64) -> Voucher {
+        Voucher { magic: [0x56, 0x01], channel: self.channel.address, cumulative, expires_at: 0 }
+    }
+
+    /// The proof that the authorized signer signed `voucher`.
+    pub fn sign(&self, voucher: &Voucher) -> Proof {
+        Proof::of(&voucher.encode(), &voucher_key(self.channel.plan.voucher_key))
+    }
+
+    pub(crate) fn lookup_table(&mut self, instruction: &Instruction) -> AddressLookupTableAccount {
+        let key = named("lookup table");
+        let addresses: Vec<_> =
+            instruction.accounts.iter().filter(|meta| !meta.is_signer).map(|meta| meta.pubkey).collect();
+        // Tag 1, never deactivated, last extended in slot 0, no authority, two bytes of padding.
+        let mut data = [&1u32.to_le_bytes()[..], &u64::MAX.to_le_bytes(), &[0; 8 + 1 + 33 + 2]].concat();
+        data.extend(addresses.iter().flat_map(|address| address.to_bytes()));
+        self.put(key, owned_by(&LOOKUP_TABLE_PROGRAM, data));
+        AddressLookupTableAccount { key, addresses }
+    }
+}
