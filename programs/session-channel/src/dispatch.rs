@@ -1,0 +1,177 @@
+//! From the first byte of an instruction to its handler.
+//!
+//! Anchor would refuse too few accounts with its own error, let too many pass, look at accounts before arguments,
+//! and take events under its own seeds. This program's interface says otherwise, so its entry point checks the shape
+//! of an instruction here, arguments first, and then runs the handler that `#[program]` generated.
+
+use anchor_lang::prelude::*;
+use anchor_lang::AccountCursor;
+
+use crate::error::ChannelError;
+use crate::state::check_splits;
+use crate::__handlers as handlers;
+
+type Handler = for<'a> fn(&'a Address, &'a mut AccountCursor, &'a [u8], usize) -> u64;
+
+/// Finds the handler for `data`, checks the arguments it will read, and counts the accounts.
+///
+/// Arguments are exact; instructions without arguments ignore what follows their first byte.
+#[inline(always)]
+fn admit(data: &[u8], accounts: usize) -> Result<Handler> {
+    const FEW: ProgramError = ProgramError::NotEnoughAccountKeys;
+    const WRONG: ProgramError = ProgramError::Custom(ChannelError::NotEnoughAccountKeys as u32);
+
+    let (discriminator, arguments) = data.split_first().ok_or(ProgramError::InvalidInstructionData)?;
+    let (handler, expected, error): (Handler, usize, ProgramError) = match discriminator {
+        1 => {
+            // salt u64, deposit u64, grace period u32, open slot u64; then the splits
+            check_splits(arguments.get(28..).ok_or(ProgramError::InvalidInstructionData)?)?;
+            (handlers::open, 14, FEW)
+        }
+        2 => (handlers::settle, 2, FEW),
+        3 => {
+            require!(arguments.len() == 8, ProgramError::InvalidInstructionData);
+            (handlers::top_up, 6, WRONG)
+        }
+        4 => {
+            require!(arguments.len() == 1, ProgramError::InvalidInstructionData);
+            (handlers::settle_and_seal, 3, WRONG)
+        }
+        5 => (handlers::request_close, 2, WRONG),
+        6 => (handlers::seal, 1, FEW),
+        7 => {
+            check_splits(arguments)?;
+            // The recipients' accounts follow; `distribute` counts them later.
+            (handlers::distribute, accounts.max(11), FEW)
+        }
+        8 => (handlers::withdraw_payer, 6, WRONG),
+        9 => (handlers::reclaim, 2, FEW),
+        228 => (handlers::emit_event, 1, WRONG),
+        _ => return Err(ProgramError::InvalidInstructionData),
+    };
+    if accounts == expected {
+        Ok(handler)
+    } else {
+        Err(error)
+    }
+}
+
+#[cfg(all(feature = "entrypoint", target_os = "solana"))]
+mod entrypoint {
+    use core::mem::MaybeUninit;
+
+    use super::*;
+
+    anchor_lang::pinocchio::default_allocator!();
+    anchor_lang::pinocchio::default_panic_handler!();
+
+    /// Accounts that an instruction can have.
+    const MAX_ACCOUNTS: usize = 256;
+
+    /// # Safety
+    ///
+    /// For the loader only: `input` is the serialized instruction and `data` points at its data, which has its
+    /// length before it.
+    #[no_mangle]
+    unsafe extern "C" fn entrypoint(input: *mut u8, data: *const u8) -> u64 {
+        let length = *data.sub(8).cast::<u64>() as usize;
+        let data = core::slice::from_raw_parts(data, length);
+        let accounts = *input.cast::<u64>() as usize;
+        match admit(data, accounts) {
+            Ok(handler) => {
+                let mut views = [const { MaybeUninit::<AccountView>::uninit() }; MAX_ACCOUNTS];
+                let mut cursor = AccountCursor::new(input, views.as_mut_ptr().cast());
+                handler(&crate::ID, &mut cursor, &data[1..], accounts)
+            }
+            Err(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(data: &[u8], accounts: usize) -> Option<ProgramError> {
+        admit(data, accounts).err()
+    }
+
+    #[test]
+    fn instructions_take_exactly_their_accounts() {
+        let few = ProgramError::NotEnoughAccountKeys;
+        let wrong = ProgramError::Custom(9);
+        let open = [vec![1], vec![0; 32]].concat();
+        let cases: [(&[u8], usize, ProgramError); 9] = [
+            (&open, 14, few.clone()),
+            (&[2], 2, few.clone()),
+            (&[3, 0, 0, 0, 0, 0, 0, 0, 0], 6, wrong.clone()),
+            (&[4, 0], 3, wrong.clone()),
+            (&[5], 2, wrong.clone()),
+            (&[6], 1, few.clone()),
+            (&[8], 6, wrong.clone()),
+            (&[9], 2, few),
+            (&[228], 1, wrong),
+        ];
+        for (data, expected, error) in cases {
+            for accounts in 0..20 {
+                let want = (accounts != expected).then(|| error.clone());
+                assert_eq!(refusal(data, accounts), want, "instruction {} with {accounts} accounts", data[0]);
+            }
+        }
+    }
+
+    #[test]
+    fn distribute_takes_eleven_accounts_or_more() {
+        let data = [7, 0, 0, 0, 0];
+        assert_eq!(refusal(&data, 10), Some(ProgramError::NotEnoughAccountKeys));
+        assert_eq!(refusal(&data, 11), None);
+        assert_eq!(refusal(&data, 43), None);
+    }
+
+    #[test]
+    fn bad_arguments_are_named_before_missing_accounts() {
+        let many = [vec![7, 33, 0, 0, 0], vec![1; 33 * 34]].concat();
+        assert_eq!(refusal(&many, 8), Some(ProgramError::Custom(260)));
+        let many = [vec![1], vec![0; 28], many[1..].to_vec()].concat();
+        assert_eq!(refusal(&many, 0), Some(ProgramError::Custom(260)));
+    }
+
+    #[test]
+    fn splits_are_refused_with_their_own_codes() {
+        let data = |entries: &[(u8, u16)]| {
+            let entries: Vec<u8> =
+                entries.iter().flat_map(|(key, bps)| [vec![*key; 32], bps.to_le_bytes().to_vec()].concat()).collect();
+            [vec![7], (entries.len() as u32 / 34).to_le_bytes().to_vec(), entries].concat()
+        };
+        assert_eq!(refusal(&data(&[(1, 10_000)]), 12), None);
+        assert_eq!(refusal(&data(&[(1, 0)]), 12), Some(ProgramError::Custom(261)));
+        assert_eq!(refusal(&data(&[(1, 1), (1, 1)]), 12), Some(ProgramError::Custom(263)));
+        assert_eq!(refusal(&data(&[(1, 5_000), (2, 5_001)]), 12), Some(ProgramError::Custom(261)));
+        // Entry by entry: whichever fault comes first.
+        assert_eq!(refusal(&data(&[(1, 1), (1, 1), (2, 0)]), 12), Some(ProgramError::Custom(263)));
+        assert_eq!(refusal(&data(&[(1, 1), (2, 0), (1, 1)]), 12), Some(ProgramError::Custom(261)));
+    }
+
+    #[test]
+    fn malformed_data_is_refused() {
+        let invalid = Some(ProgramError::InvalidInstructionData);
+        assert_eq!(refusal(&[], 0), invalid);
+        for discriminator in [0, 10, 11, 227, 229, 255] {
+            assert_eq!(refusal(&[discriminator, 0, 0], 2), invalid, "{discriminator}");
+        }
+        assert_eq!(refusal(&[3, 0], 6), invalid);
+        assert_eq!(refusal(&[3, 0, 0, 0, 0, 0, 0, 0, 0, 0], 6), invalid);
+        assert_eq!(refusal(&[4], 3), invalid);
+        assert_eq!(refusal(&[4, 1, 1], 3), invalid);
+        assert_eq!(refusal(&[1], 14), invalid);
+        assert_eq!(refusal(&[7, 0, 0, 0], 11), invalid);
+        assert_eq!(refusal(&[7, 1, 0, 0, 0], 11), invalid);
+        assert_eq!(refusal(&[7, 0, 0, 0, 0, 0], 11), invalid);
+    }
+
+    #[test]
+    fn what_follows_an_instruction_without_arguments_is_ignored() {
+        assert_eq!(refusal(&[2, 1, 2, 3], 2), None);
+        assert_eq!(refusal(&[228, 0x45, 0xA5], 1), None);
+    }
+}
