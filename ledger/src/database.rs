@@ -169,7 +169,9 @@ fn open_writer(path: &Path) -> Result<Connection, LedgerError> {
         migrations::migrate(&mut connection, path)?;
         let mode: String =
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
-        debug_assert_eq!(mode, "wal");
+        if mode != "wal" {
+            return Err(LedgerError::NoWriteAheadLog { path: path.to_owned() });
+        }
         // In write-ahead mode FULL is what makes a commit survive power loss, not only a crash.
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;

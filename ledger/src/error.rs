@@ -33,6 +33,12 @@ pub enum LedgerError {
         /// The file asked for.
         path: PathBuf,
     },
+    /// The file system cannot share memory between processes, which a write-ahead log needs.
+    #[error("{} cannot have a write-ahead log", path.display())]
+    NoWriteAheadLog {
+        /// The file asked for.
+        path: PathBuf,
+    },
     /// A newer binary has migrated the file.
     #[error("ledger schema is version {found}, but this binary knows versions up to {known}")]
     SchemaTooNew {

@@ -4,7 +4,7 @@
 //! on, so answers of lagging nodes and answers out of order do no harm.
 
 use rusqlite::{Connection, params};
-use toll_protocol::{Amount, ChannelAccount, ChannelId, ChannelStatus};
+use toll_protocol::{ChannelAccount, ChannelId, ChannelStatus};
 
 use crate::column::{amount, integer};
 use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, channel};
@@ -187,7 +187,7 @@ fn check_identity(record: &ChannelRecord, account: &ChannelAccount) -> Result<()
         return mismatch("distribution hash");
     }
     // Deposits only rise, so an open that escrowed less than it said is another open.
-    if record.state.rank() == 0 && account.deposit < Amount::new(record.watermarks.deposit.get()) {
+    if record.state.rank() == 0 && account.deposit < record.watermarks.deposit {
         return mismatch("deposit");
     }
     Ok(())

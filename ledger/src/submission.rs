@@ -4,15 +4,21 @@
 //! settler makes the transaction itself. What is `Recorded` may have been sent: only the chain can say
 //! what became of it.
 
+mod record;
+mod resolve;
+
 use std::fmt;
 
 use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row};
 use solana_signature::Signature;
 use toll_protocol::{Amount, ChannelId};
 
-use crate::column::{Columns, amount, integer, words};
+use crate::column::{Columns, words};
 use crate::{Ledger, LedgerError};
+
+pub(crate) use self::record::{request, requested_by};
+pub use self::resolve::Resolution;
 
 /// A submission's number in its ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -129,15 +135,6 @@ impl Submission {
     }
 }
 
-/// What telling a submission's fate did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resolution {
-    /// The submission has that fate now.
-    Resolved,
-    /// It had this state already, which stays.
-    Already(SubmissionState),
-}
-
 fn from_row(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Submission> {
     let id: SubmissionId = row.get("submission_id")?;
     let channels = connection
@@ -169,50 +166,6 @@ pub(crate) fn find(connection: &Connection, id: SubmissionId) -> rusqlite::Resul
         .prepare_cached("-- submission\nSELECT * FROM submissions WHERE submission_id = ?1")?
         .query_row([id.0], |row| from_row(connection, row))
         .optional()
-}
-
-/// Records a transaction that the payer has signed and the settler has yet to.
-pub(crate) fn request(
-    tx: &Connection,
-    kind: SubmissionKind,
-    channel: &ChannelId,
-    transaction: &[u8],
-    deposited: Amount,
-    now: i64,
-) -> Result<SubmissionId, LedgerError> {
-    tx.prepare_cached(
-        "-- request_submission
-        INSERT INTO submissions (kind, state, request, transaction_bytes, amount, created_at, updated_at)
-        VALUES (?1, 'requested', ?2, ?2, ?3, ?4, ?4)",
-    )?
-    .execute(params![kind, transaction, amount(deposited)?, now])?;
-    let id = SubmissionId(tx.last_insert_rowid());
-    attach(tx, id, channel)?;
-    Ok(id)
-}
-
-/// The submission of `kind` on `channel` that was requested by these very bytes.
-pub(crate) fn requested_by(
-    tx: &Connection,
-    kind: SubmissionKind,
-    channel: &ChannelId,
-    transaction: &[u8],
-) -> rusqlite::Result<Option<SubmissionId>> {
-    tx.prepare_cached(
-        "-- submission_requested_by
-        SELECT submission_id FROM submissions JOIN submission_channels USING (submission_id)
-         WHERE channel_id = ?1 AND kind = ?2 AND request = ?3",
-    )?
-    .query_row(params![channel.as_bytes(), kind, transaction], |row| row.get(0))
-    .optional()
-}
-
-fn attach(tx: &Connection, id: SubmissionId, channel: &ChannelId) -> rusqlite::Result<()> {
-    tx.prepare_cached(
-        "-- attach_submission\nINSERT INTO submission_channels (channel_id, submission_id) VALUES (?1, ?2)",
-    )?
-    .execute(params![channel.as_bytes(), id.0])?;
-    Ok(())
 }
 
 impl Ledger {
@@ -265,164 +218,6 @@ impl Ledger {
                 .query_map([channel.as_bytes()], |row| from_row(tx, row))?
                 .collect::<Result<Vec<_>, _>>()?;
             Ok(found)
-        })
-        .await
-    }
-
-    /// Records the fully signed form of a requested transaction. Call this before sending it.
-    ///
-    /// The same signature again changes nothing. Any other state than `Requested` is
-    /// [`LedgerError::NotRequested`]: that transaction must not be sent.
-    pub async fn record_signed(
-        &self,
-        id: SubmissionId,
-        transaction: Vec<u8>,
-        signature: Signature,
-        last_valid_block_height: u64,
-    ) -> Result<(), LedgerError> {
-        let now = self.now();
-        self.write("record_signed", move |tx| {
-            let found = find(tx, id)?.ok_or(LedgerError::UnknownSubmission(id))?;
-            match found.state {
-                SubmissionState::Requested => {}
-                SubmissionState::Recorded if found.signature == Some(signature) => return Ok(()),
-                state => return Err(LedgerError::NotRequested { id, state }),
-            }
-            tx.prepare_cached(
-                "-- record_signed
-                UPDATE submissions
-                   SET state = 'recorded', transaction_bytes = ?2, signature = ?3,
-                       last_valid_block_height = ?4, updated_at = ?5
-                 WHERE submission_id = ?1 AND state = 'requested'",
-            )?
-            .execute(params![
-                id.0,
-                transaction,
-                signature.as_ref(),
-                integer(last_valid_block_height)?,
-                now
-            ])?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Records a fully signed transaction of the settler's own. Call this before sending it.
-    ///
-    /// The same signature again finds the first record.
-    pub async fn record(
-        &self,
-        kind: SubmissionKind,
-        channels: &[ChannelId],
-        transaction: Vec<u8>,
-        signature: Signature,
-        last_valid_block_height: u64,
-    ) -> Result<SubmissionId, LedgerError> {
-        let (channels, now) = (channels.to_vec(), self.now());
-        self.write("record_submission", move |tx| {
-            let existing = tx
-                .prepare_cached(
-                    "-- submission_signed\nSELECT submission_id FROM submissions WHERE signature = ?1",
-                )?
-                .query_row([signature.as_ref()], |row| row.get(0))
-                .optional()?;
-            if let Some(id) = existing {
-                return Ok(id);
-            }
-            tx.prepare_cached(
-                "-- record_submission
-                INSERT INTO submissions
-                       (kind, state, transaction_bytes, signature, last_valid_block_height, created_at, updated_at)
-                VALUES (?1, 'recorded', ?2, ?3, ?4, ?5, ?5)",
-            )?
-            .execute(params![kind, transaction, signature.as_ref(), integer(last_valid_block_height)?, now])?;
-            let id = SubmissionId(tx.last_insert_rowid());
-            for channel in &channels {
-                if crate::channel::find(tx, channel)?.is_none() {
-                    return Err(LedgerError::UnknownChannel(*channel));
-                }
-                attach(tx, id, channel)?;
-            }
-            Ok(id)
-        })
-        .await
-    }
-
-    /// The submission is on chain and did what it was for. A landed top-up counts as activity on its
-    /// channel; a landed close leaves its signature there.
-    ///
-    /// The chain has the last word: this also holds for one that was given up as expired. Costs may be
-    /// unknown.
-    pub async fn landed(
-        &self,
-        id: SubmissionId,
-        slot: u64,
-        fee_lamports: Option<u64>,
-        compute_units: Option<u64>,
-    ) -> Result<Resolution, LedgerError> {
-        let now = self.now();
-        self.write("submission_landed", move |tx| {
-            let found = find(tx, id)?.ok_or(LedgerError::UnknownSubmission(id))?;
-            if !matches!(found.state, SubmissionState::Recorded | SubmissionState::Expired) {
-                return Ok(Resolution::Already(found.state));
-            }
-            tx.prepare_cached(
-                "-- submission_landed
-                UPDATE submissions
-                   SET state = 'landed', landed_slot = ?2, fee_lamports = ?3, compute_units = ?4, updated_at = ?5
-                 WHERE submission_id = ?1",
-            )?
-            .execute(params![
-                id.0,
-                integer(slot)?,
-                fee_lamports.map(integer).transpose()?,
-                compute_units.map(integer).transpose()?,
-                now,
-            ])?;
-            tx.prepare_cached(
-                "-- submission_landed_on_channel
-                UPDATE channels
-                   SET last_activity_at = CASE WHEN ?2 = 'top_up' THEN max(last_activity_at, ?3)
-                                               ELSE last_activity_at END,
-                       close_signature = CASE WHEN ?2 = 'close' THEN ?4 ELSE close_signature END
-                 WHERE channel_id IN (SELECT channel_id FROM submission_channels WHERE submission_id = ?1)
-                   AND ?2 IN ('top_up', 'close')",
-            )?
-            .execute(params![id.0, found.kind, now, found.signature.as_ref().map(AsRef::<[u8]>::as_ref)])?;
-            Ok(Resolution::Resolved)
-        })
-        .await
-    }
-
-    /// The submission was refused before it was sent, or is on chain with an error.
-    pub async fn failed(&self, id: SubmissionId, error: &str) -> Result<Resolution, LedgerError> {
-        self.give_up(id, SubmissionState::Failed, Some(error.to_owned())).await
-    }
-
-    /// The submission can no longer land: its last valid block height has passed, and the chain has not seen
-    /// it.
-    pub async fn expired(&self, id: SubmissionId) -> Result<Resolution, LedgerError> {
-        self.give_up(id, SubmissionState::Expired, None).await
-    }
-
-    async fn give_up(
-        &self,
-        id: SubmissionId,
-        state: SubmissionState,
-        error: Option<String>,
-    ) -> Result<Resolution, LedgerError> {
-        let now = self.now();
-        self.write("give_up_submission", move |tx| {
-            let found = find(tx, id)?.ok_or(LedgerError::UnknownSubmission(id))?;
-            if !matches!(found.state, SubmissionState::Requested | SubmissionState::Recorded) {
-                return Ok(Resolution::Already(found.state));
-            }
-            tx.prepare_cached(
-                "-- give_up_submission
-                UPDATE submissions SET state = ?2, error = ?3, updated_at = ?4 WHERE submission_id = ?1",
-            )?
-            .execute(params![id.0, state, error, now])?;
-            Ok(Resolution::Resolved)
         })
         .await
     }

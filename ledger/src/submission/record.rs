@@ -1,0 +1,134 @@
+//! Putting transactions on record.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use solana_signature::Signature;
+use toll_protocol::{Amount, ChannelId};
+
+use super::{SubmissionId, SubmissionKind, SubmissionState, find};
+use crate::column::{amount, integer};
+use crate::{Ledger, LedgerError, channel};
+
+/// Records a transaction that the payer has signed and the settler has yet to.
+pub(crate) fn request(
+    tx: &Connection,
+    kind: SubmissionKind,
+    channel: &ChannelId,
+    transaction: &[u8],
+    deposited: Amount,
+    now: i64,
+) -> Result<SubmissionId, LedgerError> {
+    tx.prepare_cached(
+        "-- request_submission
+        INSERT INTO submissions (kind, state, request, transaction_bytes, amount, created_at, updated_at)
+        VALUES (?1, 'requested', ?2, ?2, ?3, ?4, ?4)",
+    )?
+    .execute(params![kind, transaction, amount(deposited)?, now])?;
+    let id = SubmissionId(tx.last_insert_rowid());
+    attach(tx, id, channel)?;
+    Ok(id)
+}
+
+/// The submission of `kind` on `channel` that was requested by these very bytes.
+pub(crate) fn requested_by(
+    tx: &Connection,
+    kind: SubmissionKind,
+    channel: &ChannelId,
+    transaction: &[u8],
+) -> rusqlite::Result<Option<SubmissionId>> {
+    tx.prepare_cached(
+        "-- submission_requested_by
+        SELECT submission_id FROM submissions JOIN submission_channels USING (submission_id)
+         WHERE channel_id = ?1 AND kind = ?2 AND request = ?3",
+    )?
+    .query_row(params![channel.as_bytes(), kind, transaction], |row| row.get(0))
+    .optional()
+}
+
+fn attach(tx: &Connection, id: SubmissionId, channel: &ChannelId) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "-- attach_submission\nINSERT INTO submission_channels (channel_id, submission_id) VALUES (?1, ?2)",
+    )?
+    .execute(params![channel.as_bytes(), id.0])?;
+    Ok(())
+}
+
+impl Ledger {
+    /// Records the fully signed form of a requested transaction. Call this before sending it.
+    ///
+    /// The same signature again changes nothing. Any other state than `Requested` is
+    /// [`LedgerError::NotRequested`]: that transaction must not be sent.
+    pub async fn record_signed(
+        &self,
+        id: SubmissionId,
+        transaction: Vec<u8>,
+        signature: Signature,
+        last_valid_block_height: u64,
+    ) -> Result<(), LedgerError> {
+        let now = self.now();
+        self.write("record_signed", move |tx| {
+            let found = find(tx, id)?.ok_or(LedgerError::UnknownSubmission(id))?;
+            match found.state {
+                SubmissionState::Requested => {}
+                SubmissionState::Recorded if found.signature == Some(signature) => return Ok(()),
+                state => return Err(LedgerError::NotRequested { id, state }),
+            }
+            tx.prepare_cached(
+                "-- record_signed
+                UPDATE submissions
+                   SET state = 'recorded', transaction_bytes = ?2, signature = ?3,
+                       last_valid_block_height = ?4, updated_at = ?5
+                 WHERE submission_id = ?1 AND state = 'requested'",
+            )?
+            .execute(params![
+                id.0,
+                transaction,
+                signature.as_ref(),
+                integer(last_valid_block_height)?,
+                now
+            ])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Records a fully signed transaction of the settler's own. Call this before sending it.
+    ///
+    /// The same signature again finds the first record.
+    pub async fn record(
+        &self,
+        kind: SubmissionKind,
+        channels: &[ChannelId],
+        transaction: Vec<u8>,
+        signature: Signature,
+        last_valid_block_height: u64,
+    ) -> Result<SubmissionId, LedgerError> {
+        let (channels, now) = (channels.to_vec(), self.now());
+        self.write("record_submission", move |tx| {
+            let existing = tx
+                .prepare_cached(
+                    "-- submission_signed\nSELECT submission_id FROM submissions WHERE signature = ?1",
+                )?
+                .query_row([signature.as_ref()], |row| row.get(0))
+                .optional()?;
+            if let Some(id) = existing {
+                return Ok(id);
+            }
+            tx.prepare_cached(
+                "-- record_submission
+                INSERT INTO submissions
+                       (kind, state, transaction_bytes, signature, last_valid_block_height, created_at, updated_at)
+                VALUES (?1, 'recorded', ?2, ?3, ?4, ?5, ?5)",
+            )?
+            .execute(params![kind, transaction, signature.as_ref(), integer(last_valid_block_height)?, now])?;
+            let id = SubmissionId(tx.last_insert_rowid());
+            for target in &channels {
+                if channel::find(tx, target)?.is_none() {
+                    return Err(LedgerError::UnknownChannel(*target));
+                }
+                attach(tx, id, target)?;
+            }
+            Ok(id)
+        })
+        .await
+    }
+}
