@@ -1,0 +1,158 @@
+//! What the settler asks of a cluster, and nothing more.
+//!
+//! Two answers exist: [`RpcChain`] speaks to a node, and the tests run the real program in process.
+
+mod rpc;
+
+use async_trait::async_trait;
+use solana_account::Account;
+use solana_hash::Hash;
+use solana_pubkey::Pubkey;
+use solana_signature::Signature;
+
+use crate::SettlerError;
+
+pub use rpc::RpcChain;
+
+/// Address of the clock sysvar: the time and slot that programs see.
+pub const CLOCK: Pubkey = Pubkey::from_str_const("SysvarC1ock11111111111111111111111111111111");
+
+/// A cluster, as the settler needs it. Everything is answered at `confirmed` commitment.
+///
+/// Any call may fail with [`SettlerError::Unreachable`], which says nothing about what happened: the caller
+/// asks again later. Implementations retry a few times themselves; each call may be repeated safely.
+#[async_trait]
+pub trait Chain: Send + Sync {
+    /// The cluster's identity, base58.
+    async fn genesis_hash(&self) -> Result<String, SettlerError>;
+
+    /// The newest blockhash and where the cluster stands.
+    async fn tip(&self) -> Result<ChainTip, SettlerError>;
+
+    /// The accounts at `addresses`, in their order; `None` where there is none. Any number of addresses.
+    ///
+    /// Accounts that come from several answers carry the oldest answer's slot.
+    async fn accounts(&self, addresses: &[Pubkey]) -> Result<Accounts, SettlerError>;
+
+    /// Whether a transaction with this blockhash could still land.
+    async fn is_blockhash_valid(&self, blockhash: &Hash) -> Result<bool, SettlerError>;
+
+    /// Runs a transaction without landing it. Signatures are not checked.
+    async fn simulate(&self, transaction: &[u8]) -> Result<Simulation, SettlerError>;
+
+    /// Hands a signed transaction to the cluster.
+    ///
+    /// Success means that a node took it, not that it will land; an error does not mean that it won't.
+    async fn submit(&self, transaction: &[u8]) -> Result<(), SettlerError>;
+
+    /// What became of each signature, searching the whole history. Any number of signatures.
+    async fn statuses(&self, signatures: &[Signature]) -> Result<Vec<Fate>, SettlerError>;
+
+    /// What a landed transaction cost, or `None` while the node has not indexed it.
+    async fn cost(&self, signature: &Signature) -> Result<Option<Cost>, SettlerError>;
+}
+
+/// Where a cluster stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainTip {
+    /// The newest blockhash.
+    pub blockhash: Hash,
+    /// The slot of the answer that carried it.
+    pub slot: u64,
+    /// The cluster's block height.
+    pub block_height: u64,
+    /// The last block height at which a transaction with this blockhash can land.
+    pub last_valid_block_height: u64,
+}
+
+/// Accounts and the slot at which they looked so.
+#[derive(Clone, Debug)]
+pub struct Accounts {
+    /// The slot of the answer.
+    pub slot: u64,
+    /// One entry per address asked for.
+    pub accounts: Vec<Option<Account>>,
+}
+
+/// How a transaction would have run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Simulation {
+    /// Why it would fail, if it would.
+    pub error: Option<String>,
+    /// Compute units it used.
+    pub compute_units: u64,
+}
+
+/// What became of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// No block that the node knows contains it.
+    Unknown,
+    /// A block contains it, but the block is not confirmed yet.
+    Pending,
+    /// It took effect.
+    Landed {
+        /// The slot of its block.
+        slot: u64,
+    },
+    /// It is in a block and failed there: fee paid, no other effect.
+    Failed {
+        /// The slot of its block.
+        slot: u64,
+        /// The cluster's reason.
+        error: String,
+    },
+}
+
+/// What a transaction cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// The fee, in lamports.
+    pub fee_lamports: u64,
+    /// Compute units used.
+    pub compute_units: u64,
+}
+
+/// The slot and time that programs see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainClock {
+    /// The slot.
+    pub slot: u64,
+    /// Unix seconds.
+    pub unix_timestamp: i64,
+}
+
+impl ChainClock {
+    /// Reads the clock sysvar's account.
+    pub fn decode(account: Option<&Account>) -> Result<Self, SettlerError> {
+        let malformed =
+            || SettlerError::Malformed { what: "clock sysvar", reason: "not 40 bytes".to_owned() };
+        let data = account.ok_or_else(malformed)?.data.first_chunk::<40>().ok_or_else(malformed)?;
+        let word = |at: usize| <[u8; 8]>::try_from(&data[at..at + 8]).expect("eight bytes");
+        Ok(Self { slot: u64::from_le_bytes(word(0)), unix_timestamp: i64::from_le_bytes(word(32)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clock_takes_slot_from_the_front_and_time_from_the_back() {
+        let mut data = vec![0; 40];
+        data[..8].copy_from_slice(&77u64.to_le_bytes());
+        data[32..].copy_from_slice(&1_700_000_000i64.to_le_bytes());
+        let account = Account { data, ..Account::default() };
+
+        let clock = ChainClock::decode(Some(&account)).unwrap();
+
+        assert_eq!(clock, ChainClock { slot: 77, unix_timestamp: 1_700_000_000 });
+    }
+
+    #[test]
+    fn missing_or_short_clock_is_malformed() {
+        let short = Account { data: vec![0; 39], ..Account::default() };
+        assert!(matches!(ChainClock::decode(Some(&short)), Err(SettlerError::Malformed { .. })));
+        assert!(matches!(ChainClock::decode(None), Err(SettlerError::Malformed { .. })));
+    }
+}

@@ -1,0 +1,116 @@
+//! What the operator decides about settling.
+
+use std::time::Duration;
+
+use solana_keypair::Keypair;
+use solana_pubkey::Pubkey;
+use solana_signer::Signer;
+use toll_protocol::{Amount, Network};
+
+/// The keys the settler signs with. They may be one and the same.
+pub struct SettlerKeys {
+    /// Pays fees and rent; gets the rent back.
+    pub fee_payer: Keypair,
+    /// Signs `settle_and_seal`. Channels of another payee are settled but never sealed by us.
+    pub payee: Keypair,
+}
+
+impl SettlerKeys {
+    /// One key in both roles.
+    pub fn single(key: Keypair) -> Self {
+        Self { payee: key.insecure_clone(), fee_payer: key }
+    }
+}
+
+impl std::fmt::Debug for SettlerKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SettlerKeys")
+            .field("fee_payer", &self.fee_payer.pubkey())
+            .field("payee", &self.payee.pubkey())
+            .finish()
+    }
+}
+
+/// A mint that channels may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedMint {
+    /// The mint.
+    pub mint: Pubkey,
+    /// The token program that owns it.
+    pub token_program: Pubkey,
+}
+
+/// What the settler works on and how eagerly.
+#[derive(Clone, Debug)]
+pub struct SettlerConfig {
+    /// The cluster the ledger belongs to.
+    pub network: Network,
+    /// The channel program deployed there.
+    pub program: Pubkey,
+    /// Owner of the treasury's token accounts, as compiled into the program.
+    pub treasury_owner: Pubkey,
+    /// The mints that channels may use; the treasury needs a token account for each.
+    pub mints: Vec<ListedMint>,
+    /// Whether a missing treasury account is created at start. `None`: on localnet only.
+    pub create_treasury_accounts: Option<bool>,
+    /// Warn at start when the fee payer holds less, in lamports.
+    pub low_balance: u64,
+    /// How often the newest blockhash and slot are published to the ledger.
+    pub tip_interval: Duration,
+    /// How often all live channels are compared with the chain. Keep it well below the grace period.
+    pub poll_interval: Duration,
+    /// How often the fate of submitted transactions is asked for.
+    pub confirm_interval: Duration,
+    /// How often an unconfirmed transaction is sent again.
+    pub resend_interval: Duration,
+    /// Blocks a payer's transaction must still be valid for when we co-sign it.
+    pub blockhash_margin: u64,
+    /// Most compute units a payer's transaction may ask for.
+    pub compute_unit_cap: u32,
+    /// Highest price a payer's transaction may set, in micro-lamports per compute unit.
+    pub compute_unit_price_cap: u64,
+    /// The price our own transactions set, in micro-lamports per compute unit. Zero sets none.
+    pub compute_unit_price: u64,
+    /// Settle without closing once this much is accepted but not settled. `None`: never.
+    pub settle_threshold: Option<Amount>,
+    /// Settle a voucher this long before it expires. `None`: never.
+    pub settle_before_expiry: Option<Duration>,
+    /// Whether [`Settler::run`](crate::Settler::run) closes every open channel before it returns.
+    pub close_on_shutdown: bool,
+    /// How long closing at shutdown, or one run of [`Settler::once`](crate::Settler::once), may take.
+    pub drain_timeout: Duration,
+    /// How many channels are worked on at once.
+    pub concurrency: usize,
+}
+
+impl SettlerConfig {
+    /// The defaults for a program on a network.
+    pub fn new(network: Network, program: Pubkey, treasury_owner: Pubkey, mints: Vec<ListedMint>) -> Self {
+        Self {
+            network,
+            program,
+            treasury_owner,
+            mints,
+            create_treasury_accounts: None,
+            low_balance: 50_000_000,
+            tip_interval: Duration::from_secs(2),
+            poll_interval: Duration::from_secs(5),
+            confirm_interval: Duration::from_millis(200),
+            resend_interval: Duration::from_secs(2),
+            blockhash_margin: 20,
+            compute_unit_cap: 400_000,
+            compute_unit_price_cap: 50_000,
+            compute_unit_price: 0,
+            settle_threshold: None,
+            settle_before_expiry: Some(Duration::from_secs(120)),
+            close_on_shutdown: true,
+            drain_timeout: Duration::from_secs(90),
+            concurrency: 16,
+        }
+    }
+
+    /// Whether a missing treasury account is created at start.
+    pub fn creates_treasury_accounts(&self) -> bool {
+        self.create_treasury_accounts.unwrap_or(self.network == Network::Localnet)
+    }
+}

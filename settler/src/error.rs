@@ -1,0 +1,119 @@
+//! Why the settler stops or starts over.
+
+use solana_pubkey::Pubkey;
+use thiserror::Error;
+use toll_ledger::LedgerError;
+
+/// Anything that keeps the settler from going on.
+///
+/// Errors met while running are logged and tried again; the ones about the set-up are returned by
+/// [`Settler::start`](crate::Settler::start) and say what to do.
+#[derive(Debug, Error)]
+pub enum SettlerError {
+    /// No answer from the cluster, or none that says what happened.
+    #[error("{method}: no answer from the cluster: {reason}")]
+    Unreachable {
+        /// The call.
+        method: &'static str,
+        /// The transport's reason.
+        reason: String,
+    },
+    /// The node answered with an error.
+    #[error("{method}: the node answered {code}: {message}")]
+    Refused {
+        /// The call.
+        method: &'static str,
+        /// JSON-RPC error code.
+        code: i64,
+        /// The node's words.
+        message: String,
+    },
+    /// An answer that cannot be read.
+    #[error("{what}: unreadable answer: {reason}")]
+    Malformed {
+        /// The call or account.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The ledger refused or failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Another settler works on the same ledger.
+    #[error("another settler holds this ledger; stop it, or give this one a ledger of its own")]
+    AlreadyRunning,
+    /// The node belongs to another cluster than the configuration says.
+    #[error(
+        "the RPC node is on another cluster than {network}: its genesis hash is {found}, {network} has {expected}; point the settler at a {network} node or change `network`"
+    )]
+    WrongCluster {
+        /// The configured network.
+        network: String,
+        /// The genesis hash it must have.
+        expected: String,
+        /// The genesis hash the node reports.
+        found: String,
+    },
+    /// The channel program is not on the cluster.
+    #[error("no program at {program}: {found}; deploy the channel program there or correct `program`")]
+    NoProgram {
+        /// The configured address.
+        program: Pubkey,
+        /// What is there instead.
+        found: &'static str,
+    },
+    /// A listed mint is not a mint of its token program.
+    #[error("{mint} is not a mint of token program {token_program}; correct the mint list")]
+    NoMint {
+        /// The listed mint.
+        mint: Pubkey,
+        /// Its configured token program.
+        token_program: Pubkey,
+    },
+    /// The treasury cannot receive a listed mint, so no channel of that mint could ever pay out.
+    #[error(
+        "the treasury's token account {account} for mint {mint} does not exist; create it (owner {owner}) or set `create_treasury_accounts`"
+    )]
+    NoTreasuryAccount {
+        /// The listed mint.
+        mint: Pubkey,
+        /// The missing token account.
+        account: Pubkey,
+        /// The treasury's owner.
+        owner: Pubkey,
+    },
+    /// The start-up transaction that creates the treasury's token accounts did not land.
+    #[error("could not create the treasury's token accounts: {reason}")]
+    Treasury {
+        /// The cluster's reason.
+        reason: String,
+    },
+    /// A transaction does not fit a packet however it is cut.
+    #[error("{kind} of {size} bytes does not fit a transaction of 1232 bytes")]
+    TooLarge {
+        /// What it was to do.
+        kind: &'static str,
+        /// Its size in bytes.
+        size: usize,
+    },
+    /// A transaction could not be put together.
+    #[error("{what} cannot be built: {reason}")]
+    Build {
+        /// What it was to do.
+        what: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl SettlerError {
+    /// Whether asking again may help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            // Node behind, slot skipped, block not available, minimum context slot not reached.
+            Self::Refused { code, .. } => matches!(code, -32_004 | -32_005 | -32_014 | -32_016),
+            _ => false,
+        }
+    }
+}

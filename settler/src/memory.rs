@@ -1,0 +1,138 @@
+//! What the settler may forget: everything here is rebuilt or missed only for speed after a restart.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use solana_hash::Hash;
+use toll_ledger::SubmissionId;
+use toll_protocol::ChannelId;
+
+use crate::chain::ChainTip;
+use crate::summary::{Report, Summary};
+
+/// Blockhashes remembered with their last valid height: more than can be valid at once.
+const BLOCKHASHES: usize = 512;
+
+/// First pause after a failure; it doubles with every further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Reports kept for a caller that never takes them.
+const REPORTS: usize = 10_000;
+
+/// Failures in a row after which a channel is no longer waited for before stopping.
+const HOPELESS: u32 = 4;
+
+#[derive(Default)]
+pub(crate) struct Memory(Mutex<Kept>);
+
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// The newest tip and when it was fetched.
+    pub(crate) tip: Option<(ChainTip, Instant)>,
+    blockhashes: VecDeque<(Hash, u64)>,
+    sent_at: HashMap<SubmissionId, Instant>,
+    pauses: HashMap<ChannelId, Pause>,
+    summary: Summary,
+    held: BTreeMap<ChannelId, String>,
+}
+
+#[derive(Clone, Copy)]
+struct Pause {
+    until: Instant,
+    failures: u32,
+}
+
+impl Memory {
+    /// The kept values. Never hold this across an await.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Kept> {
+        // Whatever a panicking holder left is still only a cache.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    pub(crate) fn saw_tip(&mut self, tip: ChainTip) {
+        self.tip = Some((tip, Instant::now()));
+        if self.blockhashes.back().is_none_or(|(newest, _)| *newest != tip.blockhash) {
+            self.blockhashes.push_back((tip.blockhash, tip.last_valid_block_height));
+        }
+        while self.blockhashes.len() > BLOCKHASHES {
+            self.blockhashes.pop_front();
+        }
+    }
+
+    /// The last height at which a transaction with `blockhash` can land, if we ever published it.
+    pub(crate) fn last_valid_block_height(&self, blockhash: &Hash) -> Option<u64> {
+        self.blockhashes.iter().rev().find(|(known, _)| known == blockhash).map(|(_, height)| *height)
+    }
+
+    /// Whether a transaction should be sent (again), and if so notes that it is.
+    pub(crate) fn should_send(&mut self, id: SubmissionId, every: Duration) -> bool {
+        let due = self.sent_at.get(&id).is_none_or(|sent| sent.elapsed() >= every);
+        if due {
+            self.sent_at.insert(id, Instant::now());
+        }
+        due
+    }
+
+    pub(crate) fn forget(&mut self, id: SubmissionId) {
+        self.sent_at.remove(&id);
+    }
+
+    /// How often in a row work on a channel has failed.
+    pub(crate) fn failures(&self, channel: &ChannelId) -> u32 {
+        self.pauses.get(channel).map_or(0, |pause| pause.failures)
+    }
+
+    pub(crate) fn is_paused(&self, channel: &ChannelId) -> bool {
+        self.pauses.get(channel).is_some_and(|pause| Instant::now() < pause.until)
+    }
+
+    /// Leaves a channel alone for a while, longer with every failure, at most `longest`.
+    pub(crate) fn pause(&mut self, channel: ChannelId, longest: Duration) {
+        let failures = self.failures(&channel);
+        let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE).min(longest);
+        self.pauses.insert(channel, Pause { until: Instant::now() + pause, failures: failures + 1 });
+    }
+
+    /// Leaves a channel alone for `pause` without counting it as a failure.
+    pub(crate) fn hold(&mut self, channel: ChannelId, reason: String, pause: Duration) {
+        self.pauses.insert(channel, Pause { until: Instant::now() + pause, failures: 0 });
+        self.held.insert(channel, reason);
+    }
+
+    /// Whether a channel failed lately and another attempt is likely to help.
+    pub(crate) fn is_worth_waiting_for(&self, channel: &ChannelId) -> bool {
+        (1..HOPELESS).contains(&self.failures(channel))
+    }
+
+    pub(crate) fn resume(&mut self, channel: &ChannelId) {
+        self.pauses.remove(channel);
+        self.held.remove(channel);
+    }
+
+    pub(crate) fn report(&mut self, report: Report) {
+        let reports = &mut self.summary.reports;
+        if reports.len() >= REPORTS {
+            reports.drain(..REPORTS / 2);
+        }
+        reports.push(report);
+    }
+
+    pub(crate) fn refused(&mut self, channel: ChannelId, reason: String) {
+        self.summary.refused.push((channel, reason));
+    }
+
+    pub(crate) fn expired(&mut self) {
+        self.summary.expired += 1;
+    }
+
+    pub(crate) fn take_summary(&mut self) -> Summary {
+        let held = std::mem::take(&mut self.held).into_iter().collect();
+        Summary { held, ..std::mem::take(&mut self.summary) }
+    }
+}

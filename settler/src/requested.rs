@@ -1,0 +1,149 @@
+//! Opens and top-ups that the gateway recorded: checks, co-signs and sends them.
+
+use futures::stream::{self, StreamExt};
+use solana_signer::Signer;
+use toll_ledger::{ChannelRecord, ChannelState, Submission, SubmissionKind};
+use toll_protocol::{Amount, Channel, Open};
+use tracing::{info, warn};
+
+use crate::chain::ChainTip;
+use crate::inspect::{Allowed, OPEN_FEE_PAYER_POSITIONS, Objection, inspect};
+use crate::transaction::co_sign;
+use crate::{Settler, SettlerError, Step};
+
+/// Blocks that a blockhash can live at most: the bound for one whose age we don't know.
+const BLOCKHASH_LIFE: u64 = 150;
+
+impl Settler {
+    /// Takes every requested submission as far as the cluster. Returns how many were sent.
+    pub(crate) async fn send_requested(&self) -> Result<usize, SettlerError> {
+        let requested = self.ledger.requested().await?;
+        if requested.is_empty() {
+            return Ok(0);
+        }
+        let tip = self.tip().await?;
+        let sent: Vec<_> = stream::iter(requested)
+            .map(|submission| async move { self.send_one(&submission, tip).await })
+            .buffer_unordered(self.config.concurrency)
+            .collect()
+            .await;
+        let mut count = 0;
+        for outcome in sent {
+            count += usize::from(self.survive("requested submission", outcome)?.unwrap_or(false));
+        }
+        Ok(count)
+    }
+
+    /// Whether the submission was sent; if not it was refused, or is left for the next pass.
+    async fn send_one(&self, submission: &Submission, tip: ChainTip) -> Result<bool, SettlerError> {
+        let kind = submission.kind;
+        self.hook.reached(kind, Step::Planned);
+        let Some(channel) = submission.channels.first() else { return Ok(false) };
+        let Some(record) = self.ledger.channel(channel).await? else { return Ok(false) };
+        let fee_payer = self.keys.fee_payer.pubkey();
+        let inspected = self.agreed(submission, &record).and_then(|(instruction, positions)| {
+            let allowed = Allowed {
+                instruction: &instruction,
+                fee_payer_positions: positions,
+                fee_payer,
+                payer: record.terms.payer,
+                compute_unit_cap: self.config.compute_unit_cap,
+                compute_unit_price_cap: self.config.compute_unit_price_cap,
+            };
+            inspect(&submission.transaction, &allowed)
+        });
+        let transaction = match inspected {
+            Ok(transaction) => transaction,
+            Err(Objection(reason)) => return self.refuse(submission, &record, &reason).await,
+        };
+        let blockhash = transaction.message.recent_blockhash();
+        let known = self.memory.lock().last_valid_block_height(blockhash);
+        let alive = match known {
+            Some(height) => height >= tip.block_height.saturating_add(self.config.blockhash_margin),
+            // Quoted before this process started. The node knows whether it lives, not for how long.
+            None => self.chain.is_blockhash_valid(blockhash).await?,
+        };
+        if !alive {
+            return self.refuse(submission, &record, "its blockhash has expired").await;
+        }
+        let last_valid_block_height = known.unwrap_or(tip.block_height.saturating_add(BLOCKHASH_LIFE));
+        let simulation = self.chain.simulate(&submission.transaction).await?;
+        if let Some(error) = simulation.error {
+            return self.refuse(submission, &record, &format!("simulation failed: {error}")).await;
+        }
+        let signed = co_sign(transaction, &self.keys.fee_payer);
+        self.hook.reached(kind, Step::Built);
+        self.ledger
+            .record_signed(submission.id, signed.bytes.clone(), signed.signature, last_valid_block_height)
+            .await?;
+        self.hook.reached(kind, Step::Recorded);
+        info!(?kind, channel = %record.id, signature = %signed.signature, "sending");
+        self.send(submission.id, kind, &signed.bytes).await;
+        Ok(true)
+    }
+
+    /// The instruction that the ledger says was agreed, and where our key may appear in it.
+    fn agreed(
+        &self,
+        submission: &Submission,
+        record: &ChannelRecord,
+    ) -> Result<(solana_instruction::Instruction, &'static [usize]), Objection> {
+        match submission.kind {
+            SubmissionKind::Open if record.rent_payer != self.keys.fee_payer.pubkey() => {
+                Err(Objection(format!("its rent payer {} is not our fee payer", record.rent_payer)))
+            }
+            SubmissionKind::Open => {
+                let open = Open {
+                    program: record.program,
+                    terms: record.terms,
+                    deposit: record.watermarks.deposit,
+                    grace_period: record.grace_period,
+                    splits: record.splits.clone(),
+                    rent_payer: record.rent_payer,
+                    token_program: record.token_program,
+                };
+                Ok((open.instruction(), OPEN_FEE_PAYER_POSITIONS))
+            }
+            SubmissionKind::TopUp if record.state != ChannelState::Open => {
+                Err(Objection(format!("the channel is {}", record.state)))
+            }
+            SubmissionKind::TopUp => {
+                let amount = submission.amount.unwrap_or(Amount::ZERO);
+                Ok((self.instructions_of(record).top_up(amount), &[]))
+            }
+            other => Err(Objection(format!("{other} is nothing a payer signs"))),
+        }
+    }
+
+    /// Builds instructions for a recorded channel.
+    pub(crate) fn instructions_of(&self, record: &ChannelRecord) -> Channel {
+        Channel {
+            program: record.program,
+            id: record.id,
+            payer: record.terms.payer,
+            payee: record.terms.payee,
+            mint: record.terms.mint,
+            token_program: record.token_program,
+            rent_payer: record.rent_payer,
+            splits: record.splits.clone(),
+            treasury_owner: self.config.treasury_owner,
+        }
+    }
+
+    /// Gives a request up before anything was signed.
+    async fn refuse(
+        &self,
+        submission: &Submission,
+        record: &ChannelRecord,
+        reason: &str,
+    ) -> Result<bool, SettlerError> {
+        warn!(kind = ?submission.kind, channel = %record.id, reason, "refused");
+        if submission.kind == SubmissionKind::Open {
+            self.ledger.open_failed(&record.id, reason).await?;
+        }
+        self.ledger.failed(submission.id, reason).await?;
+        self.memory.lock().refused(record.id, reason.to_owned());
+        self.hook.reached(submission.kind, Step::Marked);
+        Ok(false)
+    }
+}
