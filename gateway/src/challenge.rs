@@ -1,0 +1,223 @@
+//! Issues challenges, and recognizes the ones it issued.
+//!
+//! A challenge is stateless: its id is an HMAC over its fields. `expires` and single use limit the `open`
+//! alone; a channel's vouchers, top-ups and close may echo any authentic challenge of its terms.
+
+use std::collections::BTreeMap;
+
+use http::HeaderValue;
+use solana_hash::Hash;
+use toll_ledger::{ChannelRecord, ChannelState, Tip};
+use toll_protocol::{
+    Amount, Challenge, ChannelOffer, INTENT, METHOD, MethodDetails, Offer, SessionRequest, Splits,
+    VoucherSigner, format_www_authenticate,
+};
+
+use crate::gateway::Gateway;
+use crate::price::Price;
+use crate::reject::Rejection;
+
+/// Member of `opaque` that names the route a challenge is for.
+const ROUTE_TAG: &str = "op";
+
+/// How many slots after `recent_slot` an open is still recorded. A blockhash lives 150 blocks, and the settler
+/// needs some of them; refusing here costs the client a new challenge and nobody a fee.
+const BLOCKHASH_MARGIN_SLOTS: u64 = 120;
+
+impl Gateway {
+    /// The challenge is for this scheme and realm, and was issued here.
+    pub(crate) fn recognize(&self, challenge: &Challenge) -> Result<(), Rejection> {
+        if challenge.method != METHOD {
+            return Err(Rejection::MethodUnsupported);
+        }
+        let ours = challenge.realm == self.terms.realm.as_str() && challenge.is_authentic(&self.secret);
+        if !ours {
+            let reason = "session credential echoes a challenge this server did not issue";
+            return Err(Rejection::Challenge(reason.to_owned()));
+        }
+        if challenge.intent != INTENT {
+            return Err(Rejection::Challenge(format!(
+                "the challenge is for the intent {}",
+                challenge.intent
+            )));
+        }
+        Ok(())
+    }
+
+    /// The challenge asks today's price of this route, for a channel like `channel`.
+    pub(crate) fn check_price(
+        &self,
+        challenge: &Challenge,
+        price: &Price,
+        channel: &ChannelRecord,
+    ) -> Result<(), Rejection> {
+        let request = self.check_place(challenge, channel)?;
+        let same = request.amount == price.amount
+            && request.unit_type == price.unit_type
+            && request.currency == self.terms.mint
+            && request.recipient == self.terms.payee;
+        if same && channel.terms.mint == self.terms.mint && channel.terms.payee == self.terms.payee {
+            return Ok(());
+        }
+        Err(Rejection::Challenge("the challenge is for other terms than this route's".to_owned()))
+    }
+
+    /// The challenge is for the cluster and program of this gateway, and not for another channel.
+    pub(crate) fn check_place(
+        &self,
+        challenge: &Challenge,
+        channel: &ChannelRecord,
+    ) -> Result<SessionRequest, Rejection> {
+        let request = session_request(challenge)?;
+        let details = &request.method_details;
+        if details.network != self.terms.network || details.channel_program != self.terms.program {
+            return Err(Rejection::Challenge("the challenge is for another network or program".to_owned()));
+        }
+        if matches!(details.channel, ChannelOffer::Resume { channel_id, .. } if channel_id != channel.id) {
+            return Err(Rejection::ChannelMismatch("the challenge resumes another channel".to_owned()));
+        }
+        Ok(request)
+    }
+
+    /// The challenge may be answered by an `open` now: unexpired, for a new channel, by this route, on
+    /// today's terms, with a blockhash that is still good for a while.
+    pub(crate) fn check_opening(
+        &self,
+        challenge: &Challenge,
+        price: &Price,
+        tip: &Tip,
+    ) -> Result<OpeningTerms, Rejection> {
+        let refuse = |reason: &str| Err(Rejection::Challenge(reason.to_owned()));
+        // A challenge without a readable expiry is treated as expired.
+        let Ok(Some(expires_at)) = challenge.expires_at() else {
+            return refuse("the challenge does not say until when it is good");
+        };
+        if self.now() >= expires_at {
+            return refuse("the challenge has expired");
+        }
+        let request = session_request(challenge)?;
+        let ChannelOffer::New { recent_blockhash, recent_slot, .. } = &request.method_details.channel else {
+            return refuse("the challenge resumes a channel, it cannot open one");
+        };
+        let (blockhash, recent_slot) = (recent_blockhash.clone(), *recent_slot);
+        let now_offered = self.new_channel_request(price, blockhash.clone(), recent_slot);
+        if request != now_offered || route_tag(challenge).as_deref() != Some(price.route.as_str()) {
+            return refuse("the challenge is for other terms than this route's");
+        }
+        if tip.slot.saturating_sub(recent_slot) > BLOCKHASH_MARGIN_SLOTS {
+            let reason = "the challenged blockhash is about to expire; sign for the fresh challenge";
+            return Err(Rejection::BlockhashExpired(reason.to_owned()));
+        }
+        Ok(OpeningTerms { blockhash, recent_slot, expires_at })
+    }
+
+    /// A challenge for the route, as a `WWW-Authenticate` value. With `resume` it offers to go on with that
+    /// channel, if the channel can.
+    pub(crate) async fn fresh_challenge(
+        &self,
+        price: &Price,
+        resume: Option<&ChannelRecord>,
+    ) -> Result<HeaderValue, Rejection> {
+        let request = match resume.filter(|channel| self.can_resume(channel)) {
+            Some(channel) => self.resume_request(price, channel),
+            None => {
+                let tip = self.tip().await?;
+                self.new_channel_request(price, tip.blockhash, tip.slot)
+            }
+        };
+        let expires_at = self.now() + i64::from(self.terms.challenge_ttl);
+        let nonce = toll_protocol::base64url_encode(rand::random::<[u8; 16]>());
+        let opaque = BTreeMap::from([("n".to_owned(), nonce), (ROUTE_TAG.to_owned(), price.route.clone())]);
+        let offer = Offer { realm: &self.terms.realm, request: &request, expires_at, opaque: &opaque };
+        let challenge = Challenge::issue(&self.secret, offer).map_err(unissuable)?;
+        let value = format_www_authenticate(&challenge).map_err(unissuable)?;
+        HeaderValue::from_str(&value).map_err(unissuable)
+    }
+
+    /// The chain's tip, if it is fresh enough to be quoted.
+    pub(crate) async fn tip(&self) -> Result<Tip, Rejection> {
+        let oldest = self.now() - i64::from(self.terms.tip_max_age);
+        self.ledger.latest_tip().await?.filter(|tip| tip.published_at >= oldest).ok_or_else(|| {
+            Rejection::Unavailable {
+                detail: "no recent blockhash is known, so no challenge can be issued".to_owned(),
+                retry_after: 2,
+            }
+        })
+    }
+
+    fn can_resume(&self, channel: &ChannelRecord) -> bool {
+        channel.state == ChannelState::Open
+            && channel.closure_started_at.is_none()
+            && channel.terms.mint == self.terms.mint
+            && channel.terms.payee == self.terms.payee
+            && channel.program == self.terms.program
+    }
+
+    fn new_channel_request(&self, price: &Price, blockhash: Hash, slot: u64) -> SessionRequest {
+        let terms = &self.terms;
+        let channel = ChannelOffer::New {
+            recent_blockhash: blockhash,
+            recent_slot: slot,
+            grace_period: terms.grace_period,
+            idle_timeout_options: terms.idle_timeout_options.clone(),
+        };
+        SessionRequest {
+            minimum_deposit: Some(terms.minimum_deposit),
+            suggested_deposit: terms.suggested_deposit,
+            ..self.request(price, terms.splits.clone(), channel)
+        }
+    }
+
+    fn resume_request(&self, price: &Price, channel: &ChannelRecord) -> SessionRequest {
+        let offer = ChannelOffer::Resume { channel_id: channel.id, idle_timeout: channel.idle_timeout };
+        self.request(price, channel.splits.clone(), offer)
+    }
+
+    fn request(&self, price: &Price, splits: Splits, channel: ChannelOffer) -> SessionRequest {
+        let terms = &self.terms;
+        SessionRequest {
+            amount: price.amount,
+            currency: terms.mint,
+            recipient: terms.payee,
+            unit_type: price.unit_type.clone(),
+            suggested_deposit: None,
+            minimum_deposit: None,
+            description: None,
+            external_id: None,
+            method_details: MethodDetails {
+                network: terms.network,
+                channel_program: terms.program,
+                decimals: terms.decimals,
+                token_program: Some(terms.token_program),
+                fee_payer_key: Some(terms.fee_payer),
+                voucher_signer: VoucherSigner::Client,
+                min_voucher_delta: Some(terms.min_voucher_delta).filter(|delta| *delta > Amount::new(1)),
+                ttl_seconds: None,
+                splits,
+                channel,
+            },
+        }
+    }
+}
+
+/// What an `open` takes from the challenge it answers.
+#[derive(Clone, Debug)]
+pub(crate) struct OpeningTerms {
+    pub(crate) blockhash: Hash,
+    pub(crate) recent_slot: u64,
+    pub(crate) expires_at: i64,
+}
+
+fn session_request(challenge: &Challenge) -> Result<SessionRequest, Rejection> {
+    challenge.session_request().map_err(|error| Rejection::Challenge(error.to_string()))
+}
+
+/// The route that issued the challenge.
+fn route_tag(challenge: &Challenge) -> Option<String> {
+    challenge.opaque_members().ok()?.remove(ROUTE_TAG)
+}
+
+fn unissuable(error: impl std::fmt::Display) -> Rejection {
+    tracing::error!(%error, "cannot issue a challenge");
+    Rejection::Unavailable { detail: "no challenge can be issued for this route".to_owned(), retry_after: 60 }
+}

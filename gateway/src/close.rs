@@ -1,0 +1,118 @@
+//! `close`: the payer's last word, authenticated by a voucher; the settler does the rest.
+
+use axum::response::Response;
+use toll_ledger::{ChannelRecord, ChannelState, CloseReason, CloseRequested};
+use toll_protocol::{Challenge, CloseAction, CloseAuthority, VerifiedVoucher};
+
+use crate::gateway::Gateway;
+use crate::pay::check_binding;
+use crate::reject::{Figures, Refusal, Rejection};
+use crate::{answer, wait};
+
+pub(crate) async fn close(
+    gateway: &Gateway,
+    challenge: &Challenge,
+    action: &CloseAction,
+) -> Result<Response, Refusal> {
+    let CloseAuthority::Voucher(signed) = &action.authority else {
+        return Err(Rejection::malformed("client close requires a final voucher, not authentication").into());
+    };
+    let channel = gateway.ledger.channel(&action.channel_id).await?.ok_or(Rejection::ChannelNotFound)?;
+    gateway.check_place(challenge, &channel)?;
+    check_binding(&action.channel_id, signed, &channel)?;
+    check_freshness(gateway, signed.voucher.expires_at)?;
+    let deposit = channel.watermarks.deposit;
+    if signed.voucher.cumulative_amount > deposit {
+        return Err(
+            Rejection::ExceedsDeposit { cumulative: signed.voucher.cumulative_amount, deposit }.into()
+        );
+    }
+    let verified =
+        signed.verify(&channel.id, &channel.terms.authorized_signer).map_err(|_| Rejection::Signature)?;
+    gateway.limit_update(channel.id)?;
+    match channel.state {
+        ChannelState::Open => request(gateway, &channel, &verified).await?,
+        // Any voucher of the channel's signer may ask how the close went; it changes nothing any more.
+        ChannelState::Closing | ChannelState::Closed | ChannelState::Gone => {}
+        ChannelState::Opening => {
+            return Err(Rejection::Unavailable {
+                detail: "the channel's open has not landed yet".to_owned(),
+                retry_after: 2,
+            }
+            .into());
+        }
+        ChannelState::Failed => return Err(Rejection::ChannelNotFound.into()),
+    }
+    closed(gateway, challenge, &channel).await
+}
+
+/// The tolerance serves authentication only: what settles is chosen by the chain's clock.
+fn check_freshness(gateway: &Gateway, expires_at: i64) -> Result<(), Rejection> {
+    let tolerated = expires_at.saturating_add(i64::from(gateway.terms.clock_tolerance));
+    if expires_at != 0 && gateway.now() >= tolerated {
+        return Err(Rejection::VoucherExpired("the closing voucher has expired".to_owned()));
+    }
+    Ok(())
+}
+
+/// Stops service and asks the settler for a seal.
+///
+/// The ledger decides: a voucher must cover what was delivered, and either raise `settled` or be the accepted
+/// watermark, so that an intercepted old voucher closes nothing.
+async fn request(
+    gateway: &Gateway,
+    channel: &ChannelRecord,
+    verified: &VerifiedVoucher,
+) -> Result<(), Refusal> {
+    let cumulative = verified.voucher().cumulative_amount;
+    let requested = gateway.ledger.request_close(&channel.id, CloseReason::Requested, Some(verified)).await?;
+    let rejection = match requested {
+        CloseRequested::Recorded | CloseRequested::AlreadyClosing | CloseRequested::Closed { .. } => {
+            return Ok(());
+        }
+        CloseRequested::VoucherTooLow { watermarks } => {
+            let figures = Figures { required: watermarks.accepted, watermarks };
+            Rejection::NotIncreasing { cumulative, figures: Some(Box::new(figures)) }
+        }
+        CloseRequested::OverDeposit { watermarks } => {
+            Rejection::ExceedsDeposit { cumulative, deposit: watermarks.deposit }
+        }
+        CloseRequested::NotOpen(_) | CloseRequested::Unknown => Rejection::ChannelNotFound,
+    };
+    Err(rejection.resuming(channel))
+}
+
+async fn closed(
+    gateway: &Gateway,
+    challenge: &Challenge,
+    channel: &ChannelRecord,
+) -> Result<Response, Refusal> {
+    let id = channel.id;
+    let closed = wait::until(&gateway.ledger, gateway.landing_timeout(), || async move {
+        let channel = gateway.ledger.channel(&id).await?;
+        Ok(channel.filter(|channel| matches!(channel.state, ChannelState::Closed | ChannelState::Gone)))
+    })
+    .await?;
+    let Some(channel) = closed else {
+        return Err(Rejection::Unavailable {
+            detail: "the close has not landed yet; repeat the same request".to_owned(),
+            retry_after: 2,
+        }
+        .into());
+    };
+    let mut receipt = gateway.receipt(&channel, &challenge.id);
+    // On a close `spent` is what the chain settled for good.
+    receipt.spent = channel.watermarks.settled;
+    receipt.tx_hash = channel.close_signature;
+    receipt.refunded = channel.refunded;
+    Ok(answer::lifecycle(
+        &receipt,
+        serde_json::json!({
+            "channelId": channel.id.to_string(),
+            "state": "closed",
+            "settled": channel.watermarks.settled.to_string(),
+            "refunded": channel.refunded.map(|refunded| refunded.to_string()),
+            "txHash": channel.close_signature.map(|signature| signature.to_string()),
+        }),
+    ))
+}

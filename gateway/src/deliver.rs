@@ -1,0 +1,194 @@
+//! Runs the guarded service for a request that is paid, and keeps its answer for replays.
+//!
+//! Accepting a voucher charges for good, so what happens afterwards decides only what a repeat of the same
+//! credential and request gets:
+//!
+//! - An answer below 500 is kept (bodies up to [`MAX_REPLAY_BODY`]) and returned again, nothing else runs.
+//! - A failure (5xx, also the proxy's own 502 and 504) is passed on and not kept: the payer was charged but
+//!   not served, so the repeat runs the service again without a second charge.
+//! - An answer whose body was too long, or broke off after it had begun, is not kept; the repeat gets 409
+//!   `replay-body-gone`.
+//!
+//! Only 2xx answers carry a receipt.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::HeaderValue;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt;
+use toll_ledger::{Ledger, StoredResponse};
+use tower::{Service, ServiceExt};
+
+use crate::header::{PAYMENT_RECEIPT, mark_private};
+use crate::in_flight::Turn;
+
+/// Longest body kept for replays.
+pub const MAX_REPLAY_BODY: usize = 64 * 1024;
+
+/// Marks a response that carries no service, whatever its status: it is never kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Undelivered;
+
+/// Answers a paid request: calls `inner`, adds `receipt` to a success, keeps the answer under the turn's key.
+pub(crate) async fn deliver<S>(
+    ledger: &Ledger,
+    turn: Turn,
+    receipt: HeaderValue,
+    request: Request,
+    inner: S,
+) -> Response
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
+    let Ok(mut response) = inner.oneshot(request).await;
+    response.headers_mut().remove(PAYMENT_RECEIPT);
+    if response.status().is_server_error() || response.extensions().get::<Undelivered>().is_some() {
+        return response;
+    }
+    if response.status().is_success() {
+        response.headers_mut().insert(PAYMENT_RECEIPT, receipt);
+    }
+    mark_private(response.headers_mut());
+
+    let (parts, body) = response.into_parts();
+    let keeper = Keeper {
+        ledger: ledger.clone(),
+        turn,
+        status: parts.status.as_u16(),
+        headers: parts.headers.clone(),
+    };
+    let bounded = body.size_hint().upper().is_some_and(|upper| upper <= MAX_REPLAY_BODY as u64);
+    if !bounded {
+        let recorded = Recorded { body, kept: Some(BytesMut::new()), keeper: Some(keeper) };
+        return Response::from_parts(parts, Body::new(recorded));
+    }
+    match body.collect().await {
+        Ok(collected) => {
+            let bytes = collected.to_bytes();
+            keeper.keep(Some(bytes.clone())).await;
+            Response::from_parts(parts, Body::from(bytes))
+        }
+        // Nothing has left yet, so the repeat may run the service again.
+        Err(error) => {
+            tracing::warn!(%error, "the answer to a paid request broke off");
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = http::StatusCode::BAD_GATEWAY;
+            response
+        }
+    }
+}
+
+/// Writes an answer to the ledger, holding the request's turn until it is written.
+struct Keeper {
+    ledger: Ledger,
+    turn: Turn,
+    status: u16,
+    headers: HeaderMap,
+}
+
+impl Keeper {
+    async fn keep(self, body: Option<Bytes>) {
+        let headers = self
+            .headers
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+            .collect();
+        let stored = match body {
+            Some(body) => StoredResponse { status: self.status, headers, body: body.to_vec() },
+            None => StoredResponse { status: self.status, headers: gone(), body: Vec::new() },
+        };
+        if let Err(error) = self.ledger.store_response(self.turn.key(), stored).await {
+            // The repeat then runs the service again: charged once all the same.
+            tracing::error!(%error, "cannot keep the answer to a paid request");
+        }
+    }
+}
+
+/// A body that is copied while it streams, up to [`MAX_REPLAY_BODY`].
+struct Recorded {
+    body: Body,
+    /// The copy, until it grows too long.
+    kept: Option<BytesMut>,
+    keeper: Option<Keeper>,
+}
+
+impl Recorded {
+    fn finish(&mut self, complete: bool) {
+        let Some(keeper) = self.keeper.take() else { return };
+        let kept = self.kept.take().filter(|_| complete).map(BytesMut::freeze);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(keeper.keep(kept));
+        }
+    }
+}
+
+impl HttpBody for Recorded {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let (Some(data), Some(kept)) = (frame.data_ref(), &mut self.kept) {
+                    if kept.len() + data.len() <= MAX_REPLAY_BODY {
+                        kept.extend_from_slice(data);
+                    } else {
+                        self.kept = None;
+                    }
+                }
+            }
+            Poll::Ready(Some(Err(_))) => self.finish(false),
+            Poll::Ready(None) => self.finish(true),
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        // A server stops polling once it has sent the announced length.
+        let complete = self.body.is_end_stream();
+        self.finish(complete);
+    }
+}
+
+/// Stands for the headers of an answer whose body was not kept; no header field has such a name.
+fn gone() -> Vec<(String, String)> {
+    vec![(":body".to_owned(), "gone".to_owned())]
+}
+
+/// A kept answer, as a response; `None` when its body was not kept.
+pub(crate) fn replayed(stored: StoredResponse) -> Option<Response> {
+    if stored.headers == gone() {
+        return None;
+    }
+    let mut response = Response::new(Body::from(stored.body));
+    *response.status_mut() = http::StatusCode::from_u16(stored.status).ok()?;
+    for (name, value) in stored.headers {
+        let name = http::HeaderName::from_bytes(name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(&value)) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    Some(response)
+}

@@ -1,0 +1,133 @@
+//! What every request shares: terms, ledger, challenge secret, limits.
+
+use std::time::Duration;
+
+use http::HeaderValue;
+use solana_pubkey::Pubkey;
+use toll_ledger::{ChannelRecord, Ledger};
+use toll_protocol::{ChallengeSecret, ChannelId, Receipt};
+
+use crate::in_flight::InFlight;
+use crate::limit::RateLimit;
+use crate::reject::Rejection;
+use crate::terms::Terms;
+use crate::transaction::Rules;
+
+/// One merchant's payment state behind any number of [`crate::PaymentLayer`]s.
+///
+/// It reads time from its ledger's clock, holds no chain key and never calls a cluster: what it wants from the
+/// chain it records in the ledger, and waits.
+#[derive(Debug)]
+pub struct Gateway {
+    pub(crate) ledger: Ledger,
+    pub(crate) terms: Terms,
+    pub(crate) secret: ChallengeSecret,
+    pub(crate) in_flight: InFlight,
+    opens: RateLimit<Pubkey>,
+    updates: RateLimit<ChannelId>,
+    vouchers: RateLimit<ChannelId>,
+    refusals: RateLimit<ChannelId>,
+}
+
+impl Gateway {
+    /// A gateway that charges by `terms` into `ledger`, and signs its challenges with `secret`.
+    pub fn new(ledger: Ledger, terms: Terms, secret: ChallengeSecret) -> Self {
+        let minute = Duration::from_secs(60);
+        let second = Duration::from_secs(1);
+        Self {
+            opens: RateLimit::new(terms.limits.opens_per_minute, minute),
+            updates: RateLimit::new(terms.limits.updates_per_minute, minute),
+            vouchers: RateLimit::new(terms.limits.vouchers_per_second, second),
+            refusals: RateLimit::new(terms.limits.refusals_per_second, second),
+            in_flight: InFlight::default(),
+            ledger,
+            terms,
+            secret,
+        }
+    }
+
+    /// The terms it charges by.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// The ledger it charges into.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        self.ledger.now()
+    }
+
+    pub(crate) fn landing_timeout(&self) -> Duration {
+        Duration::from_secs(u64::from(self.terms.landing_timeout))
+    }
+
+    /// What a client's transaction may hold.
+    pub(crate) fn transaction_rules(&self) -> Rules {
+        Rules {
+            program: self.terms.program,
+            max_compute_unit_limit: self.terms.max_compute_unit_limit,
+            max_compute_unit_price: self.terms.max_compute_unit_price,
+        }
+    }
+
+    pub(crate) fn limit_open(&self, payer: Pubkey) -> Result<(), Rejection> {
+        let limited =
+            |retry_after| Rejection::RateLimited { detail: "too many opens by this payer", retry_after };
+        self.opens.take(payer).map_err(limited)
+    }
+
+    pub(crate) fn limit_update(&self, channel: ChannelId) -> Result<(), Rejection> {
+        let limited =
+            |retry_after| Rejection::RateLimited { detail: "too many updates of this channel", retry_after };
+        self.updates.take(channel).map_err(limited)
+    }
+
+    pub(crate) fn limit_voucher(&self, channel: ChannelId) -> Result<(), Rejection> {
+        let limited = |retry_after| Rejection::RateLimited {
+            detail: "too many vouchers for this channel",
+            retry_after,
+        };
+        self.vouchers.take(channel).map_err(limited)
+    }
+
+    /// Refused vouchers cost a signature check as well, to tell their senders more.
+    pub(crate) fn limit_refusal(&self, channel: ChannelId) -> Result<(), Rejection> {
+        let limited = |retry_after| Rejection::RateLimited {
+            detail: "too many refused vouchers for this channel",
+            retry_after,
+        };
+        self.refusals.take(channel).map_err(limited)
+    }
+
+    /// SES-168: a payer that keeps forcing closes costs grace periods and rent.
+    pub(crate) async fn check_forced_closes(&self, payer: &Pubkey) -> Result<(), Rejection> {
+        let pause = self.terms.limits.forced_close_pause;
+        let forced = self.ledger.forced_closes(payer, self.now() - i64::from(pause)).await?;
+        if forced >= self.terms.limits.forced_closes as u64 {
+            return Err(Rejection::OpensSuspended { retry_after: pause });
+        }
+        Ok(())
+    }
+
+    /// A receipt for `channel` as it stands.
+    pub(crate) fn receipt(&self, channel: &ChannelRecord, challenge_id: &str) -> Receipt {
+        Receipt {
+            reference: channel.id,
+            timestamp: self.now(),
+            challenge_id: Some(challenge_id.to_owned()),
+            accepted_cumulative: channel.watermarks.accepted,
+            spent: channel.watermarks.spent,
+            idle_timeout: channel.idle_timeout,
+            tx_hash: None,
+            refunded: None,
+        }
+    }
+}
+
+/// A receipt as the value of `Payment-Receipt`.
+pub(crate) fn receipt_header(receipt: &Receipt) -> HeaderValue {
+    HeaderValue::from_str(&toll_protocol::format_receipt(receipt)).expect("base64url is visible ASCII")
+}

@@ -1,0 +1,80 @@
+//! The tower layer.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::extract::Request;
+use axum::response::Response;
+use tower::{Layer, Service};
+
+use crate::gateway::Gateway;
+use crate::price::Pricer;
+use crate::service;
+
+/// Largest body of a paid request unless [`PaymentLayer::with_request_body_limit`] says otherwise.
+const DEFAULT_REQUEST_BODY_LIMIT: usize = 2 * 1024 * 1024;
+
+/// Guards an axum service: requests that `pricer` prices reach it only when paid.
+#[derive(Clone)]
+pub struct PaymentLayer {
+    gateway: Arc<Gateway>,
+    pricer: Arc<dyn Pricer>,
+    request_body_limit: usize,
+}
+
+impl PaymentLayer {
+    /// A layer that charges into `gateway` what `pricer` says.
+    pub fn new(gateway: Arc<Gateway>, pricer: Arc<dyn Pricer>) -> Self {
+        Self { gateway, pricer, request_body_limit: DEFAULT_REQUEST_BODY_LIMIT }
+    }
+
+    /// Limits bodies of paid requests to `bytes`. They are read before the charge, since their digest is part
+    /// of what a repeat must equal.
+    #[must_use]
+    pub fn with_request_body_limit(self, bytes: usize) -> Self {
+        Self { request_body_limit: bytes, ..self }
+    }
+}
+
+impl<S> Layer<S> for PaymentLayer {
+    type Service = PaymentService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        PaymentService { inner, layer: self.clone() }
+    }
+}
+
+/// A guarded service.
+#[derive(Clone)]
+pub struct PaymentService<S> {
+    inner: S,
+    layer: PaymentLayer,
+}
+
+impl<S> Service<Request> for PaymentService<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let PaymentLayer { gateway, pricer, request_body_limit } = self.layer.clone();
+        // The clone takes the next call; this one has been polled ready.
+        let next = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, next);
+        Box::pin(async move {
+            let quote = pricer.quote(request.method(), request.uri());
+            Ok(service::respond(&gateway, quote, request_body_limit, request, inner).await)
+        })
+    }
+}

@@ -1,0 +1,260 @@
+//! `open`: checks everything about a deposit before it is recorded for co-signing, then waits until it lands.
+//!
+//! The decoded transaction is the request; the credential is only a claim about it. Source:
+//! draft-solana-session, "Settlement Procedure", Open.
+
+use axum::response::Response;
+use toll_ledger::{ChannelRecord, ChannelState, NewChannel, RecordedOpen, SubmissionKind, SubmissionState};
+use toll_protocol::{Challenge, ChannelId, ChannelTerms, OPEN_SLOT_WINDOW, Open, OpenAction};
+
+use crate::challenge::OpeningTerms;
+use crate::gateway::Gateway;
+use crate::price::Price;
+use crate::reject::{Refusal, Rejection};
+use crate::transaction::ClientTransaction;
+use crate::{answer, wait};
+
+pub(crate) async fn open(
+    gateway: &Gateway,
+    price: &Price,
+    challenge: &Challenge,
+    action: &OpenAction,
+) -> Result<Response, Refusal> {
+    if action.authentication.is_some() {
+        return Err(Rejection::malformed("authentication belongs to operator-signed sessions").into());
+    }
+    // A lost answer is asked for again with the same credential, perhaps after the challenge has expired.
+    if let Some(channel) = gateway.ledger.channel(&action.channel_id).await? {
+        return repeat(gateway, challenge, action, &channel).await;
+    }
+    let transaction = ClientTransaction::check(&action.transaction, &gateway.transaction_rules())
+        .map_err(Rejection::OpenMismatch)?;
+    let tip = gateway.tip().await?;
+    let opening = gateway.check_opening(challenge, price, &tip)?;
+    let open = check(gateway, &opening, tip.slot, action, &transaction)?;
+    let idle_timeout = idle_timeout(gateway, action)?;
+    gateway.limit_open(open.terms.payer)?;
+    gateway.check_forced_closes(&open.terms.payer).await?;
+
+    let channel = NewChannel {
+        terms: open.terms,
+        program: open.program,
+        token_program: open.token_program,
+        rent_payer: open.rent_payer,
+        deposit: open.deposit,
+        grace_period: open.grace_period,
+        splits: open.splits,
+        price: price.amount,
+        unit_type: price.unit_type.clone(),
+        idle_timeout,
+    };
+    record(gateway, challenge, action, channel, opening.expires_at).await
+}
+
+async fn record(
+    gateway: &Gateway,
+    challenge: &Challenge,
+    action: &OpenAction,
+    channel: NewChannel,
+    expires_at: i64,
+) -> Result<Response, Refusal> {
+    let recorded =
+        gateway.ledger.record_open(channel, action.transaction.clone(), &challenge.id, expires_at).await?;
+    match recorded {
+        RecordedOpen::Recorded(_) | RecordedOpen::Existing(..) => {
+            landed(gateway, challenge, action.channel_id).await
+        }
+        RecordedOpen::ChallengeUsed => {
+            let reason = "the challenge was answered by another open already";
+            Err(Rejection::Challenge(reason.to_owned()).into())
+        }
+        RecordedOpen::ChannelExists => {
+            let reason = "the channel exists already; draw another salt";
+            Err(Rejection::OpenMismatch(reason.to_owned()).into())
+        }
+    }
+}
+
+/// The channel is known. The very credential that made it learns what became of it; any other is refused.
+async fn repeat(
+    gateway: &Gateway,
+    challenge: &Challenge,
+    action: &OpenAction,
+    known: &ChannelRecord,
+) -> Result<Response, Refusal> {
+    let channel = NewChannel {
+        terms: known.terms,
+        program: known.program,
+        token_program: known.token_program,
+        rent_payer: known.rent_payer,
+        deposit: known.watermarks.deposit,
+        grace_period: known.grace_period,
+        splits: known.splits.clone(),
+        price: known.price,
+        unit_type: known.unit_type.clone(),
+        idle_timeout: known.idle_timeout,
+    };
+    record(gateway, challenge, action, channel, gateway.now()).await
+}
+
+/// Every check of the draft that needs no chain. What passes is safe to co-sign.
+fn check(
+    gateway: &Gateway,
+    opening: &OpeningTerms,
+    tip_slot: u64,
+    action: &OpenAction,
+    transaction: &ClientTransaction,
+) -> Result<Open, Rejection> {
+    let terms = &gateway.terms;
+    let mismatch = Rejection::OpenMismatch;
+    let decoded = Open::decode(transaction.data(), &transaction.accounts())
+        .map_err(|error| mismatch(error.to_string()))?;
+    if !terms.allowed_mints.contains(&decoded.terms.mint) {
+        return Err(Rejection::MintNotAllowed(decoded.terms.mint));
+    }
+    check_claims(gateway, action, &decoded)?;
+    if !action.policy_agrees() {
+        return Err(mismatch("authorizationPolicy names another signer".to_owned()));
+    }
+    check_parties(gateway, &decoded.terms)?;
+
+    let (id, _) = decoded.terms.address(&terms.program);
+    if id != action.channel_id {
+        return Err(mismatch(format!("channelId is not the address of these terms, {id}")));
+    }
+    if decoded.splits.contains(&id.pubkey()) {
+        return Err(mismatch("the channel cannot be a recipient of its own".to_owned()));
+    }
+    check_open_slot(decoded.terms.open_slot, opening.recent_slot, tip_slot)?;
+    if transaction.fee_payer() != terms.fee_payer {
+        return Err(mismatch(format!("the fee payer must be {}", terms.fee_payer)));
+    }
+    if *transaction.blockhash() != opening.blockhash {
+        return Err(mismatch("the transaction does not use the challenged blockhash".to_owned()));
+    }
+    // Built from our own terms: whatever else the client's instruction says is a difference.
+    let canonical = Open {
+        program: terms.program,
+        terms: ChannelTerms { payee: terms.payee, mint: terms.mint, ..decoded.terms },
+        deposit: action.deposit,
+        grace_period: terms.grace_period,
+        splits: terms.splits.clone(),
+        rent_payer: terms.fee_payer,
+        token_program: terms.token_program,
+    };
+    transaction.check_equals(&canonical.instruction()).map_err(mismatch)?;
+    if canonical.deposit < terms.minimum_deposit {
+        return Err(Rejection::DepositTooSmall {
+            deposit: canonical.deposit,
+            minimum: terms.minimum_deposit,
+        });
+    }
+    transaction.check_signatures(&canonical.terms.payer, &terms.fee_payer).map_err(mismatch)?;
+    Ok(canonical)
+}
+
+/// Credential, transaction and challenge agree, member by member.
+fn check_claims(gateway: &Gateway, action: &OpenAction, decoded: &Open) -> Result<(), Rejection> {
+    let terms = &gateway.terms;
+    let splits = action.splits.clone().unwrap_or_else(|| terms.splits.clone());
+    let agree = [
+        ("payer", action.payer == decoded.terms.payer),
+        ("payee", action.payee == decoded.terms.payee && action.payee == terms.payee),
+        ("mint", action.mint == decoded.terms.mint && action.mint == terms.mint),
+        ("authorizedSigner", action.authorized_signer == decoded.terms.authorized_signer),
+        ("salt", action.salt == decoded.terms.salt),
+        ("depositAmount", action.deposit == decoded.deposit),
+        (
+            "gracePeriodSeconds",
+            action.grace_period == decoded.grace_period && decoded.grace_period == terms.grace_period,
+        ),
+        ("openSlot", action.open_slot == decoded.terms.open_slot),
+        ("distributionSplits", splits == decoded.splits && splits == terms.splits),
+        ("rentPayer", decoded.rent_payer == terms.fee_payer),
+        ("tokenProgram", decoded.token_program == terms.token_program),
+    ];
+    match agree.iter().find(|(_, agrees)| !agrees) {
+        Some((member, _)) => Err(Rejection::OpenMismatch(format!(
+            "{member} differs between challenge, credential and transaction"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn check_parties(gateway: &Gateway, terms: &ChannelTerms) -> Result<(), Rejection> {
+    let mismatch = |reason: &str| Err(Rejection::OpenMismatch(reason.to_owned()));
+    if terms.payer == gateway.terms.fee_payer {
+        return mismatch("the payer must not be the sponsor");
+    }
+    if terms.payer == terms.payee {
+        return mismatch("the payer must not be the payee");
+    }
+    if !toll_protocol::is_voucher_key(&terms.authorized_signer) {
+        return mismatch("the authorized signer is not an Ed25519 key that can sign vouchers");
+    }
+    Ok(())
+}
+
+fn check_open_slot(open_slot: u64, recent_slot: u64, tip_slot: u64) -> Result<(), Rejection> {
+    // A lagging node may show a slot below the challenged one.
+    let current = tip_slot.max(recent_slot);
+    if open_slot > recent_slot {
+        return Err(Rejection::OpenMismatch(format!(
+            "openSlot {open_slot} is after recentSlot {recent_slot}"
+        )));
+    }
+    if current - open_slot > OPEN_SLOT_WINDOW {
+        return Err(Rejection::OpenMismatch(format!(
+            "openSlot {open_slot} is more than {OPEN_SLOT_WINDOW} slots before {current}"
+        )));
+    }
+    Ok(())
+}
+
+/// The timeout that holds for the channel's life: the client's choice among those offered, or ours.
+fn idle_timeout(gateway: &Gateway, action: &OpenAction) -> Result<u32, Rejection> {
+    match action.idle_timeout {
+        None => Ok(gateway.terms.idle_timeout),
+        Some(chosen) if gateway.terms.idle_timeout_options.contains(&chosen) => Ok(chosen),
+        Some(chosen) => Err(Rejection::IdleTimeoutNotOffered(chosen)),
+    }
+}
+
+/// Waits for the settler. The answer carries no metered content and charges nothing.
+async fn landed(gateway: &Gateway, challenge: &Challenge, id: ChannelId) -> Result<Response, Refusal> {
+    let settled = wait::until(&gateway.ledger, gateway.landing_timeout(), || async move {
+        let channel = gateway.ledger.channel(&id).await?;
+        Ok(channel.filter(|channel| channel.state != ChannelState::Opening))
+    })
+    .await?;
+    let Some(channel) = settled else {
+        return Err(Rejection::Unavailable {
+            detail: "the open has not landed yet; repeat the same request".to_owned(),
+            retry_after: 2,
+        }
+        .into());
+    };
+    match channel.state {
+        ChannelState::Failed => Err(failed(gateway, &channel).await?.into()),
+        ChannelState::Closing => Err(Rejection::ChannelClosing.into()),
+        ChannelState::Closed | ChannelState::Gone => Err(Rejection::ChannelClosed.into()),
+        ChannelState::Opening | ChannelState::Open => Ok(answer::lifecycle(
+            &gateway.receipt(&channel, &challenge.id),
+            serde_json::json!({
+                "channelId": id.to_string(),
+                "state": "open",
+                "deposit": channel.watermarks.deposit.to_string(),
+                "idleTimeoutSeconds": channel.idle_timeout,
+            }),
+        )),
+    }
+}
+
+async fn failed(gateway: &Gateway, channel: &ChannelRecord) -> Result<Rejection, Rejection> {
+    let submissions = gateway.ledger.submissions_of(&channel.id).await?;
+    let expired = submissions.iter().any(|submission| {
+        submission.kind == SubmissionKind::Open && submission.state == SubmissionState::Expired
+    });
+    let reason = channel.failure.clone().unwrap_or_else(|| "the open did not land".to_owned());
+    Ok(if expired { Rejection::BlockhashExpired(reason) } else { Rejection::TransactionFailed(reason) })
+}

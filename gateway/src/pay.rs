@@ -1,0 +1,302 @@
+//! `voucher`: verify, then accept, then serve.
+//!
+//! The cheap checks come first, the signature after them, the ledger last: it repeats what may have changed
+//! and makes watermark, voucher and charge durable in one step. Source: draft-solana-session, "Voucher
+//! Verification".
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use bytes::Bytes;
+use http::Method;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use toll_ledger::{
+    Acceptance, Accepted, ChannelRecord, ChannelState, Charge, REPLAY_RETENTION, Replay, Watermarks,
+};
+use toll_protocol::{Amount, Challenge, ChannelId, SignedVoucher, VerifiedVoucher, VoucherAction};
+use tower::Service;
+
+use crate::extract::Paid;
+use crate::gateway::{Gateway, receipt_header};
+use crate::price::Price;
+use crate::reject::{Figures, Refusal, Rejection};
+use crate::{answer, deliver, fingerprint};
+
+/// How long a repeat waits for the answer that is being made to its first try.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A paid request with its whole body: its digest is part of what a repeat must equal.
+pub(crate) struct PaidRequest {
+    parts: http::request::Parts,
+    body: Bytes,
+}
+
+impl PaidRequest {
+    /// Reads the body, up to `limit` bytes.
+    pub(crate) async fn read(request: Request, limit: usize) -> Result<Self, Rejection> {
+        let (parts, body) = request.into_parts();
+        let body = Limited::new(body, limit).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                Rejection::BodyTooLarge(limit)
+            } else {
+                Rejection::malformed("the request's body broke off")
+            }
+        })?;
+        Ok(Self { parts, body: body.to_bytes() })
+    }
+
+    fn into_request(mut self, paid: Paid) -> Request {
+        self.parts.extensions.insert(paid);
+        Request::from_parts(self.parts, Body::from(self.body))
+    }
+}
+
+pub(crate) async fn pay<S>(
+    gateway: &Gateway,
+    price: &Price,
+    challenge: &Challenge,
+    action: &VoucherAction,
+    request: PaidRequest,
+    inner: S,
+) -> Result<Response, Refusal>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Send,
+    S::Future: Send,
+{
+    let channel = gateway.ledger.channel(&action.channel_id).await?.ok_or(Rejection::ChannelNotFound)?;
+    gateway.check_price(challenge, price, &channel)?;
+    let signed = &action.voucher;
+    check_binding(&action.channel_id, signed, &channel)?;
+    let charge = charge(gateway, price, challenge, action, &request)?;
+
+    if gateway.ledger.replay(&charge.replay).await?.is_none() {
+        match check_cheaply(gateway, &channel, signed, &charge).await {
+            Ok(()) => {}
+            // The ledger will refuse it too, and knows whether it repeats a key.
+            Err(Rejection::NotIncreasing { .. }) => gateway.limit_refusal(channel.id)?,
+            Err(rejection) => return Err(explain(gateway, &channel, signed, rejection)),
+        }
+    }
+    let verified = verify(signed, &channel)?;
+    gateway.limit_voucher(channel.id)?;
+
+    // Taken before accepting, so that of equal requests one runs and the others find its answer.
+    let turn = gateway.in_flight.turn(charge.replay, PATIENCE).await.ok_or(Rejection::Unavailable {
+        detail: "an equal request is still being answered".to_owned(),
+        retry_after: 1,
+    })?;
+    let cost = charge.cost;
+    let (watermarks, challenge_id) = match gateway.ledger.accept(&verified, charge.clone()).await? {
+        Acceptance::Accepted(Accepted { watermarks, .. }) => (watermarks, challenge.id.clone()),
+        Acceptance::Replayed(replay) => match replayed(gateway, &channel, replay)? {
+            Repeat::Answered(response) => return Ok(response),
+            Repeat::Unserved { watermarks, challenge_id } => (watermarks, challenge_id),
+        },
+        refused => return Err(refusal(&channel, signed, &charge, refused)),
+    };
+    let paid = ChannelRecord { watermarks, ..channel };
+    let receipt = gateway.receipt(&paid, &challenge_id);
+    if request.parts.method == Method::HEAD {
+        return Ok(answer::lifecycle(&receipt, serde_json::json!({ "channelId": paid.id.to_string() })));
+    }
+    let evidence = Paid { channel: paid.id, payer: paid.terms.payer, charged: cost, watermarks };
+    let request = request.into_request(evidence);
+    Ok(deliver::deliver(&gateway.ledger, turn, receipt_header(&receipt), request, inner).await)
+}
+
+/// What the request costs, and what makes a repeat of it recognizable.
+fn charge(
+    gateway: &Gateway,
+    price: &Price,
+    challenge: &Challenge,
+    action: &VoucherAction,
+    request: &PaidRequest,
+) -> Result<Charge, Rejection> {
+    let replay = fingerprint::replay_key(&action.voucher, &challenge.id, &request.parts, &request.body)?;
+    // A HEAD raises the watermark for requests to come: it runs nothing, so it costs nothing.
+    let (cost, headroom) = if request.parts.method == Method::HEAD {
+        (Amount::ZERO, price.headroom.max(price.amount))
+    } else {
+        (price.amount, price.headroom)
+    };
+    let min_delta = gateway.terms.min_voucher_delta;
+    // Wide enough for the minimum delta, or no voucher could please both rules.
+    let headroom = headroom.max(min_delta.saturating_sub(cost));
+    Ok(Charge { cost, headroom, min_delta, challenge_id: challenge.id.clone(), replay })
+}
+
+/// The voucher names the channel of the credential and that channel's signer.
+pub(crate) fn check_binding(
+    named: &ChannelId,
+    signed: &SignedVoucher,
+    channel: &ChannelRecord,
+) -> Result<(), Rejection> {
+    if signed.voucher.channel_id != *named {
+        return Err(Rejection::ChannelMismatch(
+            "the voucher draws on another channel than it is sent for".to_owned(),
+        ));
+    }
+    // The address pins program, parties, mint, signer and incarnation: derived again, never believed.
+    if channel.terms.address(&channel.program).0 != channel.id {
+        return Err(Rejection::ChannelMismatch(
+            "the channel's address does not follow from its terms".to_owned(),
+        ));
+    }
+    if signed.signer != channel.terms.authorized_signer {
+        return Err(Rejection::SignerMismatch);
+    }
+    Ok(())
+}
+
+/// Everything about a service voucher that costs no signature check.
+async fn check_cheaply(
+    gateway: &Gateway,
+    channel: &ChannelRecord,
+    signed: &SignedVoucher,
+    charge: &Charge,
+) -> Result<(), Rejection> {
+    check_serving(channel.state, channel.closure_started_at)?;
+    let cumulative = signed.voucher.cumulative_amount;
+    let watermarks = channel.watermarks;
+    if cumulative > watermarks.deposit {
+        return Err(over_deposit(watermarks, cumulative, charge));
+    }
+    if cumulative <= watermarks.accepted {
+        return Err(Rejection::NotIncreasing { cumulative, figures: None });
+    }
+    check_expiry(gateway, signed.voucher.expires_at)?;
+    let increment = cumulative.saturating_sub(watermarks.accepted);
+    if increment < charge.min_delta && cumulative != watermarks.deposit {
+        return Err(Rejection::DeltaTooSmall { increment, minimum: charge.min_delta, figures: None });
+    }
+    let oldest = gateway.now() - gateway.terms.observation_limit();
+    if gateway.ledger.channels_observed_at().await?.is_none_or(|observed_at| observed_at < oldest) {
+        // A forced close might be pending unseen, and a voucher taken now might never settle.
+        return Err(Rejection::Unavailable {
+            detail: "the channel was not compared with the chain lately".to_owned(),
+            retry_after: 5,
+        });
+    }
+    Ok(())
+}
+
+pub(crate) fn check_serving(state: ChannelState, closure_started_at: Option<i64>) -> Result<(), Rejection> {
+    match state {
+        ChannelState::Open if closure_started_at.is_none() => Ok(()),
+        ChannelState::Open | ChannelState::Closing => Err(Rejection::ChannelClosing),
+        ChannelState::Closed | ChannelState::Gone => Err(Rejection::ChannelClosed),
+        ChannelState::Failed => Err(Rejection::ChannelNotFound),
+        ChannelState::Opening => Err(Rejection::Unavailable {
+            detail: "the channel's open has not landed yet".to_owned(),
+            retry_after: 2,
+        }),
+    }
+}
+
+/// A voucher that buys service must still settle after a forced close: clock skew is not granted here.
+fn check_expiry(gateway: &Gateway, expires_at: i64) -> Result<(), Rejection> {
+    let life = gateway.terms.min_voucher_life;
+    if expires_at != 0 && expires_at < gateway.now().saturating_add(i64::from(life)) {
+        return Err(Rejection::VoucherExpired(format!(
+            "the voucher has expired or expires within {life} seconds, too soon to be settled for sure"
+        )));
+    }
+    Ok(())
+}
+
+/// Only a voucher that the cost itself pushes past the deposit calls for a top-up.
+fn over_deposit(watermarks: Watermarks, cumulative: Amount, charge: &Charge) -> Rejection {
+    let required = watermarks.required(charge.cost, charge.min_delta);
+    if required > watermarks.deposit {
+        Rejection::Insufficient(Box::new(Figures { required, watermarks }))
+    } else {
+        Rejection::ExceedsDeposit { cumulative, deposit: watermarks.deposit }
+    }
+}
+
+fn verify(signed: &SignedVoucher, channel: &ChannelRecord) -> Result<VerifiedVoucher, Rejection> {
+    signed.verify(&channel.id, &channel.terms.authorized_signer).map_err(|_| Rejection::Signature)
+}
+
+/// A stale but authentic voucher must be told from a forged one: its sender gets the channel's figures and an
+/// offer to resume, anyone else learns nothing. That costs a signature check, so it is rationed.
+fn explain(
+    gateway: &Gateway,
+    channel: &ChannelRecord,
+    signed: &SignedVoucher,
+    rejection: Rejection,
+) -> Refusal {
+    if let Err(limited) = gateway.limit_refusal(channel.id) {
+        return limited.into();
+    }
+    if verify(signed, channel).is_err() {
+        return Rejection::Signature.into();
+    }
+    let required = channel.watermarks.required(channel.price, gateway.terms.min_voucher_delta);
+    rejection.with_figures(Figures { required, watermarks: channel.watermarks }).resuming(channel)
+}
+
+/// What the ledger refused. The voucher's signature has been verified by then.
+fn refusal(channel: &ChannelRecord, signed: &SignedVoucher, charge: &Charge, refused: Acceptance) -> Refusal {
+    let cumulative = signed.voucher.cumulative_amount;
+    let mut now = channel.clone();
+    let mut figures = |required: Amount, watermarks: Watermarks| {
+        now.watermarks = watermarks;
+        Box::new(Figures { required, watermarks })
+    };
+    let rejection = match refused {
+        Acceptance::Stale { watermarks } => {
+            let required = watermarks.required(charge.cost, charge.min_delta);
+            Rejection::NotIncreasing { cumulative, figures: Some(figures(required, watermarks)) }
+        }
+        Acceptance::DeltaTooSmall { required, watermarks } => Rejection::DeltaTooSmall {
+            increment: cumulative.saturating_sub(watermarks.accepted),
+            minimum: charge.min_delta,
+            figures: Some(figures(required, watermarks)),
+        },
+        Acceptance::Insufficient { required, watermarks } => {
+            Rejection::Insufficient(figures(required, watermarks))
+        }
+        Acceptance::Excessive { watermarks, .. } => {
+            let required = watermarks.required(charge.cost, charge.min_delta);
+            Rejection::Excessive { cumulative, figures: Some(figures(required, watermarks)) }
+        }
+        Acceptance::OverDeposit { watermarks, .. } => over_deposit(watermarks, cumulative, charge),
+        Acceptance::NotOpen(state) => {
+            now.state = state;
+            check_serving(state, None).err().unwrap_or(Rejection::ChannelClosing)
+        }
+        Acceptance::KeyReused => Rejection::KeyReuse,
+        Acceptance::Unknown | Acceptance::Accepted(_) | Acceptance::Replayed(_) => Rejection::ChannelNotFound,
+    };
+    rejection.resuming(&now)
+}
+
+/// A request that was charged before.
+enum Repeat {
+    /// It was answered: here is the answer.
+    Answered(Response),
+    /// It was charged and never served.
+    Unserved { watermarks: Watermarks, challenge_id: String },
+}
+
+fn replayed(gateway: &Gateway, channel: &ChannelRecord, replay: Replay) -> Result<Repeat, Refusal> {
+    match replay.response {
+        Some(stored) => match deliver::replayed(stored) {
+            Some(response) => Ok(Repeat::Answered(response)),
+            None => Err(Rejection::ReplayBodyGone.resuming(channel)),
+        },
+        // The ledger drops answers after a while: an old entry without one was served.
+        None if gateway.now() - replay.accepted_at >= REPLAY_RETENTION => {
+            Err(Rejection::ReplayBodyGone.resuming(channel))
+        }
+        None => {
+            let watermarks =
+                Watermarks { accepted: replay.accepted, spent: replay.spent, ..channel.watermarks };
+            Ok(Repeat::Unserved { watermarks, challenge_id: replay.challenge_id })
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Which requests cost what.
+
+use http::{Method, Uri};
+use toll_protocol::Amount;
+
+/// What one request to a priced route costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Price {
+    /// Price of one request, in base units of the mint. Never zero.
+    pub amount: Amount,
+    /// What one unit is, `request` for instance; quoted in the challenge.
+    pub unit_type: Option<String>,
+    /// How far a voucher may run ahead of the charge, in base units.
+    pub headroom: Amount,
+    /// Names the route in challenges, so that an `open` answers the route it was asked by.
+    pub route: String,
+}
+
+/// The answer to "what does this request cost".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Quote {
+    /// It costs this much.
+    Priced(Price),
+    /// It costs nothing and passes through.
+    Free,
+    /// There is no such route.
+    NotFound,
+}
+
+/// Prices requests by method and target.
+///
+/// `HEAD` must find the route that the target's other methods find: clients send voucher-only and
+/// top-up-only updates with it.
+pub trait Pricer: Send + Sync + 'static {
+    /// The price of a request.
+    fn quote(&self, method: &Method, uri: &Uri) -> Quote;
+}
+
+/// One price for everything.
+#[derive(Clone, Debug)]
+pub struct FixedPrice(pub Price);
+
+impl FixedPrice {
+    /// `amount` base units per request, on every route.
+    pub fn new(amount: Amount) -> Self {
+        Self(Price {
+            amount,
+            unit_type: Some("request".to_owned()),
+            headroom: Amount::ZERO,
+            route: "*".to_owned(),
+        })
+    }
+}
+
+impl Pricer for FixedPrice {
+    fn quote(&self, _: &Method, _: &Uri) -> Quote {
+        Quote::Priced(self.0.clone())
+    }
+}

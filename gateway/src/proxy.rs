@@ -1,0 +1,178 @@
+//! Forwards admitted requests to the upstream, streaming both ways.
+//!
+//! The upstream never sees a payment credential. It learns who paid from `X-Payer`, which only the gateway
+//! sets. Hop-by-hop headers stop here, in both directions.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, FORWARDED, HOST, HeaderName, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body::Body as _;
+
+use crate::config::GatewayConfig;
+use crate::deliver::Undelivered;
+use crate::error::{ConfigError, GatewayError};
+use crate::extract::Paid;
+use crate::header::{X_PAYER, is_payment};
+
+/// Time to reach the upstream's socket.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Headers that concern one connection only, besides those `Connection` names.
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Headers by which proxies describe the client; believed only from a trusted one.
+const FORWARDING: [HeaderName; 5] = [
+    FORWARDED,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
+];
+
+/// A client of one upstream.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    client: reqwest::Client,
+    upstream: String,
+    patience: Duration,
+    trusted_proxy: bool,
+}
+
+impl Proxy {
+    /// A proxy to `config.upstream`.
+    pub fn new(config: &GatewayConfig) -> Result<Self, GatewayError> {
+        config.validate().map_err(GatewayError::Config)?;
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .build()
+            .map_err(GatewayError::Upstream)?;
+        Ok(Self {
+            client,
+            upstream: config.upstream.trim_end_matches('/').to_owned(),
+            patience: Duration::from_secs(u64::from(config.upstream_timeout_seconds)),
+            trusted_proxy: config.trusted_proxy,
+        })
+    }
+
+    /// A router that forwards everything; wrap it in a [`crate::PaymentLayer`].
+    pub fn into_router(self) -> Router {
+        Router::new().fallback(move |request: Request| async move { self.forward(request).await })
+    }
+
+    /// Forwards one request. A failure before the first byte of an answer is a 502 or 504 problem.
+    pub async fn forward(&self, request: Request) -> Response {
+        let upstream_request = match self.upstream_request(request) {
+            Ok(request) => request,
+            Err(error) => {
+                tracing::debug!(%error, "request cannot be forwarded");
+                return problem(StatusCode::BAD_GATEWAY, "the request cannot be forwarded");
+            }
+        };
+        match tokio::time::timeout(self.patience, self.client.execute(upstream_request)).await {
+            Ok(Ok(response)) => {
+                let (mut parts, body) = http::Response::from(response).into_parts();
+                strip_hop_by_hop(&mut parts.headers);
+                Response::from_parts(parts, Body::new(body))
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(error = %error.without_url(), "upstream failed");
+                problem(StatusCode::BAD_GATEWAY, "the upstream did not answer")
+            }
+            Err(_) => {
+                tracing::warn!("upstream timed out");
+                problem(StatusCode::GATEWAY_TIMEOUT, "the upstream did not answer in time")
+            }
+        }
+    }
+
+    fn upstream_request(&self, request: Request) -> Result<reqwest::Request, ConfigError> {
+        let (mut parts, body) = request.into_parts();
+        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        let url = reqwest::Url::parse(&format!("{}{target}", self.upstream)).map_err(|error| {
+            ConfigError::Invalid { setting: "gateway.upstream", reason: error.to_string() }
+        })?;
+        let host = parts.headers.remove(HOST);
+        strip_hop_by_hop(&mut parts.headers);
+        strip_payment(&mut parts.headers);
+        if !self.trusted_proxy {
+            for name in &FORWARDING {
+                parts.headers.remove(name);
+            }
+            if let Some(host) = host {
+                parts.headers.insert("x-forwarded-host", host);
+            }
+        }
+        if let Some(paid) = parts.extensions.get::<Paid>() {
+            let payer = HeaderValue::from_str(&paid.payer.to_string()).expect("base58 is visible ASCII");
+            parts.headers.insert(X_PAYER, payer);
+        }
+        let mut upstream_request = reqwest::Request::new(parts.method, url);
+        *upstream_request.headers_mut() = parts.headers;
+        if body.size_hint().exact() != Some(0) {
+            *upstream_request.body_mut() = Some(reqwest::Body::wrap_stream(body.into_data_stream()));
+        }
+        Ok(upstream_request)
+    }
+}
+
+/// Removes what only this gateway may say or read: payment credentials and the payer's name.
+pub(crate) fn strip_payment(headers: &mut HeaderMap) {
+    headers.remove(X_PAYER);
+    if headers.get_all(AUTHORIZATION).iter().any(is_payment) {
+        let others: Vec<_> =
+            headers.get_all(AUTHORIZATION).iter().filter(|value| !is_payment(value)).cloned().collect();
+        headers.remove(AUTHORIZATION);
+        for other in others {
+            headers.append(AUTHORIZATION, other);
+        }
+    }
+}
+
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+fn problem(status: StatusCode, detail: &str) -> Response {
+    let body = serde_json::json!({
+        "type": "about:blank",
+        "title": status.canonical_reason().unwrap_or("Bad Gateway"),
+        "status": status.as_u16(),
+        "detail": detail,
+        "code": "upstream",
+    });
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.extensions_mut().insert(Undelivered);
+    response
+}

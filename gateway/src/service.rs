@@ -1,0 +1,124 @@
+//! The request path, top to bottom.
+
+use std::convert::Infallible;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, StatusCode};
+use toll_protocol::{
+    Action, Credential, MAX_HEADER, METHOD, base64url_decode, parse_authorization, parse_json,
+};
+use tower::{Service, ServiceExt};
+
+use crate::gateway::Gateway;
+use crate::header::{PAYMENT_RECEIPT, is_payment};
+use crate::price::{Price, Quote};
+use crate::proxy::strip_payment;
+use crate::reject::{Refusal, Rejection};
+use crate::{close, open, pay, top_up};
+
+/// Answers a request for which `quote` was given.
+pub(crate) async fn respond<S>(
+    gateway: &Gateway,
+    quote: Quote,
+    body_limit: usize,
+    mut request: Request,
+    inner: S,
+) -> Response
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Send,
+    S::Future: Send,
+{
+    let price = match quote {
+        Quote::Priced(price) => price,
+        Quote::Free => {
+            strip_payment(request.headers_mut());
+            let Ok(mut response) = inner.oneshot(request).await;
+            response.headers_mut().remove(PAYMENT_RECEIPT);
+            return response;
+        }
+        Quote::NotFound => return not_found(),
+    };
+    match admit(gateway, &price, body_limit, request, inner).await {
+        Ok(response) => response,
+        Err(refusal) => refuse(gateway, &price, refusal).await,
+    }
+}
+
+async fn admit<S>(
+    gateway: &Gateway,
+    price: &Price,
+    body_limit: usize,
+    mut request: Request,
+    inner: S,
+) -> Result<Response, Refusal>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Send,
+    S::Future: Send,
+{
+    let credential = credential(request.headers())?;
+    strip_payment(request.headers_mut());
+    gateway.recognize(&credential.challenge)?;
+    let challenge = &credential.challenge;
+    match &credential.action {
+        Action::Open(action) => open::open(gateway, price, challenge, action).await,
+        Action::Voucher(action) => {
+            let paid = pay::PaidRequest::read(request, body_limit).await?;
+            pay::pay(gateway, price, challenge, action, paid, inner).await
+        }
+        Action::Use(_) => Err(Rejection::WrongMode.into()),
+        Action::TopUp(action) => top_up::top_up(gateway, challenge, action).await,
+        Action::Close(action) => close::close(gateway, challenge, action).await,
+    }
+}
+
+/// The request's one Payment credential.
+fn credential(headers: &HeaderMap) -> Result<Credential, Rejection> {
+    let mut payments = headers.get_all(AUTHORIZATION).iter().filter(|value| is_payment(value));
+    let payment = payments.next().ok_or(Rejection::PaymentRequired)?;
+    if payments.next().is_some() {
+        return Err(Rejection::SeveralCredentials);
+    }
+    match parse_authorization(payment) {
+        Some(Ok(credential)) => Ok(credential),
+        Some(Err(_)) if is_for_another_method(payment) => Err(Rejection::MethodUnsupported),
+        Some(Err(error)) => Err(Rejection::malformed(error)),
+        None => Err(Rejection::malformed("the Payment scheme carries no credential")),
+    }
+}
+
+/// Whether an unreadable credential says that it answers another method's challenge.
+fn is_for_another_method(payment: &HeaderValue) -> bool {
+    let bytes = payment.as_bytes();
+    let token = bytes.rsplit(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
+    let decoded = (bytes.len() <= MAX_HEADER).then(|| base64url_decode(token).ok()).flatten();
+    let credential = decoded.and_then(|json| parse_json(&json).ok());
+    let method =
+        credential.as_ref().and_then(|credential| credential.get("challenge")?.get("method")?.as_str());
+    method.is_some_and(|method| method != METHOD)
+}
+
+/// Answers a refusal, with a fresh challenge: to resume the channel whose key the sender holds, else for a new
+/// one. Without a usable blockhash there is nothing to challenge with, and the answer is 503.
+async fn refuse(gateway: &Gateway, price: &Price, refusal: Refusal) -> Response {
+    let Refusal { rejection, resume } = refusal;
+    tracing::debug!(code = rejection.code(), route = price.route, "refused");
+    match gateway.fresh_challenge(price, resume.as_deref()).await {
+        Ok(challenge) => rejection.into_response(Some(challenge)),
+        Err(unavailable) => {
+            let needs_challenge = rejection.status() == StatusCode::PAYMENT_REQUIRED;
+            if needs_challenge { unavailable } else { rejection }.into_response(None)
+        }
+    }
+}
+
+fn not_found() -> Response {
+    let body = r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"no such route","code":"not-found"}"#;
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,101 @@
+//! What this gateway charges for and accepts: one merchant, one mint, one program, one cluster.
+
+use std::collections::BTreeSet;
+
+use solana_pubkey::Pubkey;
+use toll_protocol::{Amount, Network, Realm, Splits};
+
+/// The session terms every challenge of one gateway quotes, and the limits its checks apply.
+///
+/// Durations are seconds. Build it from a file with [`crate::SessionConfig::terms`], which validates.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// Protection space; also the first slot of every challenge id.
+    pub realm: Realm,
+    /// The cluster of every channel.
+    pub network: Network,
+    /// The channel program deployed there.
+    pub program: Pubkey,
+    /// The mint that challenges quote. Always one of `allowed_mints`.
+    pub mint: Pubkey,
+    /// The token program that owns `mint`.
+    pub token_program: Pubkey,
+    /// Decimals of `mint`, 0 to 9.
+    pub decimals: u8,
+    /// Owner key that earns; seals channels.
+    pub payee: Pubkey,
+    /// Sponsor: fee payer and rent payer of opens, fee payer of top-ups.
+    pub fee_payer: Pubkey,
+    /// Time to settle after a payer's `requestClose`; fixed at open.
+    pub grace_period: u32,
+    /// Idle timeouts that a client may choose from, strictly increasing. Empty: the gateway chooses.
+    pub idle_timeout_options: Vec<u32>,
+    /// Idle timeout of a client that chose none.
+    pub idle_timeout: u32,
+    /// Shares besides the payee's.
+    pub splits: Splits,
+    /// Smallest deposit an `open` may make.
+    pub minimum_deposit: Amount,
+    /// Deposit hint for clients.
+    pub suggested_deposit: Option<Amount>,
+    /// Smallest increment of a voucher. Zero and one mean the same.
+    pub min_voucher_delta: Amount,
+    /// Mints that channels may hold. An allow-list kept by hand: the program ignores freeze authorities.
+    pub allowed_mints: BTreeSet<Pubkey>,
+    /// How long a challenge may be answered with an `open`.
+    pub challenge_ttl: u32,
+    /// Clock skew granted to the voucher that authenticates a close. Service never uses it.
+    pub clock_tolerance: u32,
+    /// How long a service voucher must stay valid, so that it still settles after a forced close.
+    pub min_voucher_life: u32,
+    /// Oldest comparison of channels with the chain that still allows new vouchers.
+    pub observation_max_age: u32,
+    /// Oldest published blockhash that a challenge quotes.
+    pub tip_max_age: u32,
+    /// How long a request waits for the settler to land its transaction before it is told to retry.
+    pub landing_timeout: u32,
+    /// Largest compute-unit limit of a client's transaction.
+    pub max_compute_unit_limit: u32,
+    /// Highest compute-unit price of a client's transaction, in micro-lamports.
+    pub max_compute_unit_price: u64,
+    /// Rate limits.
+    pub limits: Limits,
+}
+
+/// How much of one kind of request is served before the sender is told to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Opens per payer and minute.
+    pub opens_per_minute: u32,
+    /// Top-ups and closes per channel and minute.
+    pub updates_per_minute: u32,
+    /// Vouchers per channel and second.
+    pub vouchers_per_second: u32,
+    /// Refused vouchers per channel and second that still get a reason.
+    pub refusals_per_second: u32,
+    /// Forced closes by one payer that suspend further opens.
+    pub forced_closes: usize,
+    /// How long opens are suspended after the last of them, and how far back they count.
+    pub forced_close_pause: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            opens_per_minute: 10,
+            updates_per_minute: 30,
+            vouchers_per_second: 500,
+            refusals_per_second: 20,
+            forced_closes: 2,
+            forced_close_pause: 3_600,
+        }
+    }
+}
+
+impl Terms {
+    /// Largest age of a channel observation: the configured one, and never above a tenth of the grace period,
+    /// so that a forced close is noticed while most of its grace is left.
+    pub fn observation_limit(&self) -> i64 {
+        i64::from(self.observation_max_age.min((self.grace_period / 10).max(1)))
+    }
+}

@@ -1,0 +1,112 @@
+//! `topUp`: a transaction that only raises one channel's deposit.
+
+use axum::response::Response;
+use toll_ledger::{ChannelRecord, RecordedTopUp, Submission, SubmissionId, SubmissionState};
+use toll_protocol::{Challenge, TopUp, TopUpAction};
+
+use crate::gateway::Gateway;
+use crate::pay::check_serving;
+use crate::reject::{Refusal, Rejection};
+use crate::transaction::ClientTransaction;
+use crate::{answer, wait};
+
+pub(crate) async fn top_up(
+    gateway: &Gateway,
+    challenge: &Challenge,
+    action: &TopUpAction,
+) -> Result<Response, Refusal> {
+    let channel = gateway.ledger.channel(&action.channel_id).await?.ok_or(Rejection::ChannelNotFound)?;
+    gateway.check_place(challenge, &channel)?;
+    check(gateway, action, &channel)?;
+    // The payer's signature on exactly this top-up authenticates the request from here on.
+    gateway.limit_update(channel.id)?;
+    let recorded =
+        gateway.ledger.record_top_up(&channel.id, action.additional, action.transaction.clone()).await?;
+    match recorded {
+        RecordedTopUp::Recorded(id) | RecordedTopUp::Existing(id) => {
+            landed(gateway, challenge, &channel, id).await
+        }
+        RecordedTopUp::NotOpen(state) => {
+            Err(check_serving(state, None).err().unwrap_or(Rejection::ChannelClosing).into())
+        }
+        RecordedTopUp::Unknown => Err(Rejection::ChannelNotFound.into()),
+    }
+}
+
+fn check(gateway: &Gateway, action: &TopUpAction, channel: &ChannelRecord) -> Result<(), Rejection> {
+    let mismatch = Rejection::TopUpMismatch;
+    if !gateway.terms.allowed_mints.contains(&channel.terms.mint) {
+        return Err(Rejection::MintNotAllowed(channel.terms.mint));
+    }
+    let transaction =
+        ClientTransaction::check(&action.transaction, &gateway.transaction_rules()).map_err(mismatch)?;
+    let decoded = TopUp::decode(transaction.data(), &transaction.accounts())
+        .map_err(|error| mismatch(error.to_string()))?;
+    if action.additional.is_zero() || decoded.amount != action.additional {
+        return Err(mismatch(format!(
+            "additionalAmount is {}, the transaction adds {}",
+            action.additional, decoded.amount
+        )));
+    }
+    let raises_past_u64 = channel.watermarks.deposit.checked_add(decoded.amount).is_none();
+    if raises_past_u64 {
+        return Err(mismatch("the deposit would exceed what a channel can hold".to_owned()));
+    }
+    let sponsor = gateway.terms.fee_payer;
+    let fee_payer = transaction.fee_payer();
+    if fee_payer != sponsor && fee_payer != channel.terms.payer {
+        return Err(mismatch(format!("the fee payer must be {sponsor} or the channel's payer")));
+    }
+    let expected = TopUp {
+        channel: channel.id,
+        payer: channel.terms.payer,
+        mint: channel.terms.mint,
+        token_program: channel.token_program,
+        amount: action.additional,
+    };
+    transaction.check_equals(&expected.instruction(&channel.program)).map_err(mismatch)?;
+    transaction.check_signatures(&channel.terms.payer, &sponsor).map_err(mismatch)
+}
+
+async fn landed(
+    gateway: &Gateway,
+    challenge: &Challenge,
+    channel: &ChannelRecord,
+    submission: SubmissionId,
+) -> Result<Response, Refusal> {
+    let resolved = wait::until(&gateway.ledger, gateway.landing_timeout(), || async move {
+        let submission = gateway.ledger.submission(submission).await?;
+        let resolved = |submission: &Submission| {
+            !matches!(submission.state, SubmissionState::Requested | SubmissionState::Recorded)
+        };
+        Ok(submission.filter(resolved))
+    })
+    .await?;
+    let Some(submission) = resolved else {
+        return Err(Rejection::Unavailable {
+            detail: "the top-up has not landed yet; repeat the same request".to_owned(),
+            retry_after: 2,
+        }
+        .into());
+    };
+    let channel = gateway.ledger.channel(&channel.id).await?.ok_or(Rejection::ChannelNotFound)?;
+    match submission.state {
+        SubmissionState::Failed => {
+            let reason = submission.error.unwrap_or_else(|| "the top-up failed".to_owned());
+            Err(Rejection::TransactionFailed(reason).resuming(&channel))
+        }
+        SubmissionState::Expired => {
+            Err(Rejection::BlockhashExpired("the top-up's blockhash expired".to_owned()).resuming(&channel))
+        }
+        SubmissionState::Landed | SubmissionState::Requested | SubmissionState::Recorded => {
+            Ok(answer::lifecycle(
+                &gateway.receipt(&channel, &challenge.id),
+                serde_json::json!({
+                    "channelId": channel.id.to_string(),
+                    "state": "open",
+                    "deposit": channel.watermarks.deposit.to_string(),
+                }),
+            ))
+        }
+    }
+}

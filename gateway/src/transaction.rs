@@ -1,0 +1,220 @@
+//! A client's transaction, judged as a whole before anything is recorded for co-signing.
+//!
+//! The sponsor will sign whatever passes here, so the rule is an allow-list: one channel instruction, at most
+//! one compute-unit limit and one compute-unit price within their caps, and nothing else. Source:
+//! draft-solana-session, "Settlement Procedure", open step 9.
+
+use solana_hash::Hash;
+use solana_instruction::Instruction;
+use solana_message::VersionedMessage;
+use solana_message::compiled_instruction::CompiledInstruction;
+use solana_pubkey::Pubkey;
+use solana_signature::Signature;
+use solana_transaction::versioned::VersionedTransaction;
+use toll_protocol::{COMPUTE_BUDGET_PROGRAM, decode_transaction};
+
+/// Discriminator of the compute budget's `SetComputeUnitLimit`.
+const SET_COMPUTE_UNIT_LIMIT: u8 = 2;
+/// Discriminator of the compute budget's `SetComputeUnitPrice`.
+const SET_COMPUTE_UNIT_PRICE: u8 = 3;
+
+/// What a client's transaction may contain besides its channel instruction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// The channel program.
+    pub(crate) program: Pubkey,
+    pub(crate) max_compute_unit_limit: u32,
+    pub(crate) max_compute_unit_price: u64,
+}
+
+/// A transaction with exactly one channel instruction.
+#[derive(Debug)]
+pub(crate) struct ClientTransaction {
+    transaction: VersionedTransaction,
+    instruction: usize,
+}
+
+impl ClientTransaction {
+    /// Decodes `bytes` and applies the rules that hold for every client transaction.
+    pub(crate) fn check(bytes: &[u8], rules: &Rules) -> Result<Self, String> {
+        let transaction = decode_transaction(bytes).map_err(|error| error.to_string())?;
+        let message = &transaction.message;
+        if message.address_table_lookups().is_some_and(|lookups| !lookups.is_empty()) {
+            return Err("address lookup tables are not allowed".to_owned());
+        }
+        let keys = message.static_account_keys();
+        if keys.iter().enumerate().any(|(index, key)| keys[..index].contains(key)) {
+            return Err("the transaction lists an account twice".to_owned());
+        }
+        let instruction = sole_channel_instruction(message, rules)?;
+        let this = Self { transaction, instruction };
+        this.check_no_stray_account()?;
+        Ok(this)
+    }
+
+    fn message(&self) -> &VersionedMessage {
+        &self.transaction.message
+    }
+
+    fn keys(&self) -> &[Pubkey] {
+        self.message().static_account_keys()
+    }
+
+    /// Who pays the fee.
+    pub(crate) fn fee_payer(&self) -> Pubkey {
+        self.keys()[0]
+    }
+
+    pub(crate) fn blockhash(&self) -> &Hash {
+        self.message().recent_blockhash()
+    }
+
+    fn compiled(&self) -> &CompiledInstruction {
+        &self.message().instructions()[self.instruction]
+    }
+
+    /// Data of the channel instruction.
+    pub(crate) fn data(&self) -> &[u8] {
+        &self.compiled().data
+    }
+
+    /// Accounts of the channel instruction, in order.
+    pub(crate) fn accounts(&self) -> Vec<Pubkey> {
+        self.compiled().accounts.iter().map(|index| self.keys()[usize::from(*index)]).collect()
+    }
+
+    /// An account that no instruction needs would let a later co-signature cover a surprise.
+    fn check_no_stray_account(&self) -> Result<(), String> {
+        let used = |index: usize| {
+            self.message().instructions().iter().any(|instruction| {
+                usize::from(instruction.program_id_index) == index
+                    || instruction.accounts.iter().any(|account| usize::from(*account) == index)
+            })
+        };
+        match (1..self.keys().len()).find(|index| !used(*index)) {
+            Some(index) => Err(format!("account {} belongs to no instruction", self.keys()[index])),
+            None => Ok(()),
+        }
+    }
+
+    /// The privileges the message grants are exactly those of `expected` and of the fee payer, and the channel
+    /// instruction is byte for byte `expected`.
+    pub(crate) fn check_equals(&self, expected: &Instruction) -> Result<(), String> {
+        if self.data() != expected.data {
+            return Err("the instruction's data differs from its canonical form".to_owned());
+        }
+        let accounts = self.accounts();
+        if accounts.len() != expected.accounts.len() {
+            return Err(format!(
+                "the instruction has {} accounts instead of {}",
+                accounts.len(),
+                expected.accounts.len()
+            ));
+        }
+        for (index, (account, meta)) in accounts.iter().zip(&expected.accounts).enumerate() {
+            if *account != meta.pubkey {
+                return Err(format!(
+                    "account {index} of the instruction is {account}, must be {}",
+                    meta.pubkey
+                ));
+            }
+        }
+        for (index, key) in self.keys().iter().enumerate() {
+            let fee_payer = index == 0;
+            let metas = || expected.accounts.iter().filter(|meta| meta.pubkey == *key);
+            let signer = fee_payer || metas().any(|meta| meta.is_signer);
+            let writable = fee_payer || metas().any(|meta| meta.is_writable);
+            if self.message().is_signer(index) != signer {
+                return Err(format!("account {key} has the wrong signer flag"));
+            }
+            if header_writable(self.message(), index) != writable {
+                return Err(format!("account {key} has the wrong writable flag"));
+            }
+        }
+        Ok(())
+    }
+
+    /// `payer` signed the message, and the sponsor's slot, if there is one, is still empty.
+    pub(crate) fn check_signatures(&self, payer: &Pubkey, sponsor: &Pubkey) -> Result<(), String> {
+        let verified = self.transaction.verify_with_results();
+        let slots = self.keys().iter().zip(&self.transaction.signatures).zip(verified);
+        let mut payer_signed = false;
+        for ((key, signature), verifies) in slots {
+            if key == payer {
+                payer_signed = verifies;
+            } else if key != sponsor {
+                return Err(format!("{key} has no business signing this transaction"));
+            } else if *signature != Signature::default() {
+                return Err("the sponsor's signature slot must be empty".to_owned());
+            }
+        }
+        if payer_signed { Ok(()) } else { Err(format!("payer {payer} did not sign the transaction")) }
+    }
+}
+
+/// Writable as the message's header states it, before the runtime's demotions of program ids.
+fn header_writable(message: &VersionedMessage, index: usize) -> bool {
+    let header = message.header();
+    let signers = usize::from(header.num_required_signatures);
+    if index < signers {
+        index < signers - usize::from(header.num_readonly_signed_accounts)
+    } else {
+        index < message.static_account_keys().len() - usize::from(header.num_readonly_unsigned_accounts)
+    }
+}
+
+fn sole_channel_instruction(message: &VersionedMessage, rules: &Rules) -> Result<usize, String> {
+    let keys = message.static_account_keys();
+    let (mut channel, mut limits, mut prices) = (None, 0, 0);
+    for (index, instruction) in message.instructions().iter().enumerate() {
+        let program = keys[usize::from(instruction.program_id_index)];
+        if program == rules.program {
+            if channel.replace(index).is_some() {
+                return Err("the transaction holds more than one channel instruction".to_owned());
+            }
+        } else if program == COMPUTE_BUDGET_PROGRAM {
+            match compute_budget(instruction)? {
+                ComputeBudget::Limit(units) if units <= rules.max_compute_unit_limit => limits += 1,
+                ComputeBudget::Limit(units) => {
+                    return Err(format!(
+                        "compute-unit limit {units} is above {}",
+                        rules.max_compute_unit_limit
+                    ));
+                }
+                ComputeBudget::Price(price) if price <= rules.max_compute_unit_price => prices += 1,
+                ComputeBudget::Price(price) => {
+                    return Err(format!(
+                        "compute-unit price {price} is above {}",
+                        rules.max_compute_unit_price
+                    ));
+                }
+            }
+        } else {
+            return Err(format!("an instruction of program {program} is not allowed"));
+        }
+    }
+    if limits > 1 || prices > 1 {
+        return Err("a compute-budget instruction is repeated".to_owned());
+    }
+    channel.ok_or_else(|| format!("the transaction holds no instruction of program {}", rules.program))
+}
+
+enum ComputeBudget {
+    Limit(u32),
+    Price(u64),
+}
+
+fn compute_budget(instruction: &CompiledInstruction) -> Result<ComputeBudget, String> {
+    if !instruction.accounts.is_empty() {
+        return Err("a compute-budget instruction takes no accounts".to_owned());
+    }
+    match instruction.data.split_first() {
+        Some((&SET_COMPUTE_UNIT_LIMIT, units)) if units.len() == 4 => {
+            Ok(ComputeBudget::Limit(u32::from_le_bytes(units.try_into().expect("four bytes"))))
+        }
+        Some((&SET_COMPUTE_UNIT_PRICE, price)) if price.len() == 8 => {
+            Ok(ComputeBudget::Price(u64::from_le_bytes(price.try_into().expect("eight bytes"))))
+        }
+        _ => Err("only a compute-unit limit and a compute-unit price are allowed".to_owned()),
+    }
+}
