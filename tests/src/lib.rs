@@ -1,2 +1,1 @@
-//! Placeholder.
-
+//! The whole product in one process: real chain, real ledger, real HTTP.
