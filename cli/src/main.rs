@@ -1,1 +1,3 @@
+//! The `toll` command.
+
 fn main() {}

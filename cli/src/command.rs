@@ -1,0 +1,79 @@
+//! The subcommands.
+
+use clap::Subcommand;
+
+use crate::error::Result;
+use crate::output::Output;
+
+mod balance;
+mod channels;
+mod close;
+mod demo;
+mod fund;
+mod keygen;
+mod localnet;
+mod pay;
+mod request_close;
+mod serve;
+mod settle;
+mod show;
+mod top_up;
+mod withdraw;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything once, on a chain in this process, and check every figure
+    Demo(demo::Demo),
+    /// Run a chain in this process, with the program, a test mint and funded keys
+    Localnet(localnet::Localnet),
+    /// Make a key file
+    Keygen(keygen::Keygen),
+    /// Show SOL and tokens of an address
+    Balance(balance::Balance),
+    /// Get SOL and test tokens on a test cluster
+    Fund(fund::Fund),
+    /// Guard a service: gateway and settler in one process
+    Serve(serve::Serve),
+    /// Run the settler alone
+    Settler(settle::Daemon),
+    /// Settle and close what is due, then end (for cron)
+    Settle(settle::Settle),
+    /// Request a URL and pay for it
+    Pay(pay::Pay),
+    /// List the channels in the state file
+    Channels(channels::Channels),
+    /// Show one channel, on chain and in the state file
+    Show(show::Show),
+    /// Raise a channel's deposit, through its server
+    TopUp(top_up::TopUp),
+    /// Close a channel together with its server: settle, pay out, refund
+    Close(close::Close),
+    /// Begin to leave a channel without its server: start the grace period
+    RequestClose(request_close::RequestClose),
+    /// Take the refund of a channel whose grace period is over
+    Withdraw(withdraw::Withdraw),
+}
+
+impl Command {
+    /// Runs it.
+    pub async fn run(self, output: Output) -> Result<()> {
+        match self {
+            Self::Demo(command) => command.run(output).await,
+            Self::Localnet(command) => command.run(output).await,
+            Self::Keygen(command) => command.run(output),
+            Self::Balance(command) => command.run(output).await,
+            Self::Fund(command) => command.run(output).await,
+            Self::Serve(command) => command.run(output).await,
+            Self::Settler(command) => command.run(output).await,
+            Self::Settle(command) => command.run(output).await,
+            Self::Pay(command) => command.run(output).await,
+            Self::Channels(command) => command.run(output),
+            Self::Show(command) => command.run(output).await,
+            Self::TopUp(command) => command.run(output).await,
+            Self::Close(command) => command.run(output).await,
+            Self::RequestClose(command) => command.run(output).await,
+            Self::Withdraw(command) => command.run(output).await,
+        }
+    }
+}

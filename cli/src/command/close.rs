@@ -1,0 +1,51 @@
+//! `toll close`
+
+use clap::Args;
+use serde_json::json;
+use toll_protocol::{Amount, ChannelId};
+
+use super::pay::{STATE_PATIENCE, payer};
+use crate::args::{LimitArgs, PayerArgs};
+use crate::error::Result;
+use crate::money;
+use crate::output::Output;
+use crate::state::Book;
+
+/// Flags of `toll close`.
+#[derive(Debug, Args)]
+pub struct Close {
+    /// The channel's address
+    channel: ChannelId,
+
+    /// Forget the channel once it is closed
+    #[arg(long)]
+    forget: bool,
+
+    #[command(flatten)]
+    limits: LimitArgs,
+
+    #[command(flatten)]
+    payer: PayerArgs,
+}
+
+impl Close {
+    pub(super) async fn run(self, output: Output) -> Result<()> {
+        let payer = payer(&self.payer, &self.limits)?;
+        let mut book = Book::open(&self.payer.state_path(), STATE_PATIENCE)?;
+        let decimals = book.channel(&self.channel).map_or(self.limits.decimals, |channel| channel.decimals);
+        let receipt = payer.close(&mut book, &self.channel).await?;
+        if self.forget {
+            book.remove(&self.channel)?;
+        }
+        let document = json!({ "channelId": self.channel.to_string(), "receipt": receipt.to_json() });
+        output.result(&document, || {
+            let signature = receipt.tx_hash.map_or("-".into(), |signature| signature.to_string());
+            format!(
+                "closed: {} paid, {} refunded\ntransaction {signature}",
+                money::tokens(receipt.spent, decimals),
+                money::tokens(receipt.refunded.unwrap_or(Amount::ZERO), decimals),
+            )
+        });
+        Ok(())
+    }
+}

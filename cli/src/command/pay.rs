@@ -1,0 +1,206 @@
+//! `toll pay`
+
+use std::io::Read;
+use std::time::Duration;
+
+use base64::Engine;
+use clap::Args;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::args::{LimitArgs, PayerArgs, base_units};
+use crate::error::{CliError, Exit, Result};
+use crate::money;
+use crate::output::Output;
+use crate::payer::{IDEMPOTENCY_KEY, Payer, Policy, Reply, Request};
+use crate::state::Book;
+
+/// How long a command waits for another one that uses the same state file.
+pub(super) const STATE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Flags of `toll pay`.
+#[derive(Debug, Args)]
+pub struct Pay {
+    /// What to request
+    url: String,
+
+    /// HTTP method [default: GET, or POST with a body]
+    #[arg(short = 'X', long)]
+    method: Option<Method>,
+
+    /// A header, `Name: value`; repeat for several
+    #[arg(short = 'H', long, value_name = "HEADER")]
+    header: Vec<String>,
+
+    /// The body; `@FILE` reads a file, `@-` stdin
+    #[arg(short, long, conflicts_with = "json_body")]
+    data: Option<String>,
+
+    /// A JSON body; sets Content-Type
+    #[arg(long, value_name = "JSON")]
+    json_body: Option<String>,
+
+    #[command(flatten)]
+    limits: LimitArgs,
+
+    #[command(flatten)]
+    payer: PayerArgs,
+}
+
+impl Pay {
+    pub(super) async fn run(self, output: Output) -> Result<()> {
+        let request = self.request()?;
+        let payer = payer(&self.payer, &self.limits)?;
+        let mut book = Book::open(&self.payer.state_path(), STATE_PATIENCE)?;
+        let reply = payer.pay(&mut book, &request).await?;
+        report(output, &reply, self.limits.decimals);
+        if reply.status.is_success() || reply.status.is_redirection() {
+            return Ok(());
+        }
+        let what = format_args!("the server answered {}", reply.status).to_string();
+        Err(CliError::new(Exit::Refused, what, "the answer is on stdout"))
+    }
+
+    fn request(&self) -> Result<Request> {
+        let url: reqwest::Url = self
+            .url
+            .parse()
+            .map_err(|error| usage(format_args!("`{}` is no URL: {error}", self.url), "write http://host/path"))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(usage(format_args!("`{}` is no HTTP URL", self.url), "write http://host/path"));
+        }
+        let mut headers = HeaderMap::new();
+        for header in &self.header {
+            let (name, value) = parse_header(header)?;
+            headers.append(name, value);
+        }
+        let body = match (&self.data, &self.json_body) {
+            (Some(data), _) => read_body(data)?,
+            (None, Some(text)) => {
+                serde_json::from_str::<Value>(text)
+                    .map_err(|error| usage(format_args!("--json-body is no JSON: {error}"), "check its quotes"))?;
+                headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+                text.clone().into_bytes()
+            }
+            (None, None) => Vec::new(),
+        };
+        let default = if self.data.is_some() || self.json_body.is_some() { Method::POST } else { Method::GET };
+        Ok(Request { method: self.method.clone().unwrap_or(default), url, headers, body })
+    }
+}
+
+/// A payer with the key, limits and cluster of the command line.
+pub(super) fn payer(who: &PayerArgs, limits: &LimitArgs) -> Result<Payer> {
+    let policy = Policy {
+        mint: limits.mint,
+        max_amount: base_units(limits.max_amount, limits.decimals)?,
+        max_deposit: base_units(limits.max_deposit, limits.decimals)?,
+        deposit: limits.deposit.map(|deposit| base_units(deposit, limits.decimals)).transpose()?,
+        max_grace_period: limits.max_grace,
+        ..Policy::new(who.cluster.network, who.programs()?)
+    };
+    let cluster = (!limits.no_balance_check).then(|| who.cluster.cluster());
+    Ok(Payer::new(who.key()?, policy, cluster)?)
+}
+
+fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue)> {
+    let malformed = || usage(format_args!("`{text}` is no header"), "write `Name: value`");
+    let (name, value) = text.split_once(':').ok_or_else(malformed)?;
+    let name: HeaderName = name.trim().parse().map_err(|_| malformed())?;
+    if name == AUTHORIZATION || name == IDEMPOTENCY_KEY || name.as_str().starts_with("payment-") {
+        return Err(usage(format_args!("header `{name}` belongs to the payment"), "leave it out"));
+    }
+    Ok((name, value.trim().parse().map_err(|_| malformed())?))
+}
+
+fn read_body(data: &str) -> Result<Vec<u8>> {
+    let unreadable = |error: std::io::Error| usage(format_args!("cannot read `{data}`: {error}"), "check --data");
+    match data.strip_prefix('@') {
+        None => Ok(data.as_bytes().to_vec()),
+        Some("-") => {
+            let mut body = Vec::new();
+            std::io::stdin().read_to_end(&mut body).map_err(unreadable)?;
+            Ok(body)
+        }
+        Some(path) => std::fs::read(path).map_err(unreadable),
+    }
+}
+
+fn usage(what: impl std::fmt::Display, remedy: &str) -> CliError {
+    CliError::new(Exit::Usage, what, remedy)
+}
+
+/// The body goes to stdout as it came; what it cost goes to stderr.
+fn report(output: Output, reply: &Reply, decimals: u8) {
+    if output.is_json() {
+        return output.result(&document(reply), String::new);
+    }
+    output.bytes(&reply.body);
+    if let Some(payment) = &reply.payment {
+        let receipt = &payment.receipt;
+        output.note(format_args!(
+            "paid {} from channel {} ({} spent in all{})",
+            money::tokens(payment.charged, decimals),
+            payment.channel,
+            money::tokens(receipt.spent, decimals),
+            if payment.opened { ", opened for this request" } else { "" },
+        ));
+    }
+}
+
+/// `{status, body | bodyBase64, payment: {channelId, opened, toppedUp, charged, receipt}}`; JSON bodies inline.
+fn document(reply: &Reply) -> Value {
+    let mut document = json!({
+        "status": reply.status.as_u16(),
+        "payment": reply.payment.as_ref().map(|payment| json!({
+            "channelId": payment.channel.to_string(),
+            "opened": payment.opened,
+            "toppedUp": payment.topped_up.to_string(),
+            "charged": payment.charged.to_string(),
+            "receipt": payment.receipt.to_json(),
+        })),
+    });
+    match (serde_json::from_slice::<Value>(&reply.body), std::str::from_utf8(&reply.body)) {
+        (Ok(body), _) => document["body"] = body,
+        (Err(_), Ok(text)) => document["body"] = text.into(),
+        (Err(_), Err(_)) => {
+            document["bodyBase64"] = base64::engine::general_purpose::STANDARD.encode(&reply.body).into();
+        }
+    }
+    document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payment_headers_cannot_be_set_by_hand() {
+        for header in ["Authorization: Bearer x", "idempotency-key: 1", "Payment-Receipt: x", "AUTHORIZATION: x"] {
+            assert_eq!(parse_header(header).unwrap_err().exit, Exit::Usage, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_header_needs_a_name_and_a_colon() {
+        for header in ["", "x", ": x", "a b: c", "x: \u{1}"] {
+            assert_eq!(parse_header(header).unwrap_err().exit, Exit::Usage, "{header}");
+        }
+        let (name, value) = parse_header("X-A:  b ").unwrap();
+        assert_eq!((name.as_str(), value.to_str().unwrap()), ("x-a", "b"));
+    }
+
+    #[test]
+    fn a_body_that_is_no_text_is_given_as_base64() {
+        let reply = |body: &[u8]| Reply {
+            status: http::StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: body.to_vec(),
+            payment: None,
+        };
+        assert_eq!(document(&reply(b"{\"a\":1}"))["body"], json!({"a": 1}));
+        assert_eq!(document(&reply(b"hello"))["body"], "hello");
+        assert_eq!(document(&reply(&[0xff, 0xfe]))["bodyBase64"], "//4=");
+    }
+}

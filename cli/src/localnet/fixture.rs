@@ -1,0 +1,153 @@
+//! What a fresh test cluster needs before anybody can pay: a mint, a treasury, keys with funds.
+//!
+//! Real transactions only, so the same code prepares the embedded chain and a `solana-test-validator`.
+
+use std::path::Path;
+
+use solana_instruction::{AccountMeta, Instruction};
+use solana_keypair::Keypair;
+use solana_pubkey::Pubkey;
+use solana_signer::Signer;
+use solana_system_interface::instruction::create_account;
+use toll_protocol::{Amount, TOKEN_PROGRAM, TREASURY_OWNER, create_associated_token_account};
+
+use crate::cluster::{Cluster, Landed};
+use crate::error::Result;
+use crate::keys;
+
+/// Size of a mint account without extensions, in either token program.
+const MINT_SIZE: u64 = 82;
+
+/// Decimals of the test mint, those of USDC.
+pub const DECIMALS: u8 = 6;
+
+/// Everybody with a key on a test cluster.
+pub struct Actors {
+    /// Has tokens and no SOL.
+    pub payer: Keypair,
+    /// Earns; signs settlements.
+    pub payee: Keypair,
+    /// Pays fees and rent.
+    pub fee_payer: Keypair,
+    /// May mint test tokens.
+    pub mint_authority: Keypair,
+}
+
+impl Actors {
+    /// Fresh keys.
+    pub fn new() -> Self {
+        Self {
+            payer: Keypair::new(),
+            payee: Keypair::new(),
+            fee_payer: Keypair::new(),
+            mint_authority: Keypair::new(),
+        }
+    }
+
+    /// Keys kept in `folder`; those that are missing are made.
+    pub fn in_folder(folder: &Path) -> Result<Self> {
+        let key = |name: &str| keys::read_or_create(&folder.join(name));
+        Ok(Self {
+            payer: key("payer.json")?,
+            payee: key("payee.json")?,
+            fee_payer: key("fee-payer.json")?,
+            mint_authority: key("mint-authority.json")?,
+        })
+    }
+}
+
+impl Default for Actors {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A test cluster, ready for channels.
+pub struct Fixture {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// The test mint, of SPL Token and six decimals.
+    pub mint: Pubkey,
+    /// Who may mint more.
+    pub mint_authority: Keypair,
+}
+
+impl Fixture {
+    /// Gives the fee payer and the mint authority SOL, makes the mint, and the treasury's and payee's accounts.
+    ///
+    /// The payer gets nothing here: see [`Self::mint_to`].
+    pub async fn prepare(cluster: Cluster, actors: &Actors) -> Result<Self> {
+        for key in [&actors.fee_payer, &actors.mint_authority] {
+            cluster.airdrop(&key.pubkey(), 10_000_000_000).await?;
+        }
+        let authority = actors.mint_authority.insecure_clone();
+        let mint = Keypair::new();
+        let rent = cluster
+            .rpc()
+            .get_minimum_balance_for_rent_exemption(MINT_SIZE as usize)
+            .await
+            .unwrap_or(1_461_600);
+        let instructions = [
+            create_account(&authority.pubkey(), &mint.pubkey(), rent, MINT_SIZE, &TOKEN_PROGRAM),
+            initialize_mint(&mint.pubkey(), &authority.pubkey(), DECIMALS),
+            create_associated_token_account(&authority.pubkey(), &TREASURY_OWNER, &mint.pubkey(), &TOKEN_PROGRAM),
+            create_associated_token_account(
+                &authority.pubkey(),
+                &actors.payee.pubkey(),
+                &mint.pubkey(),
+                &TOKEN_PROGRAM,
+            ),
+        ];
+        cluster.send(&instructions, &authority, &[&mint]).await?;
+        Ok(Self { cluster, mint: mint.pubkey(), mint_authority: authority })
+    }
+
+    /// Mints `amount` to `owner`'s associated account, which is made when missing.
+    pub async fn mint_to(&self, owner: &Pubkey, amount: Amount) -> Result<Landed> {
+        mint_to(&self.cluster, &self.mint_authority, &self.mint, owner, amount).await
+    }
+
+    /// What `owner` has of the test mint.
+    pub async fn tokens(&self, owner: &Pubkey) -> Result<Amount> {
+        Ok(self.cluster.tokens(owner, &self.mint, &TOKEN_PROGRAM).await?.unwrap_or(Amount::ZERO))
+    }
+}
+
+/// Mints `amount` of `mint` to `owner`; `authority` pays the fee.
+pub async fn mint_to(
+    cluster: &Cluster,
+    authority: &Keypair,
+    mint: &Pubkey,
+    owner: &Pubkey,
+    amount: Amount,
+) -> Result<Landed> {
+    let account = toll_protocol::associated_token_address(owner, mint, &TOKEN_PROGRAM);
+    let instructions = [
+        create_associated_token_account(&authority.pubkey(), owner, mint, &TOKEN_PROGRAM),
+        mint_tokens(mint, &account, &authority.pubkey(), amount),
+    ];
+    cluster.send(&instructions, authority, &[]).await
+}
+
+/// SPL Token's `InitializeMint2` (20): decimals, mint authority, no freeze authority.
+fn initialize_mint(mint: &Pubkey, authority: &Pubkey, decimals: u8) -> Instruction {
+    let mut data = vec![20, decimals];
+    data.extend_from_slice(authority.as_ref());
+    data.push(0);
+    Instruction { program_id: TOKEN_PROGRAM, accounts: vec![AccountMeta::new(*mint, false)], data }
+}
+
+/// SPL Token's `MintTo` (7): amount.
+fn mint_tokens(mint: &Pubkey, account: &Pubkey, authority: &Pubkey, amount: Amount) -> Instruction {
+    let mut data = vec![7];
+    data.extend_from_slice(&amount.get().to_le_bytes());
+    Instruction {
+        program_id: TOKEN_PROGRAM,
+        accounts: vec![
+            AccountMeta::new(*mint, false),
+            AccountMeta::new(*account, false),
+            AccountMeta::new_readonly(*authority, true),
+        ],
+        data,
+    }
+}

@@ -1,0 +1,114 @@
+//! What reaches the user: one JSON document or text on stdout, everything else on stderr.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use comfy_table::presets::UTF8_BORDERS_ONLY;
+use comfy_table::{ContentArrangement, Table};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::error::CliError;
+
+/// Where a command's results go.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// JSON documents, or text.
+    pub const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Whether results are JSON.
+    pub const fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Prints a result: the document, or the text made from it.
+    pub fn result(self, document: &Value, text: impl FnOnce() -> String) {
+        let text = if self.json { format!("{document:#}") } else { text() };
+        // A closed pipe (`toll … | head`) is not worth an error.
+        let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end());
+    }
+
+    /// Prints bytes as they are.
+    pub fn bytes(self, bytes: &[u8]) {
+        let mut stdout = std::io::stdout().lock();
+        let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    }
+
+    /// A line for a person who watches; nothing in JSON mode.
+    pub fn note(self, line: impl std::fmt::Display) {
+        if !self.json {
+            let _ = writeln!(std::io::stderr().lock(), "{line}");
+        }
+    }
+
+    /// Prints an error: one line on stderr, and in JSON mode a document on stdout as well.
+    pub fn error(self, error: &CliError) {
+        let _ = writeln!(std::io::stderr().lock(), "error: {error}");
+        if self.json {
+            let _ = writeln!(std::io::stdout().lock(), "{:#}", error_document(error));
+        }
+    }
+
+    /// A progress bar on stderr; invisible in JSON mode and where nobody watches.
+    pub fn progress(self, length: u64, what: &str) -> ProgressBar {
+        if self.json || !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template("{prefix:>12} {wide_bar} {pos}/{len} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        ProgressBar::new(length).with_style(style).with_prefix(what.to_owned())
+    }
+
+    /// A spinner on stderr, under the same conditions.
+    pub fn spinner(self, what: &str) -> ProgressBar {
+        if self.json || !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let spinner = ProgressBar::new_spinner().with_message(what.to_owned());
+        spinner.enable_steady_tick(Duration::from_millis(100));
+        spinner
+    }
+}
+
+/// The document of an error: `{"error": {"code", "exit", "message", "remedy"}}`.
+pub fn error_document(error: &CliError) -> Value {
+    json!({
+        "error": {
+            "code": error.exit.name(),
+            "exit": error.exit.code(),
+            "message": error.what,
+            "remedy": error.remedy,
+        }
+    })
+}
+
+/// An empty table in the one style there is.
+pub fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    if header.iter().any(|title| !title.is_empty()) {
+        table.set_header(header);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Exit;
+
+    #[test]
+    fn an_error_document_names_code_exit_message_and_remedy() {
+        let document = error_document(&CliError::new(Exit::Funds, "no tokens", "get some"));
+        assert_eq!(
+            document,
+            json!({"error": {"code": "funds", "exit": 6, "message": "no tokens", "remedy": "get some"}})
+        );
+    }
+}

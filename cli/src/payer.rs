@@ -1,0 +1,217 @@
+//! The paying client: 402 → checks → open → voucher → body.
+//!
+//! Nothing here writes to a terminal. What the payer agrees to is a [`Policy`]; what it remembers is a
+//! [`Book`]. The rules that keep its money safe:
+//!
+//! 1. Nothing is signed for an offer that the policy, or the payer's balance, does not cover.
+//! 2. What is signed is on disk before it is sent, and sent again rather than signed anew after a crash.
+//! 3. The server's figures are adopted only up to what was signed (draft-solana-session, "Receipt Format").
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::StatusCode;
+use http::header::HeaderMap;
+use solana_keypair::Keypair;
+use solana_pubkey::Pubkey;
+use solana_signer::Signer;
+use toll_protocol::{Amount, ChannelId, Receipt};
+
+use crate::cluster::Cluster;
+use crate::keys;
+use crate::state::{Book, SavedChannel};
+
+mod close;
+mod error;
+mod http_exchange;
+mod offer;
+mod open;
+mod policy;
+mod top_up;
+mod voucher;
+
+pub use error::PayError;
+pub use http_exchange::{IDEMPOTENCY_KEY, PAYMENT_RECEIPT, Refusal, Request, Response};
+pub use offer::{MAX_AGE, Offer, OfferTerms};
+pub use policy::Policy;
+
+/// How many exchanges one request may take: an open, a top-up, a resynchronization or two, and the answer.
+const MAX_EXCHANGES: usize = 8;
+
+/// Somebody who pays.
+pub struct Payer {
+    key: Keypair,
+    voucher_key: ed25519_dalek::SigningKey,
+    policy: Policy,
+    client: reqwest::Client,
+    cluster: Option<Cluster>,
+}
+
+/// An answer, and what it cost.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+    /// The payment, if there was one.
+    pub payment: Option<Payment>,
+}
+
+/// What one request cost.
+#[derive(Clone, Debug)]
+pub struct Payment {
+    /// The channel that paid.
+    pub channel: ChannelId,
+    /// Whether it was opened for this request.
+    pub opened: bool,
+    /// By how much its deposit was raised on the way.
+    pub topped_up: Amount,
+    /// What was charged.
+    pub charged: Amount,
+    /// The server's receipt.
+    pub receipt: Receipt,
+}
+
+/// What an exchange with an open channel led to.
+enum Turn {
+    /// The request is answered.
+    Served(Reply),
+    /// Go on with the channel as it is now.
+    Again(SavedChannel),
+    /// The channel buys nothing more.
+    Gone,
+}
+
+impl Payer {
+    /// A payer with a key and limits. With a cluster, balances are checked before a deposit is signed.
+    pub fn new(key: Keypair, policy: Policy, cluster: Option<Cluster>) -> Result<Self, PayError> {
+        let client = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(10))
+            .timeout(Duration::from_secs(120))
+            // A redirect would carry a credential to a server it was not made for.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| PayError::Malformed(format!("HTTP client: {error}")))?;
+        let voucher_key = keys::voucher_key(&key);
+        Ok(Self { key, voucher_key, policy, client, cluster })
+    }
+
+    /// The payer's address.
+    pub fn address(&self) -> Pubkey {
+        self.key.pubkey()
+    }
+
+    /// The payer's limits.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The cluster that balances are checked on, if any.
+    pub fn cluster(&self) -> Option<&Cluster> {
+        self.cluster.as_ref()
+    }
+
+    /// Sends `request`, paying for it if the server asks and the policy allows.
+    ///
+    /// A channel with the same server is used again, topped up within the limits, or replaced when it is
+    /// closed. An error says what was refused; a voucher that was sent and not answered stays on record and
+    /// is presented again by the next call for the same request, which is then not charged twice.
+    pub async fn pay(&self, book: &mut Book, request: &Request) -> Result<Reply, PayError> {
+        let mut channel = self.usable_channel(book, request).await?;
+        let (mut opened, mut topped_up) = (false, Amount::ZERO);
+        for _ in 0..MAX_EXCHANGES {
+            let Some(current) = channel else {
+                let response = self.send(request, &[]).await?;
+                if response.status != StatusCode::PAYMENT_REQUIRED {
+                    return Ok(response.into());
+                }
+                let offer = Offer::from_headers(&response.headers, request.url.as_str(), unix_now())?;
+                channel = Some(self.open(book, request, offer).await?);
+                opened = true;
+                continue;
+            };
+            let deposit = current.deposit;
+            match self.voucher_turn(book, request, current).await? {
+                Turn::Served(mut reply) => {
+                    if let Some(payment) = &mut reply.payment {
+                        (payment.opened, payment.topped_up) = (opened, topped_up);
+                    }
+                    return Ok(reply);
+                }
+                Turn::Again(next) => {
+                    let raised = next.deposit.saturating_sub(deposit);
+                    topped_up = topped_up.checked_add(raised).unwrap_or(topped_up);
+                    channel = Some(next);
+                }
+                Turn::Gone => channel = None,
+            }
+        }
+        Err(PayError::Endless)
+    }
+
+    /// The channel to go on with, after whatever a crash left unanswered.
+    async fn usable_channel(&self, book: &mut Book, request: &Request) -> Result<Option<SavedChannel>, PayError> {
+        let programs = &self.policy.programs;
+        let known = programs.iter().find_map(|program| {
+            book.usable(&request.origin(), &self.address(), self.policy.network, program).cloned()
+        });
+        match known {
+            Some(channel) => self.resume(book, request, channel).await,
+            None => Ok(None),
+        }
+    }
+
+    /// A challenge that was made just now: the answer to `request` without a credential.
+    async fn fresh_offer(&self, request: &Request) -> Result<Offer, PayError> {
+        let response = self.send(request, &[]).await?;
+        if response.status != StatusCode::PAYMENT_REQUIRED {
+            return Err(PayError::NoOffer { url: request.url.to_string() });
+        }
+        Offer::from_headers(&response.headers, request.url.as_str(), unix_now())
+    }
+
+    async fn send(
+        &self,
+        request: &Request,
+        payment: &[(http::header::HeaderName, String)],
+    ) -> Result<Response, PayError> {
+        http_exchange::send(&self.client, request, payment).await
+    }
+
+    /// Adopts a receipt after checking it: spent ≤ accepted ≤ signed, and for this channel.
+    fn take_receipt(&self, channel: &mut SavedChannel, receipt: &Receipt) -> Result<(), PayError> {
+        if receipt.reference != channel.channel_id {
+            let found = receipt.reference;
+            return Err(PayError::Dishonest(format!("a receipt for {found}, not {}", channel.channel_id)));
+        }
+        if receipt.spent > receipt.accepted_cumulative {
+            let (spent, accepted) = (receipt.spent, receipt.accepted_cumulative);
+            return Err(PayError::Dishonest(format!("{spent} spent of {accepted} accepted")));
+        }
+        adopt(channel, receipt.accepted_cumulative)?;
+        channel.spent = channel.spent.max(receipt.spent);
+        channel.last_receipt = Some(receipt.clone());
+        Ok(())
+    }
+}
+
+impl From<Response> for Reply {
+    fn from(response: Response) -> Self {
+        Self { status: response.status, headers: response.headers, body: response.body, payment: None }
+    }
+}
+
+/// Adopts a watermark the server reported, unless it is above what was signed.
+fn adopt(channel: &mut SavedChannel, accepted: Amount) -> Result<(), PayError> {
+    if channel.adopt_accepted(accepted) {
+        return Ok(());
+    }
+    Err(PayError::Dishonest(format!("{accepted} accepted, but only {} was signed", channel.signed)))
+}
+
+fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

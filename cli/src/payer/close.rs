@@ -1,0 +1,66 @@
+//! Closing a channel together with the server.
+
+use http::header::AUTHORIZATION;
+use toll_protocol::{Action, ChannelId, CloseAction, CloseAuthority, Credential, Receipt};
+
+use super::error::PayError;
+use super::open::authorization;
+use super::top_up::{open_channel, resource};
+use super::{Payer, adopt};
+use crate::state::{Book, ChannelStage};
+
+/// How often a close is sent again while the server cannot say how it went, or knows better watermarks.
+const CLOSE_ATTEMPTS: usize = 8;
+
+impl Payer {
+    /// Asks the server to settle, pay out and refund, and waits for its receipt.
+    ///
+    /// The final voucher is the accepted amount signed again, so it promises nothing new. Asking again is
+    /// answered with the same receipt.
+    pub async fn close(&self, book: &mut Book, id: &ChannelId) -> Result<Receipt, PayError> {
+        let channel = open_channel(book, id)?;
+        let request = resource(&channel)?;
+        let Some(mut channel) = self.resume(book, &request, channel).await? else {
+            return Err(PayError::NoChannel(*id));
+        };
+        // On record first: from here on no voucher is signed for service.
+        channel.stage = ChannelStage::Closing;
+        book.put(channel.clone())?;
+        for _ in 0..CLOSE_ATTEMPTS {
+            let credential = Credential {
+                challenge: channel.challenge.clone(),
+                action: Action::Close(CloseAction {
+                    channel_id: *id,
+                    authority: CloseAuthority::Voucher(self.sign(&channel, channel.accepted)),
+                }),
+                source: None,
+            };
+            let response = self.send(&request, &[(AUTHORIZATION, authorization(&credential)?)]).await?;
+            if response.status.is_success() {
+                let receipt = response
+                    .receipt()?
+                    .ok_or_else(|| PayError::Dishonest("a close without a receipt".into()))?;
+                self.take_receipt(&mut channel, &receipt)?;
+                channel.stage = ChannelStage::Closed;
+                channel.pending = None;
+                book.put(channel)?;
+                return Ok(receipt);
+            }
+            let refusal = response.refusal();
+            match (response.status.as_u16(), refusal.accepted) {
+                (503 | 429, _) => tokio::time::sleep(response.retry_after()).await,
+                // A voucher was accepted whose answer never came.
+                (402, Some(accepted)) if accepted > channel.accepted => adopt(&mut channel, accepted)?,
+                _ => {
+                    if matches!(refusal.code.as_str(), "channel-closed" | "channel-not-found") {
+                        channel.stage = ChannelStage::Closed;
+                        channel.pending = None;
+                        book.put(channel)?;
+                    }
+                    return Err(refusal.into());
+                }
+            }
+        }
+        Err(PayError::Endless)
+    }
+}

@@ -1,0 +1,175 @@
+//! Why a request was not paid for.
+
+use toll_protocol::{Amount, ChannelId, Network};
+
+use solana_pubkey::Pubkey;
+
+use crate::error::{CliError, Exit};
+
+/// Why a request was not paid for, or not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum PayError {
+    /// No answer over HTTP.
+    #[error("{url} cannot be reached: {reason}")]
+    Unreachable {
+        /// The resource.
+        url: String,
+        /// The innermost cause.
+        reason: String,
+    },
+    /// A 402 without a challenge for this method and intent.
+    #[error("{url} asks for a payment, but offers no solana session")]
+    NoOffer {
+        /// The resource.
+        url: String,
+    },
+    /// A challenge that breaks its own rules.
+    #[error("the challenge is malformed: {0}")]
+    Malformed(String),
+    /// A challenge that expired before it could be answered.
+    #[error("the challenge expired at {0}")]
+    Expired(String),
+    /// Sessions in which the server signs the vouchers.
+    #[error("the server wants to sign the vouchers itself")]
+    OperatorSigned,
+    /// Another network than the payer's.
+    #[error("the challenge is for {challenged}, this payer is on {expected}")]
+    WrongNetwork {
+        /// What the challenge says.
+        challenged: Network,
+        /// What the payer is on.
+        expected: Network,
+    },
+    /// A program that is not on the payer's list for the network.
+    #[error("channel program {program} is not known on {network}")]
+    UnknownProgram {
+        /// What the challenge says.
+        program: Pubkey,
+        /// The payer's network.
+        network: Network,
+    },
+    /// Another mint than the one the payer asked for.
+    #[error("the challenge is for mint {challenged}, not {expected}")]
+    WrongMint {
+        /// What the challenge says.
+        challenged: Pubkey,
+        /// What the payer allows.
+        expected: Pubkey,
+    },
+    /// The price of one request is above the payer's limit.
+    #[error("the price is {price} per request, above the limit of {limit}")]
+    PriceAboveLimit {
+        /// Base units.
+        price: Amount,
+        /// Base units.
+        limit: Amount,
+    },
+    /// The deposit needed is above the payer's limit.
+    #[error("a deposit of {needed} is needed, above the limit of {limit}")]
+    DepositAboveLimit {
+        /// Base units, in all.
+        needed: Amount,
+        /// Base units, in all.
+        limit: Amount,
+    },
+    /// The deposit asked for on the command line is too small for this server.
+    #[error("a deposit of {deposit} is below the {minimum} that the server asks for")]
+    DepositTooSmall {
+        /// Base units.
+        deposit: Amount,
+        /// Base units.
+        minimum: Amount,
+    },
+    /// A forced close would hold the deposit for too long.
+    #[error("the grace period is {challenged} s, above the limit of {limit} s")]
+    GraceAboveLimit {
+        /// Seconds.
+        challenged: u32,
+        /// Seconds.
+        limit: u32,
+    },
+    /// The payer has too few tokens.
+    #[error("{payer} has {available} base units of {mint}, the deposit is {needed}")]
+    Funds {
+        /// Whose account.
+        payer: Pubkey,
+        /// Which token.
+        mint: Pubkey,
+        /// Base units needed.
+        needed: Amount,
+        /// Base units there.
+        available: Amount,
+    },
+    /// The server did not take the credential.
+    #[error("the server refused ({status} {code}): {detail}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// The problem's `code`, or its type.
+        code: String,
+        /// The problem's `detail`.
+        detail: String,
+    },
+    /// The request was paid for and answered before, and the server has not kept the answer.
+    #[error("the request was paid for and answered before, and the server did not keep the answer")]
+    AnswerLost,
+    /// The server claims more than was signed, or contradicts itself.
+    #[error("the server's figures cannot be right: {0}")]
+    Dishonest(String),
+    /// No open channel where one is needed.
+    #[error("there is no open channel {0} in the state file")]
+    NoChannel(ChannelId),
+    /// The exchange went on for too long.
+    #[error("the server kept asking for something else")]
+    Endless,
+    /// The state file, the RPC, or a key.
+    #[error(transparent)]
+    Other(#[from] CliError),
+}
+
+impl From<PayError> for CliError {
+    fn from(error: PayError) -> Self {
+        let (exit, remedy) = match &error {
+            PayError::Other(error) => return error.clone(),
+            PayError::Unreachable { .. } => (Exit::Network, "check the URL and that the server runs"),
+            PayError::NoOffer { .. } | PayError::OperatorSigned => {
+                (Exit::Unsupported, "nothing was signed; use a client that speaks this payment method")
+            }
+            PayError::Malformed(_) | PayError::Expired(_) => {
+                (Exit::Unsupported, "nothing was signed; report it to the server's operator")
+            }
+            PayError::WrongNetwork { .. } => (Exit::WrongCluster, "nothing was signed; choose with --network"),
+            PayError::UnknownProgram { .. } => {
+                (Exit::WrongCluster, "nothing was signed; add it with --program if you trust it")
+            }
+            PayError::WrongMint { .. } => (Exit::AboveLimit, "nothing was signed; allow it with --mint"),
+            PayError::PriceAboveLimit { .. } => {
+                (Exit::AboveLimit, "nothing was signed; raise --max-amount to accept it")
+            }
+            PayError::DepositAboveLimit { .. } => {
+                (Exit::AboveLimit, "nothing was signed for it; raise --max-deposit to accept it")
+            }
+            PayError::DepositTooSmall { .. } => (Exit::AboveLimit, "nothing was signed; raise --deposit"),
+            PayError::GraceAboveLimit { .. } => {
+                (Exit::AboveLimit, "nothing was signed; raise --max-grace to accept it")
+            }
+            PayError::Funds { .. } => {
+                (Exit::Funds, "nothing was signed; fund the account (on test clusters with `toll fund`)")
+            }
+            PayError::Refused { code, .. } => (Exit::Refused, remedy_for(code)),
+            PayError::AnswerLost => (Exit::Refused, "run the command again to pay for a new answer"),
+            PayError::Dishonest(_) => (Exit::Refused, "stop using it; `toll request-close` recovers the deposit"),
+            PayError::NoChannel(_) => (Exit::State, "see `toll channels`"),
+            PayError::Endless => (Exit::Refused, "report it to the server's operator"),
+        };
+        Self::new(exit, error, remedy)
+    }
+}
+
+fn remedy_for(code: &str) -> &'static str {
+    match code {
+        "unavailable" | "rate-limited" | "opens-suspended" => "try again later; nothing was lost",
+        "channel-closing" | "channel-closed" | "channel-not-found" => "run it again to open a new channel",
+        _ => "run it again, or report it to the server's operator",
+    }
+}

@@ -1,0 +1,334 @@
+//! Opening a channel: the deposit, signed by the payer alone.
+
+use std::time::Instant;
+
+use http::header::AUTHORIZATION;
+use rand::RngCore;
+use solana_hash::Hash;
+use solana_instruction::Instruction;
+use solana_keypair::Keypair;
+use solana_message::{Message, VersionedMessage};
+use solana_pubkey::Pubkey;
+use solana_signature::Signature;
+use solana_signer::Signer;
+use solana_transaction::versioned::VersionedTransaction;
+use toll_protocol::{
+    Action, Amount, ChannelTerms, Credential, Open, OpenAction, encode_transaction, format_authorization,
+};
+
+use super::error::PayError;
+use super::http_exchange::{Request, Response};
+use super::offer::Offer;
+use super::{Payer, unix_now};
+use crate::state::{Book, ChannelStage, Pending, SavedChannel};
+
+/// How often a deposit is signed anew because its blockhash expired before it landed.
+const OPEN_ATTEMPTS: usize = 2;
+
+/// How often the same credential is sent again while the server cannot say how it went.
+const SUBMIT_ATTEMPTS: usize = 6;
+
+/// What became of a deposit that was sent.
+pub(super) enum Opening {
+    /// The channel is open.
+    Opened(SavedChannel),
+    /// Its blockhash expired; nothing landed.
+    BlockhashExpired,
+    /// The server does not know it.
+    Unknown(super::http_exchange::Refusal),
+}
+
+impl Payer {
+    /// Opens a channel for `request` in answer to `offer`.
+    ///
+    /// Everything is checked before the deposit is signed; the signed deposit is on disk before it is sent.
+    pub(super) async fn open(
+        &self,
+        book: &mut Book,
+        request: &Request,
+        offer: Offer,
+    ) -> Result<SavedChannel, PayError> {
+        let mut offer = offer;
+        for _ in 0..OPEN_ATTEMPTS {
+            let channel = self.sign_deposit(request, &mut offer).await?;
+            book.put(channel.clone())?;
+            match self.submit_open(book, request, channel.clone()).await? {
+                Opening::Opened(channel) => return Ok(channel),
+                Opening::BlockhashExpired => {
+                    book.remove(&channel.channel_id)?;
+                    offer = self.fresh_offer(request).await?;
+                }
+                Opening::Unknown(refusal) => {
+                    // Refused before it was sent anywhere, or failed on chain: either way nothing is escrowed.
+                    book.remove(&channel.channel_id)?;
+                    return Err(refusal.into());
+                }
+            }
+        }
+        Err(PayError::Endless)
+    }
+
+    /// Checks the offer and the funds, then signs. A stale offer is replaced first.
+    async fn sign_deposit(&self, request: &Request, offer: &mut Offer) -> Result<SavedChannel, PayError> {
+        self.policy.check(offer)?;
+        let deposit = self.policy.deposit_for(offer)?;
+        let token_program = self.token_program(offer).await?;
+        self.check_funds(&offer.terms.mint, &token_program, deposit).await?;
+        if offer.is_stale(Instant::now()) || offer.terms.recent.is_none() {
+            *offer = self.fresh_offer(request).await?;
+            self.policy.check(offer)?;
+            if self.policy.deposit_for(offer)? != deposit || offer.terms.mint == Pubkey::default() {
+                return Err(PayError::Malformed("the terms changed while they were being accepted".into()));
+            }
+        }
+        build(&self.key, request, offer, deposit, token_program, self.policy.backdate_slots)
+    }
+
+    /// Sends a signed deposit, and again while the server cannot say how it went.
+    pub(super) async fn submit_open(
+        &self,
+        book: &mut Book,
+        request: &Request,
+        mut channel: SavedChannel,
+    ) -> Result<Opening, PayError> {
+        let Some(Pending::Open { authorization }) = channel.pending.clone() else {
+            return Ok(Opening::Opened(channel));
+        };
+        for attempt in 1..=SUBMIT_ATTEMPTS {
+            let response = self.send(request, &[(AUTHORIZATION, authorization.clone())]).await?;
+            if response.status.is_success() || says_opened(&response) {
+                if let Some(receipt) = response.receipt()? {
+                    self.take_receipt(&mut channel, &receipt)?;
+                }
+                channel.stage = ChannelStage::Open;
+                channel.pending = None;
+                book.put(channel.clone())?;
+                return Ok(Opening::Opened(channel));
+            }
+            let refusal = response.refusal();
+            match response.status.as_u16() {
+                503 if attempt < SUBMIT_ATTEMPTS => tokio::time::sleep(response.retry_after()).await,
+                402 if refusal.code == "blockhash-expired" => return Ok(Opening::BlockhashExpired),
+                400..=499 if response.status.as_u16() != 429 => return Ok(Opening::Unknown(refusal)),
+                _ => return Err(refusal.into()),
+            }
+        }
+        Err(PayError::Endless)
+    }
+
+    async fn token_program(&self, offer: &Offer) -> Result<Pubkey, PayError> {
+        match (offer.terms.token_program, &self.cluster) {
+            (Some(program), _) => Ok(program),
+            (None, Some(cluster)) => Ok(cluster.mint(&offer.terms.mint).await?.0),
+            (None, None) => Err(PayError::Malformed("it names no token program, and no RPC may be asked".into())),
+        }
+    }
+
+    pub(super) async fn check_funds(
+        &self,
+        mint: &Pubkey,
+        token_program: &Pubkey,
+        needed: Amount,
+    ) -> Result<(), PayError> {
+        let Some(cluster) = &self.cluster else { return Ok(()) };
+        let payer = self.key.pubkey();
+        let available = cluster.tokens(&payer, mint, token_program).await?.unwrap_or(Amount::ZERO);
+        if available < needed {
+            return Err(PayError::Funds { payer, mint: *mint, needed, available });
+        }
+        Ok(())
+    }
+}
+
+/// `pay gate` and its kin answer an open with a 402 that has no challenge but names the next step.
+fn says_opened(response: &Response) -> bool {
+    let error = serde_json::from_slice::<serde_json::Value>(&response.body)
+        .ok()
+        .and_then(|body| Some(body.get("error")?.as_str()? == "session_voucher_required"));
+    response.status.as_u16() == 402 && error == Some(true)
+}
+
+/// Signs the deposit as the payer and puts it in a credential.
+fn build(
+    key: &Keypair,
+    request: &Request,
+    offer: &Offer,
+    deposit: Amount,
+    token_program: Pubkey,
+    backdate_slots: u64,
+) -> Result<SavedChannel, PayError> {
+    let terms = &offer.terms;
+    let (Some((blockhash, recent_slot)), Some(grace_period)) = (terms.recent, terms.grace_period) else {
+        return Err(PayError::Malformed("it offers no new channel".into()));
+    };
+    let payer = key.pubkey();
+    if payer == terms.payee || terms.fee_payer == Some(payer) {
+        return Err(PayError::Malformed("it names this payer as payee or sponsor".into()));
+    }
+    let seeds = ChannelTerms {
+        payer,
+        payee: terms.payee,
+        mint: terms.mint,
+        authorized_signer: payer,
+        salt: rand::rngs::OsRng.next_u64(),
+        open_slot: recent_slot.saturating_sub(backdate_slots),
+    };
+    let open = Open {
+        program: terms.program,
+        terms: seeds,
+        deposit,
+        grace_period,
+        splits: terms.splits.clone(),
+        rent_payer: terms.fee_payer.unwrap_or(payer),
+        token_program,
+    };
+    let channel_id = open.channel_id();
+    let transaction = sign_as_payer(key, &open.rent_payer, &[open.instruction()], blockhash)?;
+    let credential = Credential {
+        challenge: offer.challenge.clone(),
+        action: Action::Open(Box::new(OpenAction {
+            channel_id,
+            payer,
+            payee: seeds.payee,
+            mint: seeds.mint,
+            authorized_signer: payer,
+            salt: seeds.salt,
+            deposit,
+            grace_period,
+            idle_timeout: None,
+            open_slot: seeds.open_slot,
+            splits: Some(open.splits.clone()).filter(|splits| !splits.is_empty()),
+            authorization_policy: None,
+            authentication: None,
+            transaction,
+        })),
+        source: None,
+    };
+    Ok(SavedChannel {
+        channel_id,
+        origin: request.origin(),
+        url: request.url.to_string(),
+        method: request.method.to_string(),
+        network: terms.network,
+        program: terms.program,
+        payer,
+        payee: seeds.payee,
+        mint: seeds.mint,
+        token_program,
+        decimals: terms.decimals,
+        authorized_signer: payer,
+        rent_payer: open.rent_payer,
+        salt: seeds.salt,
+        open_slot: seeds.open_slot,
+        grace_period_seconds: grace_period,
+        splits: open.splits,
+        deposit,
+        price: terms.price,
+        signed: Amount::ZERO,
+        accepted: Amount::ZERO,
+        spent: Amount::ZERO,
+        stage: ChannelStage::Opening,
+        challenge: offer.challenge.clone(),
+        pending: Some(Pending::Open { authorization: authorization(&credential)? }),
+        last_receipt: None,
+        opened_at: unix_now(),
+    })
+}
+
+pub(super) fn authorization(credential: &Credential) -> Result<String, PayError> {
+    format_authorization(credential).map_err(|error| PayError::Malformed(error.to_string()))
+}
+
+/// A transaction with `fee_payer` in front, signed by `payer` only; the sponsor's slot stays empty.
+pub(super) fn sign_as_payer(
+    payer: &Keypair,
+    fee_payer: &Pubkey,
+    instructions: &[Instruction],
+    blockhash: Hash,
+) -> Result<Vec<u8>, PayError> {
+    let message =
+        VersionedMessage::Legacy(Message::new_with_blockhash(instructions, Some(fee_payer), &blockhash));
+    let signers = usize::from(message.header().num_required_signatures);
+    let place = message.static_account_keys()[..signers]
+        .iter()
+        .position(|key| *key == payer.pubkey())
+        .ok_or_else(|| PayError::Malformed("the payer does not sign".into()))?;
+    let mut signatures = vec![Signature::default(); signers];
+    signatures[place] = payer.sign_message(&message.serialize());
+    Ok(encode_transaction(&VersionedTransaction { signatures, message }))
+}
+
+#[cfg(test)]
+mod tests {
+    use toll_protocol::{decode_transaction, parse_authorization, static_instructions};
+
+    use super::super::offer::testing::offer;
+    use super::*;
+
+    fn opened(key: &Keypair, backdate_slots: u64) -> (SavedChannel, OpenAction) {
+        let request = Request::get("http://h:1/a".parse().unwrap());
+        let token_program = toll_protocol::TOKEN_PROGRAM;
+        let channel =
+            build(key, &request, &offer(), Amount::new(1_000), token_program, backdate_slots).unwrap();
+        let Some(Pending::Open { authorization }) = &channel.pending else { panic!("nothing pending") };
+        match parse_authorization(authorization).unwrap().unwrap().action {
+            Action::Open(action) => (channel, *action),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_payer_signs_for_itself_and_leaves_the_sponsors_place_empty() {
+        let key = Keypair::new();
+        let (channel, action) = opened(&key, 0);
+
+        let transaction = decode_transaction(&action.transaction).unwrap();
+        assert_eq!(transaction.message.static_account_keys()[0], channel.rent_payer);
+        assert_eq!(transaction.signatures[0], Signature::default());
+        assert!(transaction.signatures[1].verify(key.pubkey().as_ref(), &transaction.message.serialize()));
+    }
+
+    #[test]
+    fn the_transaction_opens_the_declared_channel_and_nothing_else() {
+        let key = Keypair::new();
+        let (channel, action) = opened(&key, 0);
+
+        let transaction = decode_transaction(&action.transaction).unwrap();
+        let instructions = static_instructions(&transaction).unwrap();
+        assert_eq!(instructions.len(), 1);
+        let accounts: Vec<Pubkey> = instructions[0].accounts.iter().map(|meta| meta.pubkey).collect();
+        let open = Open::decode(&instructions[0].data, &accounts).unwrap();
+        assert_eq!(open.channel_id(), action.channel_id);
+        assert_eq!(open.terms, channel.terms());
+        assert_eq!(open.deposit, Amount::new(1_000));
+        assert_eq!(*transaction.message.recent_blockhash(), offer().terms.recent.unwrap().0);
+    }
+
+    #[test]
+    fn the_open_slot_is_the_challenged_one_or_earlier() {
+        let key = Keypair::new();
+        assert_eq!(opened(&key, 0).0.open_slot, 2_000);
+        assert_eq!(opened(&key, 1_400).0.open_slot, 600);
+        assert_eq!(opened(&key, 5_000).0.open_slot, 0);
+    }
+
+    #[test]
+    fn two_opens_of_one_offer_have_different_channels() {
+        let key = Keypair::new();
+        assert_ne!(opened(&key, 0).0.channel_id, opened(&key, 0).0.channel_id);
+    }
+
+    #[test]
+    fn a_challenge_naming_the_payer_as_payee_or_sponsor_is_refused() {
+        let key = Keypair::new();
+        let request = Request::get("http://h:1/a".parse().unwrap());
+        let (mut as_payee, mut as_sponsor) = (offer(), offer());
+        as_payee.terms.payee = key.pubkey();
+        as_sponsor.terms.fee_payer = Some(key.pubkey());
+        for offer in [as_payee, as_sponsor] {
+            let built =
+                build(&key, &request, &offer, Amount::new(1), toll_protocol::TOKEN_PROGRAM, 0);
+            assert!(matches!(built, Err(PayError::Malformed(_))));
+        }
+    }
+}

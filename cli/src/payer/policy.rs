@@ -1,0 +1,188 @@
+//! What the payer agrees to. Checked before anything is signed.
+
+use solana_pubkey::Pubkey;
+use toll_protocol::{Amount, Network};
+
+use super::error::PayError;
+use super::offer::Offer;
+
+/// Requests that a deposit covers when the server suggests none.
+const REQUESTS_PER_DEPOSIT: u64 = 100;
+
+/// The payer's limits.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The payer's network.
+    pub network: Network,
+    /// Channel programs the payer trusts there.
+    pub programs: Vec<Pubkey>,
+    /// The only mint to pay with, or any.
+    pub mint: Option<Pubkey>,
+    /// The most that one request may cost, in base units.
+    pub max_amount: Amount,
+    /// The most that one channel may ever hold, in base units.
+    pub max_deposit: Amount,
+    /// The deposit to make, in base units; the server's suggestion otherwise.
+    pub deposit: Option<Amount>,
+    /// The longest wait for a refund after a forced close, in seconds.
+    pub max_grace_period: u32,
+    /// Slots by which `openSlot` lies before the challenge's slot: the channel's rent comes back that much
+    /// sooner, and the open transaction has that much less time to land (1500 slots in all).
+    pub backdate_slots: u64,
+}
+
+impl Policy {
+    /// Limits for a network where only `programs` are trusted: 1 token of six decimals per request, 10 per
+    /// channel, a day of grace.
+    pub fn new(network: Network, programs: Vec<Pubkey>) -> Self {
+        Self {
+            network,
+            programs,
+            mint: None,
+            max_amount: Amount::new(1_000_000),
+            max_deposit: Amount::new(10_000_000),
+            deposit: None,
+            max_grace_period: 86_400,
+            backdate_slots: 0,
+        }
+    }
+
+    /// Checks an offer against the limits, before anything is signed for it.
+    ///
+    /// Source: draft-solana-session, "Request Schema"; SES rules for clients.
+    pub fn check(&self, offer: &Offer) -> Result<(), PayError> {
+        let terms = &offer.terms;
+        if terms.network != self.network {
+            return Err(PayError::WrongNetwork { challenged: terms.network, expected: self.network });
+        }
+        if !self.programs.contains(&terms.program) {
+            return Err(PayError::UnknownProgram { program: terms.program, network: self.network });
+        }
+        if let Some(expected) = self.mint.filter(|mint| *mint != terms.mint) {
+            return Err(PayError::WrongMint { challenged: terms.mint, expected });
+        }
+        if terms.price > self.max_amount {
+            return Err(PayError::PriceAboveLimit { price: terms.price, limit: self.max_amount });
+        }
+        if let Some(challenged) = terms.grace_period.filter(|grace| *grace > self.max_grace_period) {
+            return Err(PayError::GraceAboveLimit { challenged, limit: self.max_grace_period });
+        }
+        Ok(())
+    }
+
+    /// The deposit for a new channel: the one asked for, or the server's suggestion, or a hundred requests'
+    /// worth; never below what the server accepts or one request costs, never above the limit.
+    pub fn deposit_for(&self, offer: &Offer) -> Result<Amount, PayError> {
+        let minimum = offer.terms.minimum_deposit.unwrap_or(Amount::ZERO).max(offer.terms.price);
+        if minimum > self.max_deposit {
+            return Err(PayError::DepositAboveLimit { needed: minimum, limit: self.max_deposit });
+        }
+        match self.deposit {
+            Some(deposit) if deposit > self.max_deposit => {
+                Err(PayError::DepositAboveLimit { needed: deposit, limit: self.max_deposit })
+            }
+            Some(deposit) if deposit < minimum => Err(PayError::DepositTooSmall { deposit, minimum }),
+            Some(deposit) => Ok(deposit),
+            None => {
+                let hundred = Amount::new(offer.terms.price.get().saturating_mul(REQUESTS_PER_DEPOSIT));
+                let wanted = offer.terms.suggested_deposit.unwrap_or(hundred);
+                Ok(wanted.max(minimum).min(self.max_deposit))
+            }
+        }
+    }
+
+    /// By how much to raise `deposit` so that it covers `needed`: as much again as before, within the limit.
+    pub fn top_up_for(&self, deposit: Amount, needed: Amount) -> Result<Amount, PayError> {
+        if needed > self.max_deposit {
+            return Err(PayError::DepositAboveLimit { needed, limit: self.max_deposit });
+        }
+        let missing = needed.saturating_sub(deposit);
+        let step = self.deposit.unwrap_or(deposit).max(missing);
+        Ok(step.min(self.max_deposit.saturating_sub(deposit)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::offer::testing::offer;
+    use super::*;
+
+    fn policy(offer: &Offer) -> Policy {
+        Policy::new(Network::Localnet, vec![offer.terms.program])
+    }
+
+    #[test]
+    fn an_offer_within_every_limit_passes() {
+        let offer = offer();
+        policy(&offer).check(&offer).unwrap();
+    }
+
+    #[test]
+    fn another_network_is_refused() {
+        let offer = offer();
+        let policy = Policy { network: Network::Devnet, ..policy(&offer) };
+        assert!(matches!(policy.check(&offer), Err(PayError::WrongNetwork { .. })));
+    }
+
+    #[test]
+    fn an_unknown_program_is_refused() {
+        let offer = offer();
+        let policy = Policy { programs: vec![Pubkey::new_from_array([9; 32])], ..policy(&offer) };
+        assert!(matches!(policy.check(&offer), Err(PayError::UnknownProgram { .. })));
+    }
+
+    #[test]
+    fn another_mint_is_refused_when_one_was_named() {
+        let offer = offer();
+        let policy = Policy { mint: Some(Pubkey::new_from_array([9; 32])), ..policy(&offer) };
+        assert!(matches!(policy.check(&offer), Err(PayError::WrongMint { .. })));
+    }
+
+    #[test]
+    fn the_price_may_equal_the_limit_and_not_exceed_it() {
+        let offer = offer();
+        let at = Policy { max_amount: offer.terms.price, ..policy(&offer) };
+        at.check(&offer).unwrap();
+        let below = Policy { max_amount: offer.terms.price.saturating_sub(Amount::new(1)), ..policy(&offer) };
+        assert!(matches!(below.check(&offer), Err(PayError::PriceAboveLimit { .. })));
+    }
+
+    #[test]
+    fn a_grace_period_above_the_limit_is_refused() {
+        let offer = offer();
+        let policy = Policy { max_grace_period: 899, ..policy(&offer) };
+        assert!(matches!(policy.check(&offer), Err(PayError::GraceAboveLimit { challenged: 900, limit: 899 })));
+    }
+
+    #[test]
+    fn the_suggested_deposit_is_taken_up_to_the_limit() {
+        let offer = offer();
+        let wide = policy(&offer);
+        assert_eq!(wide.deposit_for(&offer).unwrap(), Amount::new(50_000));
+        let narrow = Policy { max_deposit: Amount::new(2_000), ..wide };
+        assert_eq!(narrow.deposit_for(&offer).unwrap(), Amount::new(2_000));
+    }
+
+    #[test]
+    fn a_deposit_outside_the_limits_is_refused_rather_than_bent() {
+        let offer = offer();
+        let wide = policy(&offer);
+        let deposit = |amount| Policy { deposit: Some(Amount::new(amount)), ..wide.clone() };
+        assert_eq!(deposit(1_000).deposit_for(&offer).unwrap(), Amount::new(1_000));
+        assert!(matches!(deposit(999).deposit_for(&offer), Err(PayError::DepositTooSmall { .. })));
+        assert!(matches!(deposit(10_000_001).deposit_for(&offer), Err(PayError::DepositAboveLimit { .. })));
+        let minimum_too_high = Policy { max_deposit: Amount::new(999), ..wide };
+        assert!(matches!(minimum_too_high.deposit_for(&offer), Err(PayError::DepositAboveLimit { .. })));
+    }
+
+    #[test]
+    fn a_top_up_never_lifts_the_deposit_above_the_limit() {
+        let offer = offer();
+        let policy = Policy { max_deposit: Amount::new(70), ..policy(&offer) };
+        let top_up = |deposit, needed| policy.top_up_for(Amount::new(deposit), Amount::new(needed));
+        assert_eq!(top_up(30, 31).unwrap(), Amount::new(30));
+        assert_eq!(top_up(50, 51).unwrap(), Amount::new(20));
+        assert_eq!(top_up(50, 70).unwrap(), Amount::new(20));
+        assert!(matches!(top_up(50, 71), Err(PayError::DepositAboveLimit { .. })));
+    }
+}

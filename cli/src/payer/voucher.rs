@@ -1,0 +1,191 @@
+//! Paying for a request from an open channel.
+
+use http::StatusCode;
+use http::header::AUTHORIZATION;
+use rand::RngCore;
+use toll_protocol::{Action, Amount, Credential, SignedVoucher, Voucher, VoucherAction, base64url_encode};
+
+use super::error::PayError;
+use super::http_exchange::{IDEMPOTENCY_KEY, Request, Response};
+use super::offer::Offer;
+use super::open::authorization;
+use super::{Payer, Payment, Reply, Turn, adopt, unix_now};
+use crate::state::{Book, ChannelStage, Pending, SavedChannel};
+
+impl Payer {
+    /// Presents a voucher with `request`: the one that went unanswered for the same request, or the next one.
+    ///
+    /// The voucher is on disk before it is sent.
+    pub(super) async fn voucher_turn(
+        &self,
+        book: &mut Book,
+        request: &Request,
+        mut channel: SavedChannel,
+    ) -> Result<Turn, PayError> {
+        let fingerprint = request.fingerprint();
+        let (cumulative, idempotency_key) = match channel.pending.take() {
+            Some(Pending::Voucher { cumulative, fingerprint: pending, idempotency_key })
+                if pending == fingerprint =>
+            {
+                (cumulative, idempotency_key)
+            }
+            _ => (self.next_cumulative(&channel)?, fresh_key()),
+        };
+        if cumulative > channel.deposit {
+            let additional = self.policy.top_up_for(channel.deposit, cumulative)?;
+            return self.top_up_by(book, request, channel, additional).await.map(Turn::Again);
+        }
+        channel.signed = channel.signed.max(cumulative);
+        channel.pending =
+            Some(Pending::Voucher { cumulative, fingerprint, idempotency_key: idempotency_key.clone() });
+        let credential = self.voucher_credential(&channel, cumulative)?;
+        book.put(channel.clone())?;
+
+        let headers = [(AUTHORIZATION, credential), (IDEMPOTENCY_KEY, idempotency_key)];
+        let mut response = self.send(request, &headers).await?;
+        for _ in 0..3 {
+            // Nothing was consumed: the same voucher again, under the same key.
+            if !matches!(response.status.as_u16(), 429 | 503) {
+                break;
+            }
+            tokio::time::sleep(response.retry_after()).await;
+            response = self.send(request, &headers).await?;
+        }
+        match response.status {
+            StatusCode::PAYMENT_REQUIRED => self.after_refusal(book, channel, &response),
+            StatusCode::CONFLICT if !response.refusal().code.is_empty() => {
+                self.after_conflict(book, channel, cumulative, &response)
+            }
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Err(response.refusal().into()),
+            _ => self.served(book, channel, response).map(Turn::Served),
+        }
+    }
+
+    /// The next amount to sign: one request above what the server accepted.
+    fn next_cumulative(&self, channel: &SavedChannel) -> Result<Amount, PayError> {
+        if channel.price > self.policy.max_amount {
+            return Err(PayError::PriceAboveLimit { price: channel.price, limit: self.policy.max_amount });
+        }
+        let overflow = || PayError::DepositAboveLimit { needed: channel.price, limit: self.policy.max_deposit };
+        channel.accepted.checked_add(channel.price).ok_or_else(overflow)
+    }
+
+    pub(super) fn sign(&self, channel: &SavedChannel, cumulative_amount: Amount) -> SignedVoucher {
+        let voucher = Voucher { channel_id: channel.channel_id, cumulative_amount, expires_at: 0 };
+        SignedVoucher::sign(voucher, &self.voucher_key)
+    }
+
+    fn voucher_credential(&self, channel: &SavedChannel, cumulative: Amount) -> Result<String, PayError> {
+        authorization(&Credential {
+            challenge: channel.challenge.clone(),
+            action: Action::Voucher(VoucherAction {
+                channel_id: channel.channel_id,
+                voucher: self.sign(channel, cumulative),
+            }),
+            source: None,
+        })
+    }
+
+    fn served(&self, book: &mut Book, mut channel: SavedChannel, response: Response) -> Result<Reply, PayError> {
+        let spent_before = channel.spent;
+        // Without a receipt nobody says whether it was charged; the next answer will.
+        let receipt = response.receipt()?;
+        if let Some(receipt) = &receipt {
+            self.take_receipt(&mut channel, receipt)?;
+        }
+        channel.pending = None;
+        let payment = receipt.map(|receipt| Payment {
+            channel: channel.channel_id,
+            opened: false,
+            topped_up: Amount::ZERO,
+            charged: channel.spent.saturating_sub(spent_before),
+            receipt,
+        });
+        book.put(channel)?;
+        Ok(Reply { payment, ..response.into() })
+    }
+
+    /// A 402 for a voucher: learn from it what may be learned, or give up.
+    fn after_refusal(
+        &self,
+        book: &mut Book,
+        mut channel: SavedChannel,
+        response: &Response,
+    ) -> Result<Turn, PayError> {
+        let refusal = response.refusal();
+        match refusal.code.as_str() {
+            "channel-not-found" | "channel-closed" => {
+                channel.stage = ChannelStage::Closed;
+                channel.pending = None;
+                book.put(channel)?;
+                Ok(Turn::Gone)
+            }
+            "channel-closing" => {
+                channel.stage = ChannelStage::Closing;
+                channel.pending = None;
+                book.put(channel)?;
+                Ok(Turn::Gone)
+            }
+            "not-increasing" | "insufficient" | "top-up-needed" | "delta-too-small" | "excessive-increment"
+            | "challenge" => {
+                let (accepted, price, id) = (channel.accepted, channel.price, channel.challenge.id.clone());
+                if let Some(accepted) = refusal.accepted {
+                    adopt(&mut channel, accepted)?;
+                }
+                let offer = Offer::from_headers(&response.headers, &channel.url, unix_now())?;
+                self.take_terms(&mut channel, &offer)?;
+                channel.pending = None;
+                // Asking again makes sense only if something was learned.
+                if (channel.accepted, channel.price) == (accepted, price) && channel.challenge.id == id {
+                    return Err(refusal.into());
+                }
+                book.put(channel.clone())?;
+                Ok(Turn::Again(channel))
+            }
+            _ => Err(refusal.into()),
+        }
+    }
+
+    /// Takes price and challenge of a newer offer for the same relation, within the limits.
+    fn take_terms(&self, channel: &mut SavedChannel, offer: &Offer) -> Result<(), PayError> {
+        self.policy.check(offer)?;
+        let terms = &offer.terms;
+        if (terms.mint, terms.payee, terms.program) != (channel.mint, channel.payee, channel.program) {
+            return Err(PayError::Malformed("it is for another channel than the one it answers".into()));
+        }
+        channel.price = terms.price;
+        channel.challenge = offer.challenge.clone();
+        Ok(())
+    }
+
+    /// A 409: the idempotency key, or a request that was served before.
+    fn after_conflict(
+        &self,
+        book: &mut Book,
+        mut channel: SavedChannel,
+        cumulative: Amount,
+        response: &Response,
+    ) -> Result<Turn, PayError> {
+        let refusal = response.refusal();
+        channel.pending = None;
+        match refusal.code.as_str() {
+            "idempotency-key-reuse" => {
+                book.put(channel.clone())?;
+                Ok(Turn::Again(channel))
+            }
+            "replay-body-gone" => {
+                adopt(&mut channel, cumulative)?;
+                book.put(channel)?;
+                Err(PayError::AnswerLost)
+            }
+            // Some 409 of the service behind the gateway: an answer like any other.
+            _ => self.served(book, channel, response.clone()).map(Turn::Served),
+        }
+    }
+}
+
+fn fresh_key() -> String {
+    let mut key = [0; 18];
+    rand::rngs::OsRng.fill_bytes(&mut key);
+    base64url_encode(key)
+}
