@@ -85,6 +85,11 @@ impl Ledger {
         *self.inner.writer.commits().borrow()
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn queue_length(&self) -> usize {
+        self.inner.writer.queued()
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.inner.path

@@ -46,6 +46,6 @@ pub use replay::{REPLAY_RETENTION, Replay, ReplayKey, StoredResponse};
 pub use settler_lock::SettlerLock;
 pub use submission::{Resolution, Submission, SubmissionId, SubmissionKind, SubmissionState};
 #[cfg(feature = "testing")]
-pub use testing::ChannelFixture;
+pub use testing::{ChannelFixture, WriterHold};
 pub use tip::Tip;
 pub use watermarks::Watermarks;

@@ -24,6 +24,30 @@ impl Ledger {
         self.commit_count()
     }
 
+    /// How many writes wait for the writer thread.
+    pub fn queued(&self) -> usize {
+        self.queue_length()
+    }
+
+    /// Keeps the writer thread busy until the returned hold is dropped.
+    pub async fn hold_writer(&self) -> WriterHold {
+        let (started, running) = tokio::sync::oneshot::channel();
+        let (hold, held) = std::sync::mpsc::channel::<()>();
+        let ledger = self.clone();
+        tokio::spawn(async move {
+            ledger
+                .write("hold_writer", move |_| {
+                    let _ = started.send(());
+                    // Ends when the other side is dropped.
+                    let _ = held.recv();
+                    Ok(())
+                })
+                .await
+        });
+        running.await.expect("the writer runs");
+        WriterHold { _hold: hold }
+    }
+
     /// Lets the file grow no further, as on a full disk; `false` lifts that again.
     pub async fn fill_disk(&self, full: bool) -> Result<(), LedgerError> {
         self.write("fill_disk", move |tx| {
@@ -34,6 +58,12 @@ impl Ledger {
         })
         .await
     }
+}
+
+/// While this lives, the writer thread writes nothing.
+#[derive(Debug)]
+pub struct WriterHold {
+    _hold: std::sync::mpsc::Sender<()>,
 }
 
 /// A channel with its voucher key: recorded, opened and paid from in one line each.

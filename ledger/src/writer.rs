@@ -53,6 +53,12 @@ impl Writer {
         answer.await.map_err(|_| LedgerError::Stopped)?
     }
 
+    /// How many jobs wait.
+    #[cfg(feature = "testing")]
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.max_capacity() - queue.capacity())
+    }
+
     /// Counts the commits that changed something.
     pub(crate) fn commits(&self) -> watch::Receiver<u64> {
         self.commits.clone()

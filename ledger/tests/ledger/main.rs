@@ -1,0 +1,55 @@
+//! The ledger against its real database.
+
+mod acceptance;
+mod chain;
+mod closing;
+mod concurrency;
+mod crash;
+mod dump;
+mod full_disk;
+mod law;
+mod observation;
+mod opening;
+mod replay;
+mod store;
+mod submission;
+mod voucher;
+
+use toll_ledger::{ChannelFixture, Ledger, ManualClock, Watermarks};
+use toll_protocol::{Amount, ChannelId};
+
+/// When every test starts, in unix seconds.
+const START: i64 = 1_700_000_000;
+
+/// A ledger with one open channel in it, and the clock that both go by.
+struct World {
+    ledger: Ledger,
+    clock: ManualClock,
+    channel: ChannelFixture,
+    id: ChannelId,
+}
+
+impl World {
+    /// A world whose channel holds `deposit`.
+    async fn with_deposit(deposit: u64) -> Self {
+        let clock = ManualClock::new(START);
+        let ledger = Ledger::temporary(clock.clone());
+        let channel = ChannelFixture::new(1, deposit);
+        let id = channel.open(&ledger).await.unwrap();
+        Self { ledger, clock, channel, id }
+    }
+
+    /// The channel's amounts.
+    async fn watermarks(&self) -> Watermarks {
+        self.ledger.channel(&self.id).await.unwrap().unwrap().watermarks
+    }
+
+    /// Everything in the database.
+    fn dump(&self) -> String {
+        dump::dump(&self.ledger)
+    }
+}
+
+fn amount(base_units: u64) -> Amount {
+    Amount::new(base_units)
+}
