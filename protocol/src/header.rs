@@ -70,9 +70,14 @@ pub fn format_www_authenticate(challenge: &Challenge) -> Result<String, HeaderEr
         ("description", challenge.description.as_ref()),
         ("opaque", challenge.opaque.as_ref()),
     ];
+    check_names(&challenge.method, &challenge.intent)?;
     let mut value = String::new();
     for (name, text) in params {
         let Some(text) = text else { continue };
+        // Under the id, an empty value and an absent one are the same.
+        if text.is_empty() {
+            return Err(HeaderError::MissingParameter(name));
+        }
         value.push_str(if value.is_empty() { "Payment " } else { ", " });
         value.push_str(name);
         value.push('=');
@@ -115,14 +120,8 @@ fn challenge(group: Group) -> Result<Challenge, HeaderError> {
         |name| params.iter().find(|param: &&Param| param.name == name).map(|param| param.value.clone());
     let required =
         |name| optional(name).filter(|value| !value.is_empty()).ok_or(HeaderError::MissingParameter(name));
-    let method = required("method")?;
-    if !method.bytes().all(|byte| byte.is_ascii_lowercase()) {
-        return Err(HeaderError::Parameter("method"));
-    }
-    let intent = required("intent")?;
-    if !intent.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-        return Err(HeaderError::Parameter("intent"));
-    }
+    let (method, intent) = (required("method")?, required("intent")?);
+    check_names(&method, &intent)?;
     Ok(Challenge {
         id: required("id")?,
         realm: required("realm")?,
@@ -134,6 +133,17 @@ fn challenge(group: Group) -> Result<Challenge, HeaderError> {
         description: optional("description"),
         opaque: optional("opaque"),
     })
+}
+
+/// Methods are lowercase letters; intents may have letters, digits and hyphens.
+fn check_names(method: &str, intent: &str) -> Result<(), HeaderError> {
+    if !method.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        return Err(HeaderError::Parameter("method"));
+    }
+    if !intent.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        return Err(HeaderError::Parameter("intent"));
+    }
+    Ok(())
 }
 
 /// Writes a credential.

@@ -6,7 +6,7 @@ use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use thiserror::Error;
 
-use crate::{Amount, ChannelId, Split, Splits, base64_decode, parse_u64};
+use crate::{Amount, ChannelId, Split, Splits, SplitsError, base64_decode, parse_u64};
 
 /// Largest integer that every JSON reader holds exactly: 2^53 − 1.
 pub(crate) const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
@@ -30,6 +30,14 @@ pub enum JsonError {
         member: String,
         /// What belongs there.
         expected: &'static str,
+    },
+    /// Splits that break a rule.
+    #[error("{member} cannot be used: {source}")]
+    Splits {
+        /// Path of the member.
+        member: String,
+        /// The rule.
+        source: SplitsError,
     },
 }
 
@@ -176,14 +184,7 @@ impl<'a> Members<'a> {
     /// Optional splits: an array of `{recipient, shareBps}`.
     pub(crate) fn find_splits(&self, name: &str) -> Result<Option<Splits>, JsonError> {
         let Some(entries) = self.find_array(name)? else { return Ok(None) };
-        let splits = entries.iter().enumerate().map(|(index, entry)| {
-            let entry = Members::of(entry, &format!("{}[{index}]", self.path(name)))?;
-            Ok(Split { recipient: entry.get("recipient")?, share_bps: entry.get("shareBps")? })
-        });
-        let splits = Splits::new(splits.collect::<Result<_, JsonError>>()?);
-        splits.map(Some).map_err(|_| {
-            self.invalid(name, "at most 32 distinct recipients with shares above 0 and 10000 in all")
-        })
+        read_splits(entries, &self.path(name)).map(Some)
     }
 
     /// The error for a member that is not there.
@@ -199,6 +200,24 @@ impl<'a> Members<'a> {
     fn path(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
+}
+
+/// Splits out of an array of `{recipient, shareBps}` found at `path`.
+pub(crate) fn read_splits(entries: &[Value], path: &str) -> Result<Splits, JsonError> {
+    let splits = entries.iter().enumerate().map(|(index, entry)| {
+        let entry = Members::of(entry, &format!("{path}[{index}]"))?;
+        Ok(Split { recipient: entry.get("recipient")?, share_bps: entry.get("shareBps")? })
+    });
+    Splits::new(splits.collect::<Result<_, JsonError>>()?)
+        .map_err(|source| JsonError::Splits { member: path.to_owned(), source })
+}
+
+/// Splits as an array of `{recipient, shareBps}`.
+pub(crate) fn write_splits(splits: &Splits) -> Value {
+    let entry = |split: &Split| {
+        Object::default().text("recipient", split.recipient).with("shareBps", split.share_bps).into_value()
+    };
+    Value::Array(splits.as_slice().iter().map(entry).collect())
 }
 
 /// A JSON object under construction; absent members are left out.
@@ -235,16 +254,7 @@ impl Object {
 
     /// Adds splits as an array, if there are any.
     pub(crate) fn splits(self, name: &str, splits: Option<&Splits>) -> Self {
-        let entries = splits.map(|splits| {
-            let entry = |split: &Split| {
-                Object::default()
-                    .text("recipient", split.recipient)
-                    .with("shareBps", split.share_bps)
-                    .into_value()
-            };
-            splits.as_slice().iter().map(entry).collect::<Vec<_>>()
-        });
-        self.maybe(name, entries)
+        self.maybe(name, splits.map(write_splits))
     }
 
     /// The finished object.

@@ -165,10 +165,4 @@ impl Problem {
     }
 }
 
-impl From<crate::Amount> for Value {
-    fn from(amount: crate::Amount) -> Self {
-        Self::String(amount.to_string())
-    }
-}
-
 serde_through_json!(Problem);

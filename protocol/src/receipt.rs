@@ -14,7 +14,7 @@ use crate::{Amount, ChannelId, INTENT, JsonError, METHOD};
 pub struct Receipt {
     /// The channel.
     pub reference: ChannelId,
-    /// When it was issued, in unix seconds. Years 0 to 9999.
+    /// When it was issued, in unix seconds; written as the nearest time from 1970 to 9999.
     pub timestamp: i64,
     /// The challenge that was answered.
     pub challenge_id: Option<String>,
@@ -30,17 +30,19 @@ pub struct Receipt {
     pub refunded: Option<Amount>,
 }
 
+/// The last second that RFC 3339 can write.
+const LAST_SECOND: i64 = 253_402_300_799;
+
 impl Receipt {
     /// The receipt as JSON.
     pub fn to_json(&self) -> Value {
-        // Out of range only for clocks beyond the year 9999.
-        let timestamp = format_time(self.timestamp).unwrap_or_else(|_| "9999-12-31T23:59:59Z".to_owned());
+        let timestamp = format_time(self.timestamp.clamp(0, LAST_SECOND));
         Object::default()
             .text("method", METHOD)
             .text("intent", INTENT)
             .text("status", "success")
             .text("reference", self.reference)
-            .text("timestamp", timestamp)
+            .text("timestamp", timestamp.expect("RFC 3339 writes the years 1970 to 9999"))
             .maybe_text("challengeId", self.challenge_id.as_ref())
             .text("acceptedCumulative", self.accepted_cumulative)
             .text("spent", self.spent)

@@ -65,3 +65,9 @@ impl<'de> Deserialize<'de> for Amount {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
+
+impl From<Amount> for serde_json::Value {
+    fn from(amount: Amount) -> Self {
+        Self::String(amount.to_string())
+    }
+}

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use solana_pubkey::Pubkey;
 
 use super::{Authentication, CredentialError};
-use crate::json::{Base64, Decimal, Members, Object, serde_through_json};
-use crate::{Amount, ChannelId, JsonError, SignedVoucher, Splits, Voucher, base64_encode};
+use crate::json::{Base64, Decimal, Members, Object};
+use crate::{Amount, ChannelId, SignedVoucher, Splits, base64_encode};
 
 /// Largest `authorizationPolicy`, in bytes of JSON.
 const MAX_POLICY: usize = 1_024;
@@ -159,7 +159,7 @@ impl Action {
             "use" => UseAction::read(payload).map(Self::Use),
             "topUp" => TopUpAction::read(payload).map(Self::TopUp),
             "close" => CloseAction::read(payload).map(Self::Close),
-            _ => Err(CredentialError::UnknownAction(action.clone())),
+            _ => Err(CredentialError::UnknownAction(action.chars().take(32).collect())),
         };
         read.map_err(|error| superseded(&action, payload).unwrap_or(error))
     }
@@ -200,6 +200,14 @@ impl OpenAction {
             .maybe("authorizationPolicy", self.authorization_policy.clone())
             .maybe("authentication", self.authentication.as_ref().map(Authentication::to_json))
             .text("transaction", base64_encode(&self.transaction))
+    }
+
+    /// Whether the policy, where it names a voucher key, names the one that was declared.
+    pub fn policy_agrees(&self) -> bool {
+        let Some(policy) = &self.authorization_policy else { return true };
+        let declared = self.authorized_signer.to_string();
+        let mut named = ["authorizedSigner", "signer"].into_iter().filter_map(|name| policy.get(name));
+        named.all(|key| key.as_str() == Some(&declared))
     }
 
     fn read(payload: &Members<'_>) -> Result<Self, CredentialError> {
@@ -277,41 +285,6 @@ impl CloseAction {
     }
 }
 
-impl SignedVoucher {
-    /// The voucher as JSON.
-    pub fn to_json(&self) -> Value {
-        let voucher = Object::default()
-            .text("channelId", self.voucher.channel_id)
-            .text("cumulativeAmount", self.voucher.cumulative_amount)
-            .maybe("expiresAt", Some(self.voucher.expires_at).filter(|at| *at != 0));
-        Object::default()
-            .with("voucher", voucher.into_value())
-            .text("signer", self.signer)
-            .text("signature", self.signature)
-            .text("signatureType", "ed25519")
-            .into_value()
-    }
-
-    /// Reads a signed voucher. An absent expiry is 0: never. Unknown members are ignored.
-    pub fn from_json(value: &Value) -> Result<Self, JsonError> {
-        Self::read(&Members::of(value, "voucher")?)
-    }
-
-    fn read(signed: &Members<'_>) -> Result<Self, JsonError> {
-        let voucher = signed.object("voucher")?;
-        signed.exactly("signatureType", "ed25519")?;
-        Ok(Self {
-            voucher: Voucher {
-                channel_id: voucher.get("channelId")?,
-                cumulative_amount: voucher.get("cumulativeAmount")?,
-                expires_at: voucher.find("expiresAt")?.unwrap_or(0),
-            },
-            signer: signed.get("signer")?,
-            signature: signed.get("signature")?,
-        })
-    }
-}
-
 fn json_size(object: &Map<String, Value>) -> usize {
     serde_json::to_vec(object).map_or(usize::MAX, |bytes| bytes.len())
 }
@@ -345,5 +318,3 @@ impl fmt::Debug for TopUpAction {
             .finish()
     }
 }
-
-serde_through_json!(SignedVoucher);

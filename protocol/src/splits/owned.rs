@@ -1,9 +1,12 @@
 //! Splits as a list: what a configuration names and JSON carries.
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use solana_pubkey::Pubkey;
 
 use super::{BPS_DENOMINATOR, SPLIT_SIZE, SplitsError, SplitsPreimage};
+use crate::JsonError;
+use crate::json::{read_splits, serde_through_json, write_splits};
 
 /// One recipient's share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,8 +68,26 @@ impl Splits {
         self.0.is_empty()
     }
 
+    /// Whether `key` is one of the recipients.
+    pub fn contains(&self, key: &Pubkey) -> bool {
+        self.0.iter().any(|split| split.recipient == *key)
+    }
+
+    /// The splits as a JSON array of `{recipient, shareBps}`.
+    pub fn to_json(&self) -> Value {
+        write_splits(self)
+    }
+
+    /// Reads such an array.
+    pub fn from_json(value: &Value) -> Result<Self, JsonError> {
+        let invalid = || JsonError::Invalid { member: "splits".to_owned(), expected: "an array" };
+        read_splits(value.as_array().ok_or_else(invalid)?, "splits")
+    }
+
     /// The payee's share: what the others leave.
     pub fn payee_bps(&self) -> u16 {
         BPS_DENOMINATOR - self.0.iter().map(|split| split.share_bps).sum::<u16>()
     }
 }
+
+serde_through_json!(Splits);

@@ -3,12 +3,14 @@
 use std::fmt;
 
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use serde_json::Value;
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use thiserror::Error;
 
 use super::Voucher;
-use crate::ChannelId;
+use crate::json::{Members, Object, serde_through_json};
+use crate::{ChannelId, JsonError};
 
 /// A voucher with the signature of the key that vouches. Nothing says yet that the signature is good.
 ///
@@ -88,6 +90,41 @@ impl SignedVoucher {
     }
 }
 
+impl SignedVoucher {
+    /// The voucher as JSON.
+    pub fn to_json(&self) -> Value {
+        let voucher = Object::default()
+            .text("channelId", self.voucher.channel_id)
+            .text("cumulativeAmount", self.voucher.cumulative_amount)
+            .maybe("expiresAt", Some(self.voucher.expires_at).filter(|at| *at != 0));
+        Object::default()
+            .with("voucher", voucher.into_value())
+            .text("signer", self.signer)
+            .text("signature", self.signature)
+            .text("signatureType", "ed25519")
+            .into_value()
+    }
+
+    /// Reads a signed voucher. An absent expiry is 0: never. Unknown members are ignored.
+    pub fn from_json(value: &Value) -> Result<Self, JsonError> {
+        Self::read(&Members::of(value, "voucher")?)
+    }
+
+    pub(crate) fn read(signed: &Members<'_>) -> Result<Self, JsonError> {
+        let voucher = signed.object("voucher")?;
+        signed.exactly("signatureType", "ed25519")?;
+        Ok(Self {
+            voucher: Voucher {
+                channel_id: voucher.get("channelId")?,
+                cumulative_amount: voucher.get("cumulativeAmount")?,
+                expires_at: voucher.find("expiresAt")?.unwrap_or(0),
+            },
+            signer: signed.get("signer")?,
+            signature: signed.get("signature")?,
+        })
+    }
+}
+
 impl VerifiedVoucher {
     /// The voucher with its signature.
     pub const fn signed(&self) -> &SignedVoucher {
@@ -128,3 +165,5 @@ pub(crate) fn verifying_key(key: &Pubkey) -> Option<VerifyingKey> {
 pub(crate) fn verify_strict(key: &VerifyingKey, message: &[u8], signature: &Signature) -> bool {
     key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature.as_array())).is_ok()
 }
+
+serde_through_json!(SignedVoucher);
