@@ -1,10 +1,19 @@
 //! What the channel program accepts, what it refuses and with which error, instruction by instruction.
 
+mod dispatch;
+mod distribute;
+mod distribute_guards;
+mod emit_event;
+mod lifecycle;
 mod open;
 mod open_guards;
+mod reclaim;
+mod redirect;
 mod request_close;
 mod seal;
+mod sealed;
 mod settle;
 mod settle_and_seal;
 mod top_up;
 mod voucher;
+mod withdraw_payer;

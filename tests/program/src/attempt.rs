@@ -101,6 +101,11 @@ impl<'w> Attempt<'w> {
         self
     }
 
+    /// How many accounts the subject names.
+    pub fn account_count(&self) -> usize {
+        self.subject.accounts.len()
+    }
+
     /// With every account replaced by a dummy that keeps its flags.
     pub fn all_dummies(mut self) -> Self {
         for (index, account) in self.subject.accounts.iter_mut().enumerate() {

@@ -132,8 +132,27 @@ impl World {
 
     /// The grace period began at `started_at`, whatever else the account holds.
     pub fn spoil_closure(&mut self, started_at: i64) {
-        for (index, byte) in started_at.to_le_bytes().into_iter().enumerate() {
-            self.spoil_channel_byte(36 + index, byte);
+        self.spoil_channel_bytes(36, started_at.to_le_bytes());
+    }
+
+    /// So much was paid out, whatever else the account holds.
+    pub fn spoil_payout_watermark(&mut self, payout_watermark: u64) {
+        self.spoil_channel_bytes(28, payout_watermark.to_le_bytes());
+    }
+
+    /// So much was deposited, whatever else the account holds.
+    pub fn spoil_deposit(&mut self, deposit: u64) {
+        self.spoil_channel_bytes(12, deposit.to_le_bytes());
+    }
+
+    /// The channel opened in `slot`, whatever else the account holds.
+    pub fn spoil_open_slot(&mut self, slot: u64) {
+        self.spoil_channel_bytes(248, slot.to_le_bytes());
+    }
+
+    fn spoil_channel_bytes(&mut self, at: usize, bytes: [u8; 8]) {
+        for (index, byte) in bytes.into_iter().enumerate() {
+            self.spoil_channel_byte(at + index, byte);
         }
     }
 

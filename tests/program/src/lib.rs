@@ -31,7 +31,7 @@ pub use program::{
     program_id, treasury_owner,
 };
 pub use proof::Proof;
-pub use solana_instruction::{Instruction, error::InstructionError};
+pub use solana_instruction::{AccountMeta, Instruction, error::InstructionError};
 pub use solana_account::Account;
 pub use solana_pubkey::Pubkey;
 pub use solana_transaction_error::TransactionError;

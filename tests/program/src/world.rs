@@ -233,12 +233,12 @@ impl World {
         for wallet in [plan.payer, plan.rent_payer] {
             world.put_wallet(wallet);
         }
-        world.put_tokens(plan.payer, PAYER_TOKENS);
-        world.put_tokens(plan.payee, 0);
-        world.put_tokens(treasury_owner(), 0);
         for (recipient, _) in plan.splits {
             world.put_tokens(recipient, 0);
         }
+        world.put_tokens(plan.payee, 0);
+        world.put_tokens(treasury_owner(), 0);
+        world.put_tokens(plan.payer, PAYER_TOKENS);
         world
     }
 
@@ -294,7 +294,7 @@ impl World {
 
     /// Puts an account with lamports and nothing else.
     pub fn put_wallet(&mut self, address: Pubkey) {
-        self.put(address, Account::new(WALLET, 0, &SYSTEM_PROGRAM));
+        self.put(address, Account { rent_epoch: u64::MAX, ..Account::new(WALLET, 0, &SYSTEM_PROGRAM) });
     }
 
     /// Puts the associated token account of `owner`, and returns its address.
