@@ -55,7 +55,7 @@ impl Ledger {
     /// ([`LedgerError::SchemaTooNew`]).
     pub fn open(path: impl AsRef<Path>, clock: impl Clock) -> Result<Self, LedgerError> {
         let path = path.as_ref();
-        let file = |source| LedgerError::File { path: path.to_owned(), source: Arc::new(source) };
+        let file = |cause| LedgerError::File { path: path.to_owned(), cause: Arc::new(cause) };
         let connection = open_writer(path)?;
         let readers = Readers::open(path)?;
         let writer = Writer::start(connection).map_err(file)?;
@@ -188,11 +188,11 @@ fn open_writer(path: &Path) -> Result<Connection, LedgerError> {
 /// Turns SQLite's reasons for not opening a file into ours.
 fn name_the_file(error: LedgerError, path: &Path) -> LedgerError {
     match error {
-        LedgerError::Database { source, .. } => {
-            if source.sqlite_error_code() == Some(ErrorCode::NotADatabase) {
+        LedgerError::Database { cause, .. } => {
+            if cause.sqlite_error_code() == Some(ErrorCode::NotADatabase) {
                 LedgerError::NotADatabase { path: path.to_owned() }
             } else {
-                LedgerError::Open { path: path.to_owned(), source }
+                LedgerError::Open { path: path.to_owned(), cause }
             }
         }
         other => other,
@@ -249,5 +249,42 @@ impl Drop for Reader<'_> {
         if let Some(connection) = self.connection.take() {
             self.home.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         }
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use crate::{Ledger, LedgerError, ManualClock};
+
+    #[tokio::test]
+    async fn writer_syncs_every_commit_and_checks_foreign_keys() {
+        let ledger = Ledger::temporary(ManualClock::new(0));
+        let pragma = async |name: &'static str| {
+            ledger
+                .write("pragma", move |tx| Ok(tx.pragma_query_value(None, name, |row| row.get::<_, i64>(0))?))
+                .await
+        };
+        assert_eq!(pragma("synchronous").await.unwrap(), 2, "2 is FULL");
+        assert_eq!(pragma("foreign_keys").await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn readers_cannot_write() {
+        let ledger = Ledger::temporary(ManualClock::new(0));
+        let error = ledger
+            .read("sneak", |tx| Ok(tx.execute("INSERT INTO observation VALUES (1, 1)", [])?))
+            .await
+            .unwrap_err();
+        assert!(error.to_string().starts_with("sneak: attempt to write a readonly database"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn panicking_read_gives_its_connection_back() {
+        let ledger = Ledger::temporary(ManualClock::new(0));
+        for _ in 0..10 {
+            let outcome: Result<(), _> = ledger.read("panic", |_| panic!("read panics on purpose")).await;
+            assert!(matches!(outcome, Err(LedgerError::Panicked { operation: "panic" })));
+        }
+        assert_eq!(ledger.latest_tip().await.unwrap(), None);
     }
 }

@@ -10,16 +10,17 @@ use crate::submission::{SubmissionId, SubmissionState};
 
 /// A failure of the store, or a call that no state of the store could satisfy.
 ///
-/// Refusals that a caller must handle are not errors: they are variants of the outcome types.
+/// Refusals that a caller must handle are not errors: they are variants of the outcome types. The text of an
+/// error is complete: what caused it is part of it, not chained to it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The file cannot be opened or created.
-    #[error("cannot open ledger {}: {source}", path.display())]
+    #[error("cannot open ledger {}: {cause}", path.display())]
     Open {
         /// The file asked for.
         path: PathBuf,
         /// SQLite's reason.
-        source: Arc<rusqlite::Error>,
+        cause: Arc<rusqlite::Error>,
     },
     /// The file holds something other than a database.
     #[error("{} is not a database", path.display())]
@@ -48,12 +49,12 @@ pub enum LedgerError {
         known: u32,
     },
     /// A migration did not apply.
-    #[error("ledger migration {name} failed: {source}")]
+    #[error("ledger migration {name} failed: {cause}")]
     Migration {
         /// The migration's name.
         name: &'static str,
         /// SQLite's reason.
-        source: Arc<rusqlite::Error>,
+        cause: Arc<rusqlite::Error>,
     },
     /// The ledger belongs to another cluster or program.
     #[error("ledger is bound to {bound}, not to {offered}")]
@@ -95,12 +96,12 @@ pub enum LedgerError {
         field: &'static str,
     },
     /// SQLite failed. When a write fails at its commit, everything committed with it fails too.
-    #[error("{operation}: {source}")]
+    #[error("{operation}: {cause}")]
     Database {
         /// The named transaction or query.
         operation: &'static str,
         /// SQLite's reason.
-        source: Arc<rusqlite::Error>,
+        cause: Arc<rusqlite::Error>,
     },
     /// The operation's code panicked. It changed nothing.
     #[error("{operation} panicked")]
@@ -112,18 +113,18 @@ pub enum LedgerError {
     #[error("ledger has stopped")]
     Stopped,
     /// A file beside the database could not be used.
-    #[error("cannot use {}: {source}", path.display())]
+    #[error("cannot use {}: {cause}", path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// The system's reason.
-        source: Arc<std::io::Error>,
+        cause: Arc<std::io::Error>,
     },
 }
 
 impl From<rusqlite::Error> for LedgerError {
-    fn from(source: rusqlite::Error) -> Self {
-        Self::Database { operation: "ledger", source: Arc::new(source) }
+    fn from(cause: rusqlite::Error) -> Self {
+        Self::Database { operation: "ledger", cause: Arc::new(cause) }
     }
 }
 
@@ -131,7 +132,7 @@ impl LedgerError {
     /// Names the operation that a database error came from.
     pub(crate) fn during(self, name: &'static str) -> Self {
         match self {
-            Self::Database { source, .. } => Self::Database { operation: name, source },
+            Self::Database { cause, .. } => Self::Database { operation: name, cause },
             other => other,
         }
     }

@@ -74,7 +74,7 @@ fn recognize(connection: &Connection, path: &Path) -> Result<u32, LedgerError> {
 }
 
 fn apply(connection: &Connection, name: &'static str, sql: &str) -> Result<(), LedgerError> {
-    connection.execute_batch(sql).map_err(|source| LedgerError::Migration { name, source: Arc::new(source) })
+    connection.execute_batch(sql).map_err(|cause| LedgerError::Migration { name, cause: Arc::new(cause) })
 }
 
 #[cfg(test)]

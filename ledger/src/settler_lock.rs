@@ -19,12 +19,12 @@ impl Ledger {
         let mut name = self.path().as_os_str().to_owned();
         name.push(".settler-lock");
         let path = PathBuf::from(name);
-        let failed = |source| LedgerError::File { path: path.clone(), source: Arc::new(source) };
+        let failed = |cause| LedgerError::File { path: path.clone(), cause: Arc::new(cause) };
         let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(SettlerLock { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(source)) => Err(failed(source)),
+            Err(TryLockError::Error(cause)) => Err(failed(cause)),
         }
     }
 }

@@ -54,7 +54,7 @@ impl Writer {
     }
 
     /// How many jobs wait.
-    #[cfg(feature = "testing")]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn queued(&self) -> usize {
         self.queue.as_ref().map_or(0, |queue| queue.max_capacity() - queue.capacity())
     }
@@ -159,6 +159,8 @@ fn run_group(
     }
     let changes = connection.total_changes();
     if let Err(error) = execute(connection, "-- begin_group\nBEGIN IMMEDIATE") {
+        // Nothing should be open here; if something is, the next group must not find it.
+        let _ = execute(connection, "-- abandon_group\nROLLBACK");
         answer(jobs, &Err(error));
         return Vec::new();
     }
@@ -231,3 +233,6 @@ fn answer(jobs: Vec<Box<dyn Job>>, result: &Result<(), LedgerError>) {
         job.answer(result.clone());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,9 +22,9 @@ async fn full_disk_refuses_and_keeps_what_was_accepted() {
         }
     };
 
-    let LedgerError::Database { operation, source } = &error else { panic!("{error}") };
+    let LedgerError::Database { operation, cause } = &error else { panic!("{error}") };
     assert_eq!(*operation, "accept_voucher");
-    assert_eq!(source.sqlite_error_code(), Some(rusqlite::ErrorCode::DiskFull));
+    assert_eq!(cause.sqlite_error_code(), Some(rusqlite::ErrorCode::DiskFull));
     let watermarks = world.watermarks().await;
     assert_eq!((watermarks.accepted, watermarks.spent), (amount(accepted), amount(accepted)));
 }

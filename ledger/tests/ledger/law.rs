@@ -163,7 +163,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn watermark_law_holds_over_any_sequence(ops in proptest::collection::vec(op(), 1..60)) {

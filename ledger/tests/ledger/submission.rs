@@ -78,7 +78,8 @@ async fn reclaim_covers_several_channels() {
         world.ledger.record(SubmissionKind::Reclaim, &channels, vec![7], signature(7), 600).await.unwrap();
     let mut stored = world.ledger.submission(id).await.unwrap().unwrap().channels;
     let mut expected = channels.to_vec();
-    (stored.sort(), expected.sort());
+    stored.sort();
+    expected.sort();
     assert_eq!(stored, expected);
     for channel in channels {
         let of_channel = world.ledger.submissions_of(&channel).await.unwrap();
