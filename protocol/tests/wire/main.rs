@@ -1,0 +1,15 @@
+//! What the readers and writers of the wire accept, and the exact reason for everything they refuse.
+
+mod account;
+mod challenge;
+mod credential;
+mod header;
+mod instruction;
+mod json;
+mod problem;
+mod receipt;
+mod request;
+mod sample;
+mod splits;
+mod transaction;
+mod voucher;
