@@ -70,13 +70,18 @@ impl<'a> SplitsPreimage<'a> {
         }
         let preimage = Self(bytes);
         let mut sum = 0u32;
+        let mut seen = [0u64; 4];
         for (index, (recipient, share_bps)) in preimage.iter().enumerate() {
             if share_bps == 0 {
                 return Err(SplitsError::ZeroShare);
             }
-            if preimage.iter().take(index).any(|(earlier, _)| earlier == recipient) {
+            // Compared with all earlier ones only if one of them has the same first byte: on chain, comparing
+            // every pair costs more than all the rest.
+            let (word, bit) = (usize::from(recipient[0] >> 6), 1u64 << (recipient[0] & 63));
+            if seen[word] & bit != 0 && preimage.iter().take(index).any(|(earlier, _)| earlier == recipient) {
                 return Err(SplitsError::DuplicateRecipient);
             }
+            seen[word] |= bit;
             sum += u32::from(share_bps);
         }
         if sum > u32::from(BPS_DENOMINATOR) {

@@ -7,7 +7,7 @@
 //! places. The precompile itself would follow offsets into *other* instructions, and then the bytes looked at here
 //! would not be the bytes that were verified.
 
-use anchor_lang::pinocchio::sysvars::instructions::Instructions;
+use anchor_lang::pinocchio::sysvars::instructions::INSTRUCTIONS_ID;
 use anchor_lang::prelude::*;
 use toll_protocol::VOUCHER_SIZE;
 
@@ -22,37 +22,56 @@ const HEADER: [u8; 16] = [1, 0, 48, 0, 0xFF, 0xFF, 16, 0, 0xFF, 0xFF, 112, 0, 50
 
 /// A message and the key that signed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Signed {
+pub struct Signed<'a> {
     /// Whose signature was verified.
-    pub signer: [u8; 32],
+    pub signer: &'a [u8; 32],
     /// What was signed.
-    pub message: [u8; VOUCHER_SIZE],
+    pub message: &'a [u8; VOUCHER_SIZE],
 }
 
-/// The message verified by the instruction before this one.
+/// The message verified by the instruction before this one, found through the instructions sysvar.
 ///
-/// The index is that of the transaction's instruction: a program that calls this one needs the verification right
-/// before its own instruction.
+/// What counts is the transaction's instruction: a program that calls this one needs the verification right before
+/// its own instruction.
 #[inline(always)]
-pub fn preceding(instructions: &AccountView) -> Result<Signed> {
-    let instructions = Instructions::try_from(instructions)?;
-    let Some(previous) = instructions.load_current_index().checked_sub(1) else {
-        return ChannelError::MissingEd25519Verification.err();
-    };
-    let previous = instructions
-        .load_instruction_at(usize::from(previous))
-        .map_err(|_| ChannelError::MissingEd25519Verification)?;
-    require!(previous.get_program_id() == &ED25519_PROGRAM, ChannelError::MissingEd25519Verification);
-    Ok(parse(previous.get_instruction_data()).ok_or(ChannelError::MalformedEd25519Instruction)?)
+pub fn preceding(instructions: &AccountView) -> Result<Signed<'_>> {
+    require!(*instructions.address() == INSTRUCTIONS_ID, ProgramError::UnsupportedSysvar);
+    // SAFETY: nothing in this program writes to a sysvar.
+    let sysvar = unsafe { instructions.borrow_unchecked() };
+    let previous = previous(sysvar).filter(|(program, _)| **program == *ED25519_PROGRAM.as_array());
+    let (_, data) = previous.ok_or(ChannelError::MissingEd25519Verification)?;
+    Ok(parse(data).ok_or(ChannelError::MalformedEd25519Instruction)?)
+}
+
+/// Program and data of the instruction before the current one.
+///
+/// The sysvar is `count u16 | count × offset u16 | instructions | current index u16`, an instruction
+/// `count u16 | count × (flags u8, key[32]) | program[32] | length u16 | data`.
+#[inline(always)]
+fn previous(sysvar: &[u8]) -> Option<(&[u8; 32], &[u8])> {
+    const ACCOUNT_SIZE: usize = 33;
+    let index = u16_at(sysvar, sysvar.len().checked_sub(2)?)?.checked_sub(1)?;
+    let start = u16_at(sysvar, 2 + 2 * index)?;
+    let accounts = u16_at(sysvar, start)?;
+    let (program, rest) = sysvar.get(start + 2 + accounts * ACCOUNT_SIZE..)?.split_first_chunk()?;
+    let (length, data) = rest.split_first_chunk()?;
+    Some((program, data.get(..usize::from(u16::from_le_bytes(*length)))?))
+}
+
+#[inline(always)]
+fn u16_at(bytes: &[u8], offset: usize) -> Option<usize> {
+    let number = bytes.get(offset..)?.first_chunk()?;
+    Some(usize::from(u16::from_le_bytes(*number)))
 }
 
 /// Takes the one accepted shape apart; `None` for any other.
-fn parse(data: &[u8]) -> Option<Signed> {
+#[inline(always)]
+fn parse(data: &[u8]) -> Option<Signed<'_>> {
     let data: &[u8; 16 + 32 + 64 + VOUCHER_SIZE] = data.try_into().ok()?;
     let (header, rest) = data.split_first_chunk::<16>()?;
-    let (signer, rest) = rest.split_first_chunk::<32>()?;
+    let (signer, rest) = rest.split_first_chunk()?;
     let (_signature, message) = rest.split_first_chunk::<64>()?;
-    (*header == HEADER).then_some(Signed { signer: *signer, message: *message.first_chunk()? })
+    (*header == HEADER).then_some(Signed { signer, message: message.first_chunk()? })
 }
 
 #[cfg(test)]
@@ -70,7 +89,7 @@ mod tests {
 
     #[test]
     fn the_one_shape_yields_key_and_message() {
-        assert_eq!(parse(&instruction()), Some(Signed { signer: [0xAA; 32], message: [0xCC; 50] }));
+        assert_eq!(parse(&instruction()), Some(Signed { signer: &[0xAA; 32], message: &[0xCC; 50] }));
     }
 
     #[test]
@@ -98,6 +117,40 @@ mod tests {
         assert_eq!(parse(&long), None);
         for length in 0..162 {
             assert_eq!(parse(&long[..length]), None, "{length} bytes");
+        }
+    }
+
+    /// A sysvar with these instructions, each of `accounts` accounts, and a current index.
+    fn sysvar(instructions: &[(usize, [u8; 32], &[u8])], current: u16) -> Vec<u8> {
+        let mut offsets = Vec::new();
+        let mut bodies = Vec::new();
+        for (accounts, program, data) in instructions {
+            offsets.extend((2 + 2 * instructions.len() as u16 + bodies.len() as u16).to_le_bytes());
+            bodies.extend((*accounts as u16).to_le_bytes());
+            bodies.extend(vec![0xEE; 33 * accounts]);
+            bodies.extend(program);
+            bodies.extend((data.len() as u16).to_le_bytes());
+            bodies.extend(*data);
+        }
+        let count = (instructions.len() as u16).to_le_bytes();
+        [count.to_vec(), offsets, bodies, current.to_le_bytes().to_vec()].concat()
+    }
+
+    #[test]
+    fn the_instruction_before_the_current_one_is_found() {
+        let instructions: [(usize, [u8; 32], &[u8]); 3] = [(0, [1; 32], &[]), (3, [2; 32], &[7, 8]), (1, [3; 32], &[9])];
+        assert_eq!(previous(&sysvar(&instructions, 0)), None);
+        assert_eq!(previous(&sysvar(&instructions, 1)), Some((&[1; 32], &[][..])));
+        assert_eq!(previous(&sysvar(&instructions, 2)), Some((&[2; 32], &[7, 8][..])));
+    }
+
+    #[test]
+    fn a_cut_off_sysvar_shows_nothing() {
+        let bytes = sysvar(&[(1, [1; 32], &[5; 10]), (0, [2; 32], &[])], 1);
+        assert!(previous(&bytes).is_some());
+        for length in 0..60 {
+            // Whatever index the cut makes of its last two bytes, it leads nowhere or out of bounds.
+            let _ = previous(&bytes[..length]);
         }
     }
 }

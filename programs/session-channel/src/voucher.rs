@@ -13,13 +13,13 @@ use crate::state::Channel;
 #[inline(always)]
 pub fn verify(signed: &Signed, address: &Address, channel: &Channel, now: i64) -> Result<u64> {
     let voucher =
-        Voucher::decode(&signed.message).map_err(|BadMagic| ProgramError::from(ChannelError::VoucherBadMagic))?;
+        Voucher::decode(signed.message).map_err(|BadMagic| ProgramError::from(ChannelError::VoucherBadMagic))?;
     let cumulative = voucher.cumulative_amount.get();
     require!(voucher.channel_id.as_bytes() == address.as_array(), ChannelError::VoucherChannelMismatch);
     require!(!voucher.is_expired(now), ChannelError::VoucherExpired);
     require!(cumulative <= channel.deposit.get(), ChannelError::VoucherOverDeposit);
     // Equal is refused too: a voucher settles its increment once.
     require!(cumulative > channel.settled.get(), ChannelError::VoucherWatermarkNotMonotonic);
-    require!(signed.signer == *channel.authorized_signer.as_array(), ChannelError::VoucherSignerMismatch);
+    require!(*signed.signer == *channel.authorized_signer.as_array(), ChannelError::VoucherSignerMismatch);
     Ok(cumulative)
 }

@@ -164,6 +164,7 @@ impl Token {
 
     /// Whether `address` is the associated address of `owner` under any bump.
     fn hashes_to(&self, address: &Address, owner: &Address) -> bool {
+        // One buffer, of which only the bump changes: cheaper to hash than six slices.
         let mut preimage = [0; 150];
         preimage[..32].copy_from_slice(owner.as_ref());
         preimage[32..64].copy_from_slice(self.program.as_ref());

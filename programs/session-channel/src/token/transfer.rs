@@ -14,7 +14,7 @@ use crate::error::ChannelError;
 use crate::state::ChannelAccount;
 
 /// Transfers in one call to SPL Token.
-const BATCH_SIZE: usize = 8;
+const BATCH_SIZE: usize = 16;
 
 /// Most transfers that one `distribute` makes: 32 recipients, payee, payer, treasury.
 const QUEUE_SIZE: usize = 35;
