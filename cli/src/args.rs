@@ -16,22 +16,22 @@ use crate::{keys, state};
 /// Pay for HTTP requests, or get paid for them, through payment channels on Solana.
 #[derive(Debug, Parser)]
 #[command(name = "toll", version, after_help = exit_codes(), max_term_width = 100)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// Print one JSON document to stdout instead of text; logs stay on stderr
     #[arg(long, global = true)]
-    pub json: bool,
+    pub(crate) json: bool,
 
     /// Log more to stderr; twice for everything (RUST_LOG overrides)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub verbose: u8,
+    pub(crate) verbose: u8,
 
     /// What to do
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// The exit codes, as the help text lists them.
-pub fn exit_codes() -> String {
+pub(crate) fn exit_codes() -> String {
     let mut text = String::from("Exit codes:\n   0  success\n");
     for exit in Exit::ALL {
         text.push_str(&format!("  {:>2}  {}\n", exit.code(), exit.meaning()));
@@ -42,19 +42,19 @@ pub fn exit_codes() -> String {
 
 /// Which cluster, and how to reach it.
 #[derive(Clone, Debug, Args)]
-pub struct ClusterArgs {
+pub(crate) struct ClusterArgs {
     /// The cluster: mainnet, devnet or localnet
     #[arg(long, env = "TOLL_NETWORK", default_value = "localnet")]
-    pub network: Network,
+    pub(crate) network: Network,
 
     /// RPC endpoint [default: the network's own; for localnet http://127.0.0.1:8899]
     #[arg(long, env = "TOLL_RPC", value_name = "URL")]
-    pub rpc: Option<String>,
+    pub(crate) rpc: Option<String>,
 }
 
 impl ClusterArgs {
     /// The endpoint given, or the network's.
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         self.rpc.as_deref().unwrap_or(match self.network {
             Network::Mainnet => "https://api.mainnet-beta.solana.com",
             Network::Devnet => "https://api.devnet.solana.com",
@@ -63,46 +63,46 @@ impl ClusterArgs {
     }
 
     /// A client of the cluster.
-    pub fn cluster(&self) -> Cluster {
+    pub(crate) fn cluster(&self) -> Cluster {
         Cluster::new(self.url())
     }
 }
 
 /// Who pays, and which program the payer trusts.
 #[derive(Clone, Debug, Args)]
-pub struct PayerArgs {
+pub(crate) struct PayerArgs {
     /// The payer's key file [default: ~/.config/toll/id.json]
     #[arg(long, env = "TOLL_KEYPAIR", value_name = "FILE")]
-    pub keypair: Option<PathBuf>,
+    pub(crate) keypair: Option<PathBuf>,
 
     /// Where channels are remembered [default: ~/.local/state/toll/channels.json]
     #[arg(long, env = "TOLL_STATE", value_name = "FILE")]
-    pub state: Option<PathBuf>,
+    pub(crate) state: Option<PathBuf>,
 
     /// Channel programs to trust, besides the one this build knows on localnet; repeat for several
     #[arg(long, value_name = "ADDRESS")]
-    pub program: Vec<Pubkey>,
+    pub(crate) program: Vec<Pubkey>,
 
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub cluster: ClusterArgs,
+    pub(crate) cluster: ClusterArgs,
 }
 
 impl PayerArgs {
     /// The payer's key.
-    pub fn key(&self) -> Result<Keypair> {
+    pub(crate) fn key(&self) -> Result<Keypair> {
         keys::read(&self.keypair.clone().unwrap_or_else(keys::default_path))
     }
 
     /// The state file.
-    pub fn state_path(&self) -> PathBuf {
+    pub(crate) fn state_path(&self) -> PathBuf {
         self.state.clone().unwrap_or_else(state::default_path)
     }
 
     /// The programs trusted on the chosen network.
     ///
     /// The default id has no audited deployment: outside localnet it is trusted only when named.
-    pub fn programs(&self) -> Result<Vec<Pubkey>> {
+    pub(crate) fn programs(&self) -> Result<Vec<Pubkey>> {
         let mut programs = self.program.clone();
         if self.cluster.network == Network::Localnet && !programs.contains(&PROGRAM_ID) {
             programs.push(PROGRAM_ID);
@@ -120,54 +120,54 @@ impl PayerArgs {
 
 /// What the payer agrees to.
 #[derive(Clone, Debug, Args)]
-pub struct LimitArgs {
+pub(crate) struct LimitArgs {
     /// Refuse a price above this, per request
     #[arg(long, value_name = "AMOUNT", default_value = "1.0")]
-    pub max_amount: Quantity,
+    pub(crate) max_amount: Quantity,
 
     /// Deposit this when opening a channel, and when topping it up [default: what the server suggests]
     #[arg(long, value_name = "AMOUNT")]
-    pub deposit: Option<Quantity>,
+    pub(crate) deposit: Option<Quantity>,
 
     /// Never hold more than this in one channel
     #[arg(long, value_name = "AMOUNT", default_value = "10.0")]
-    pub max_deposit: Quantity,
+    pub(crate) max_deposit: Quantity,
 
     /// Refuse a grace period longer than this, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
-    pub max_grace: u32,
+    pub(crate) max_grace: u32,
 
     /// Pay with this mint only
     #[arg(long, value_name = "ADDRESS")]
-    pub mint: Option<Pubkey>,
+    pub(crate) mint: Option<Pubkey>,
 
     /// Decimals of the mint, for amounts with a point
     #[arg(long, value_name = "N", default_value_t = 6)]
-    pub decimals: u8,
+    pub(crate) decimals: u8,
 
     /// Do not ask an RPC for the balance before signing a deposit
     #[arg(long)]
-    pub no_balance_check: bool,
+    pub(crate) no_balance_check: bool,
 }
 
 /// A key that pays network fees when the payer has no SOL.
 #[derive(Clone, Debug, Args)]
-pub struct FeePayerArgs {
+pub(crate) struct FeePayerArgs {
     /// Key file that pays the network fee, for a payer without SOL [default: the payer]
     #[arg(long, value_name = "FILE")]
-    pub fee_payer: Option<PathBuf>,
+    pub(crate) fee_payer: Option<PathBuf>,
 }
 
 impl FeePayerArgs {
     /// The fee payer's key, or the payer's.
-    pub fn key(&self, payer: &Keypair) -> Result<Keypair> {
+    pub(crate) fn key(&self, payer: &Keypair) -> Result<Keypair> {
         self.fee_payer.as_deref().map_or_else(|| Ok(payer.insecure_clone()), keys::read)
     }
 }
 
 /// An amount that the mint can hold, or a usage error.
-pub fn base_units(quantity: Quantity, decimals: u8) -> Result<toll_protocol::Amount> {
-    quantity
-        .base_units(decimals)
-        .map_err(|error| CliError::new(Exit::Usage, error, "give base units, or fewer places after the point"))
+pub(crate) fn base_units(quantity: Quantity, decimals: u8) -> Result<toll_protocol::Amount> {
+    quantity.base_units(decimals).map_err(|error| {
+        CliError::new(Exit::Usage, error, "give base units, or fewer places after the point")
+    })
 }

@@ -64,7 +64,11 @@ impl Cluster {
 
     /// The hash that tells one cluster from another.
     pub async fn genesis_hash(&self) -> Result<String> {
-        self.rpc.get_genesis_hash().await.map(|hash| hash.to_string()).map_err(|error| self.unreachable(&error))
+        self.rpc
+            .get_genesis_hash()
+            .await
+            .map(|hash| hash.to_string())
+            .map_err(|error| self.unreachable(&error))
     }
 
     /// Lamports of `address`; nothing for an account that does not exist.
@@ -82,12 +86,20 @@ impl Cluster {
     }
 
     /// Tokens in `owner`'s associated account, or `None` when there is no such account.
-    pub async fn tokens(&self, owner: &Pubkey, mint: &Pubkey, token_program: &Pubkey) -> Result<Option<Amount>> {
+    pub async fn tokens(
+        &self,
+        owner: &Pubkey,
+        mint: &Pubkey,
+        token_program: &Pubkey,
+    ) -> Result<Option<Amount>> {
         let address = associated_token_address(owner, mint, token_program);
         // Mint 0..32, owner 32..64, amount 64..72: the same in both token programs.
-        Ok(self.account(&address).await?.filter(|(program, _)| program == token_program).and_then(|(_, data)| {
-            data.get(64..72).map(|bytes| Amount::new(u64::from_le_bytes(bytes.try_into().expect("8 bytes"))))
-        }))
+        Ok(self.account(&address).await?.filter(|(program, _)| program == token_program).and_then(
+            |(_, data)| {
+                data.get(64..72)
+                    .map(|bytes| Amount::new(u64::from_le_bytes(bytes.try_into().expect("8 bytes"))))
+            },
+        ))
     }
 
     /// The program that owns `mint`, and the mint's decimals.
@@ -151,9 +163,12 @@ impl Cluster {
         let message = Message::new_with_blockhash(instructions, Some(&fee_payer.pubkey()), &blockhash);
         let mut keys: Vec<&Keypair> = vec![fee_payer];
         keys.extend(signers.iter().filter(|key| key.pubkey() != fee_payer.pubkey()));
-        let transaction = VersionedTransaction::try_new(VersionedMessage::Legacy(message), &keys)
-            .map_err(|error| CliError::new(Exit::Internal, format_args!("signing: {error}"), "report this"))?;
-        let signature = self.rpc.send_transaction(&transaction).await.map_err(|error| self.refused(&error))?;
+        let transaction =
+            VersionedTransaction::try_new(VersionedMessage::Legacy(message), &keys).map_err(|error| {
+                CliError::new(Exit::Internal, format_args!("signing: {error}"), "report this")
+            })?;
+        let signature =
+            self.rpc.send_transaction(&transaction).await.map_err(|error| self.refused(&error))?;
         self.confirm(&signature).await?;
         self.outcome(&signature).await
     }
@@ -163,8 +178,11 @@ impl Cluster {
         let deadline = tokio::time::Instant::now() + CONFIRMATION_PATIENCE;
         while tokio::time::Instant::now() < deadline {
             let statuses = self.rpc.get_signature_statuses(&[*signature]).await;
-            let status = statuses.map_err(|error| self.unreachable(&error))?.value.into_iter().next().flatten();
-            if let Some(status) = status.filter(|status| status.satisfies_commitment(CommitmentConfig::confirmed())) {
+            let status =
+                statuses.map_err(|error| self.unreachable(&error))?.value.into_iter().next().flatten();
+            if let Some(status) =
+                status.filter(|status| status.satisfies_commitment(CommitmentConfig::confirmed()))
+            {
                 return status.err.map_or(Ok(()), |error| {
                     Err(CliError::new(
                         Exit::Refused,
@@ -216,7 +234,9 @@ impl Cluster {
     }
 
     fn refused(&self, error: &ClientError) -> CliError {
-        if error.get_transaction_error().is_some() || matches!(error.kind(), solana_rpc_client_api::client_error::ErrorKind::RpcError(_)) {
+        if error.get_transaction_error().is_some()
+            || matches!(error.kind(), solana_rpc_client_api::client_error::ErrorKind::RpcError(_))
+        {
             return CliError::new(
                 Exit::Refused,
                 format_args!("the cluster refused the transaction: {}", cause(error)),

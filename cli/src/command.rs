@@ -22,7 +22,7 @@ mod withdraw;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run everything once, on a chain in this process, and check every figure
     Demo(demo::Demo),
     /// Run a chain in this process, with the program, a test mint and funded keys
@@ -57,7 +57,7 @@ pub enum Command {
 
 impl Command {
     /// Runs it.
-    pub async fn run(self, output: Output) -> Result<()> {
+    pub(crate) async fn run(self, output: Output) -> Result<()> {
         match self {
             Self::Demo(command) => command.run(output).await,
             Self::Localnet(command) => command.run(output).await,

@@ -58,7 +58,11 @@ pub fn write(path: &Path, key: &Keypair, replace: bool) -> Result<()> {
     let text = serde_json::to_string(&key.to_bytes().to_vec()).expect("bytes are JSON");
     let mut options = fs::OpenOptions::new();
     options.write(true);
-    if replace { options.create(true).truncate(true) } else { options.create_new(true) };
+    if replace {
+        options.create(true).truncate(true)
+    } else {
+        options.create_new(true)
+    };
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path).map_err(|error| match error.kind() {

@@ -1,14 +1,81 @@
 //! What the `toll` command is made of: a paying client, an embedded chain, the server that gets paid, and a
 //! demo that runs all three and counts the money afterwards.
 //!
-//! [`payer`] and [`localnet`] never write to a terminal, so that other programs can use them.
+//! [`payer`], [`localnet`], [`server`] and [`demo`] never write to a terminal, so that other programs can use
+//! them. [`run`] is the command itself.
 
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+mod args;
 pub mod cluster;
+mod command;
+pub mod config;
+pub mod demo;
 pub mod error;
+mod escape;
 pub mod keys;
 pub mod localnet;
 pub mod money;
+mod output;
 pub mod payer;
+pub mod program;
+pub mod server;
 pub mod state;
 
 pub use error::{CliError, Exit, Result};
+
+use args::Cli;
+use output::Output;
+
+/// The command line's definition, for help texts and completions.
+pub fn command_line() -> clap::Command {
+    Cli::command()
+}
+
+/// Parses the command line, runs the command, reports. Returns the process's exit code.
+pub fn run() -> u8 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return report_usage(&error),
+    };
+    let output = Output::new(cli.json);
+    log_to_stderr(cli.verbose);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output.error(&CliError::new(Exit::Internal, error, "check the system's limits"));
+            return Exit::Internal.code();
+        }
+    };
+    match runtime.block_on(cli.command.run(output)) {
+        Ok(()) => 0,
+        Err(error) => {
+            output.error(&error);
+            error.exit.code()
+        }
+    }
+}
+
+/// Help and version go to stdout; a wrong command line is clap's own message, on stderr.
+fn report_usage(error: &clap::Error) -> u8 {
+    // Fails only when nobody reads.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
+        _ => Exit::Usage.code(),
+    }
+}
+
+fn log_to_stderr(verbose: u8) {
+    use tracing_subscriber::EnvFilter;
+    let default = match verbose {
+        0 => "warn,surfpool_core=off",
+        1 => "info,surfpool_core=warn",
+        2 => "debug,surfpool_core=info,hyper=info,hyper_util=info,reqwest=info",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    // Fails only when a program that uses this library has its own.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}

@@ -5,19 +5,21 @@
 //! can be moved ([`Localnet::advance_to_slot`], [`Localnet::advance_seconds`]).
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use serde_json::{Value, json};
+use solana_commitment_config::CommitmentConfig;
 use solana_pubkey::Pubkey;
 use solana_rpc_client::nonblocking::rpc_client::RpcClient;
 use solana_rpc_client_api::request::RpcRequest;
 use surfpool_core::surfnet::locker::SurfnetSvmLocker;
 use surfpool_core::surfnet::svm::{SurfnetSvm, SurfnetSvmConfig};
 use surfpool_types::{
-    BlockProductionMode, RpcConfig, SimnetCommand, SimnetConfig, SimnetEvent, SurfpoolConfig, SvmFeatureConfig,
+    BlockProductionMode, RpcConfig, SimnetCommand, SimnetConfig, SimnetEvent, SurfpoolConfig,
+    SvmFeatureConfig,
 };
 
 use crate::error::{CliError, Exit, Result};
@@ -81,7 +83,11 @@ impl Localnet {
         std::thread::Builder::new()
             .name("localnet".into())
             .spawn(move || {
-                let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+                let runtime = match tokio::runtime::Builder::new_multi_thread()
+                    .worker_threads(2)
+                    .enable_all()
+                    .build()
+                {
                     Ok(runtime) => runtime,
                     Err(error) => return tracing::error!(%error, "localnet runtime"),
                 };
@@ -115,15 +121,29 @@ impl Localnet {
         self.cheat("surfnet_writeProgram", json!([program.to_string(), hex(elf), 0])).await.map(drop)
     }
 
-    /// Moves the clock so that the current slot is at least `slot`. Going back is refused by the chain.
+    /// Moves the clock so that the confirmed slot is at least `slot`. Going back is refused by the chain.
     pub async fn advance_to_slot(&self, slot: u64) -> Result<()> {
-        self.cheat("surfnet_timeTravel", json!([{ "absoluteSlot": slot }])).await.map(drop)
+        self.cheat("surfnet_timeTravel", json!([{ "absoluteSlot": slot }])).await?;
+        // Confirmation trails the clock by a slot or so.
+        for _ in 0..100 {
+            if self.slot().await? >= slot {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(self.slot_ms.clamp(10, 100))).await;
+        }
+        Err(failed(format_args!("the clock did not reach slot {slot}")))
     }
 
     /// Moves the clock `seconds` ahead, and the slots with it.
     pub async fn advance_seconds(&self, seconds: u64) -> Result<()> {
-        let slot = self.rpc().get_slot().await.map_err(|error| failed(format_args!("slot: {error}")))?;
+        let slot = self.slot().await?;
         self.advance_to_slot(slot + (seconds * 1_000).div_ceil(self.slot_ms)).await
+    }
+
+    async fn slot(&self) -> Result<u64> {
+        let confirmed = CommitmentConfig::confirmed();
+        let slot = self.rpc().get_slot_with_commitment(confirmed).await;
+        slot.map_err(|error| failed(format_args!("slot: {error}")))
     }
 
     /// A client of this chain.
@@ -167,7 +187,12 @@ fn surfpool_config(rpc_port: u16, ws_port: u16, slot_ms: u64) -> SurfpoolConfig 
             block_production_mode: BlockProductionMode::Clock,
             ..SimnetConfig::default()
         }],
-        rpc: RpcConfig { bind_host: Ipv4Addr::LOCALHOST.to_string(), bind_port: rpc_port, ws_port, ..RpcConfig::default() },
+        rpc: RpcConfig {
+            bind_host: Ipv4Addr::LOCALHOST.to_string(),
+            bind_port: rpc_port,
+            ws_port,
+            ..RpcConfig::default()
+        },
         ..SurfpoolConfig::default()
     }
 }
@@ -190,7 +215,9 @@ fn wait_until_ready(events: &Receiver<SimnetEvent>) -> Result<()> {
     loop {
         match events.recv_timeout(Duration::from_secs(60)) {
             Ok(SimnetEvent::CoreStarted(_)) => return Ok(()),
-            Ok(SimnetEvent::Aborted(reason)) => return Err(failed(format_args!("the chain gave up: {reason}"))),
+            Ok(SimnetEvent::Aborted(reason)) => {
+                return Err(failed(format_args!("the chain gave up: {reason}")));
+            }
             Ok(SimnetEvent::Shutdown) => return Err(failed("the chain stopped while starting")),
             Ok(_) => {}
             Err(RecvTimeoutError::Timeout) => return Err(failed("the chain did not start within 60 s")),

@@ -1,3 +1,7 @@
 //! The `toll` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(toll_cli::run())
+}

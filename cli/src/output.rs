@@ -6,49 +6,54 @@ use std::time::Duration;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{ContentArrangement, Table};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::error::CliError;
 
 /// Where a command's results go.
 #[derive(Clone, Copy, Debug)]
-pub struct Output {
+pub(crate) struct Output {
     json: bool,
 }
 
 impl Output {
     /// JSON documents, or text.
-    pub const fn new(json: bool) -> Self {
+    pub(crate) const fn new(json: bool) -> Self {
         Self { json }
     }
 
     /// Whether results are JSON.
-    pub const fn is_json(self) -> bool {
+    pub(crate) const fn is_json(self) -> bool {
         self.json
     }
 
     /// Prints a result: the document, or the text made from it.
-    pub fn result(self, document: &Value, text: impl FnOnce() -> String) {
-        let text = if self.json { format!("{document:#}") } else { text() };
+    pub(crate) fn result(self, document: &impl Serialize, text: impl FnOnce() -> String) {
+        let text = if self.json {
+            serde_json::to_string_pretty(document).expect("documents have text keys and finite numbers")
+        } else {
+            text()
+        };
         // A closed pipe (`toll … | head`) is not worth an error.
         let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end());
     }
 
     /// Prints bytes as they are.
-    pub fn bytes(self, bytes: &[u8]) {
+    pub(crate) fn bytes(self, bytes: &[u8]) {
         let mut stdout = std::io::stdout().lock();
         let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
     }
 
     /// A line for a person who watches; nothing in JSON mode.
-    pub fn note(self, line: impl std::fmt::Display) {
+    pub(crate) fn note(self, line: impl std::fmt::Display) {
         if !self.json {
             let _ = writeln!(std::io::stderr().lock(), "{line}");
         }
     }
 
     /// Prints an error: one line on stderr, and in JSON mode a document on stdout as well.
-    pub fn error(self, error: &CliError) {
+    pub(crate) fn error(self, error: &CliError) {
         let _ = writeln!(std::io::stderr().lock(), "error: {error}");
         if self.json {
             let _ = writeln!(std::io::stdout().lock(), "{:#}", error_document(error));
@@ -56,7 +61,7 @@ impl Output {
     }
 
     /// A progress bar on stderr; invisible in JSON mode and where nobody watches.
-    pub fn progress(self, length: u64, what: &str) -> ProgressBar {
+    pub(crate) fn progress(self, length: u64, what: &str) -> ProgressBar {
         if self.json || !std::io::stderr().is_terminal() {
             return ProgressBar::hidden();
         }
@@ -66,7 +71,7 @@ impl Output {
     }
 
     /// A spinner on stderr, under the same conditions.
-    pub fn spinner(self, what: &str) -> ProgressBar {
+    pub(crate) fn spinner(self, what: &str) -> ProgressBar {
         if self.json || !std::io::stderr().is_terminal() {
             return ProgressBar::hidden();
         }
@@ -77,7 +82,7 @@ impl Output {
 }
 
 /// The document of an error: `{"error": {"code", "exit", "message", "remedy"}}`.
-pub fn error_document(error: &CliError) -> Value {
+pub(crate) fn error_document(error: &CliError) -> Value {
     json!({
         "error": {
             "code": error.exit.name(),
@@ -89,7 +94,7 @@ pub fn error_document(error: &CliError) -> Value {
 }
 
 /// An empty table in the one style there is.
-pub fn table<const N: usize>(header: [&str; N]) -> Table {
+pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_preset(UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
     if header.iter().any(|title| !title.is_empty()) {

@@ -152,7 +152,11 @@ impl Payer {
     }
 
     /// The channel to go on with, after whatever a crash left unanswered.
-    async fn usable_channel(&self, book: &mut Book, request: &Request) -> Result<Option<SavedChannel>, PayError> {
+    async fn usable_channel(
+        &self,
+        book: &mut Book,
+        request: &Request,
+    ) -> Result<Option<SavedChannel>, PayError> {
         let programs = &self.policy.programs;
         let known = programs.iter().find_map(|program| {
             book.usable(&request.origin(), &self.address(), self.policy.network, program).cloned()

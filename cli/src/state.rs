@@ -202,7 +202,13 @@ impl Book {
     }
 
     /// The newest usable channel of `payer` with the server at `origin`, on one network and program.
-    pub fn usable(&self, origin: &str, payer: &Pubkey, network: Network, program: &Pubkey) -> Option<&SavedChannel> {
+    pub fn usable(
+        &self,
+        origin: &str,
+        payer: &Pubkey,
+        network: Network,
+        program: &Pubkey,
+    ) -> Option<&SavedChannel> {
         self.channels.iter().rev().find(|channel| {
             channel.origin == origin
                 && channel.payer == *payer
@@ -228,10 +234,12 @@ impl Book {
     }
 
     fn save(&self) -> Result<()> {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder =
+            self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let document = DocumentRef { version: VERSION, channels: &self.channels };
-        let text = serde_json::to_vec_pretty(&document)
-            .map_err(|error| CliError::new(Exit::Internal, format_args!("channel state: {error}"), "report this"))?;
+        let text = serde_json::to_vec_pretty(&document).map_err(|error| {
+            CliError::new(Exit::Internal, format_args!("channel state: {error}"), "report this")
+        })?;
         let written = (|| {
             // A named temporary file is readable by its owner only.
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
@@ -278,7 +286,10 @@ fn read(path: &Path) -> Result<Vec<SavedChannel>> {
     if version != VERSION {
         return Err(CliError::new(
             Exit::State,
-            format_args!("channel state {} has version {version}, this program knows {VERSION}", path.display()),
+            format_args!(
+                "channel state {} has version {version}, this program knows {VERSION}",
+                path.display()
+            ),
             "use the program that wrote it, or name another file with --state",
         ));
     }

@@ -7,7 +7,8 @@ use toll_protocol::Amount;
 
 #[tokio::test]
 async fn a_fresh_chain_funds_actors_and_moves_its_clock() {
-    let localnet = Localnet::start(LocalnetConfig { slot_ms: 100, ..LocalnetConfig::default() }).await.unwrap();
+    let localnet =
+        Localnet::start(LocalnetConfig { slot_ms: 100, ..LocalnetConfig::default() }).await.unwrap();
     let actors = Actors::new();
     let fixture = Fixture::prepare(Cluster::new(&localnet.rpc_url), &actors).await.unwrap();
 

@@ -13,7 +13,7 @@ use crate::{keys, money};
 
 /// Flags of `toll balance`.
 #[derive(Debug, Args)]
-pub struct Balance {
+pub(crate) struct Balance {
     /// An address or a key file [default: ~/.config/toll/id.json]
     #[arg(value_parser = keys::parse_address, env = "TOLL_KEYPAIR")]
     address: Option<Pubkey>,

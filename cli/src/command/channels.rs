@@ -13,7 +13,7 @@ use crate::state::{self, Book, SavedChannel};
 
 /// Flags of `toll channels`.
 #[derive(Debug, Args)]
-pub struct Channels {
+pub(crate) struct Channels {
     /// Where channels are remembered [default: ~/.local/state/toll/channels.json]
     #[arg(long, env = "TOLL_STATE", value_name = "FILE")]
     state: Option<PathBuf>,
@@ -47,7 +47,10 @@ impl Channels {
 
 /// The stage as the state file spells it.
 pub(super) fn stage(channel: &SavedChannel) -> String {
-    serde_json::to_value(channel.stage).ok().and_then(|stage| Some(stage.as_str()?.to_owned())).unwrap_or_default()
+    serde_json::to_value(channel.stage)
+        .ok()
+        .and_then(|stage| Some(stage.as_str()?.to_owned()))
+        .unwrap_or_default()
 }
 
 /// A saved channel for people and scripts: no credentials.

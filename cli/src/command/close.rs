@@ -13,7 +13,7 @@ use crate::state::Book;
 
 /// Flags of `toll close`.
 #[derive(Debug, Args)]
-pub struct Close {
+pub(crate) struct Close {
     /// The channel's address
     channel: ChannelId,
 

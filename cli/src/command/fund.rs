@@ -10,14 +10,14 @@ use toll_protocol::{Network, TOKEN_PROGRAM};
 
 use crate::args::{ClusterArgs, base_units};
 use crate::error::{CliError, Exit, Result};
+use crate::keys;
 use crate::localnet::mint_to;
 use crate::money::{self, Quantity};
 use crate::output::Output;
-use crate::keys;
 
 /// Flags of `toll fund`.
 #[derive(Debug, Args)]
-pub struct Fund {
+pub(crate) struct Fund {
     /// An address or a key file [default: ~/.config/toll/id.json]
     #[arg(value_parser = keys::parse_address, env = "TOLL_KEYPAIR")]
     address: Option<Pubkey>,

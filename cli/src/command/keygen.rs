@@ -13,7 +13,7 @@ use crate::output::Output;
 
 /// Flags of `toll keygen`.
 #[derive(Debug, Args)]
-pub struct Keygen {
+pub(crate) struct Keygen {
     /// Where to write it [default: ~/.config/toll/id.json]
     #[arg(value_name = "FILE")]
     out: Option<PathBuf>,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use clap::Args;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::Method;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 use crate::args::{LimitArgs, PayerArgs, base_units};
@@ -21,7 +21,7 @@ pub(super) const STATE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Flags of `toll pay`.
 #[derive(Debug, Args)]
-pub struct Pay {
+pub(crate) struct Pay {
     /// What to request
     url: String,
 
@@ -63,10 +63,9 @@ impl Pay {
     }
 
     fn request(&self) -> Result<Request> {
-        let url: reqwest::Url = self
-            .url
-            .parse()
-            .map_err(|error| usage(format_args!("`{}` is no URL: {error}", self.url), "write http://host/path"))?;
+        let url: reqwest::Url = self.url.parse().map_err(|error| {
+            usage(format_args!("`{}` is no URL: {error}", self.url), "write http://host/path")
+        })?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(usage(format_args!("`{}` is no HTTP URL", self.url), "write http://host/path"));
         }
@@ -78,14 +77,16 @@ impl Pay {
         let body = match (&self.data, &self.json_body) {
             (Some(data), _) => read_body(data)?,
             (None, Some(text)) => {
-                serde_json::from_str::<Value>(text)
-                    .map_err(|error| usage(format_args!("--json-body is no JSON: {error}"), "check its quotes"))?;
+                serde_json::from_str::<Value>(text).map_err(|error| {
+                    usage(format_args!("--json-body is no JSON: {error}"), "check its quotes")
+                })?;
                 headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
                 text.clone().into_bytes()
             }
             (None, None) => Vec::new(),
         };
-        let default = if self.data.is_some() || self.json_body.is_some() { Method::POST } else { Method::GET };
+        let default =
+            if self.data.is_some() || self.json_body.is_some() { Method::POST } else { Method::GET };
         Ok(Request { method: self.method.clone().unwrap_or(default), url, headers, body })
     }
 }
@@ -115,7 +116,8 @@ fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue)> {
 }
 
 fn read_body(data: &str) -> Result<Vec<u8>> {
-    let unreadable = |error: std::io::Error| usage(format_args!("cannot read `{data}`: {error}"), "check --data");
+    let unreadable =
+        |error: std::io::Error| usage(format_args!("cannot read `{data}`: {error}"), "check --data");
     match data.strip_prefix('@') {
         None => Ok(data.as_bytes().to_vec()),
         Some("-") => {
@@ -177,7 +179,9 @@ mod tests {
 
     #[test]
     fn payment_headers_cannot_be_set_by_hand() {
-        for header in ["Authorization: Bearer x", "idempotency-key: 1", "Payment-Receipt: x", "AUTHORIZATION: x"] {
+        for header in
+            ["Authorization: Bearer x", "idempotency-key: 1", "Payment-Receipt: x", "AUTHORIZATION: x"]
+        {
             assert_eq!(parse_header(header).unwrap_err().exit, Exit::Usage, "{header}");
         }
     }

@@ -15,7 +15,7 @@ use crate::state::{Book, ChannelStage};
 
 /// Flags of `toll request-close`.
 #[derive(Debug, Args)]
-pub struct RequestClose {
+pub(crate) struct RequestClose {
     /// The channel's address
     channel: ChannelId,
 

@@ -16,7 +16,7 @@ use crate::state::{self, Book};
 
 /// Flags of `toll show`.
 #[derive(Debug, Args)]
-pub struct Show {
+pub(crate) struct Show {
     /// The channel's address
     channel: ChannelId,
 

@@ -14,7 +14,7 @@ use crate::state::Book;
 
 /// Flags of `toll top-up`.
 #[derive(Debug, Args)]
-pub struct TopUp {
+pub(crate) struct TopUp {
     /// The channel's address
     channel: ChannelId,
 

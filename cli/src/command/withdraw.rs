@@ -15,7 +15,7 @@ use crate::state::{Book, ChannelStage};
 
 /// Flags of `toll withdraw`.
 #[derive(Debug, Args)]
-pub struct Withdraw {
+pub(crate) struct Withdraw {
     /// The channel's address
     channel: ChannelId,
 

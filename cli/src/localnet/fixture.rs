@@ -31,6 +31,8 @@ pub struct Actors {
     pub fee_payer: Keypair,
     /// May mint test tokens.
     pub mint_authority: Keypair,
+    /// The test mint's own key: its address.
+    pub mint: Keypair,
 }
 
 impl Actors {
@@ -41,6 +43,7 @@ impl Actors {
             payee: Keypair::new(),
             fee_payer: Keypair::new(),
             mint_authority: Keypair::new(),
+            mint: Keypair::new(),
         }
     }
 
@@ -52,6 +55,7 @@ impl Actors {
             payee: key("payee.json")?,
             fee_payer: key("fee-payer.json")?,
             mint_authority: key("mint-authority.json")?,
+            mint: key("mint.json")?,
         })
     }
 }
@@ -81,7 +85,7 @@ impl Fixture {
             cluster.airdrop(&key.pubkey(), 10_000_000_000).await?;
         }
         let authority = actors.mint_authority.insecure_clone();
-        let mint = Keypair::new();
+        let mint = &actors.mint;
         let rent = cluster
             .rpc()
             .get_minimum_balance_for_rent_exemption(MINT_SIZE as usize)
@@ -90,7 +94,12 @@ impl Fixture {
         let instructions = [
             create_account(&authority.pubkey(), &mint.pubkey(), rent, MINT_SIZE, &TOKEN_PROGRAM),
             initialize_mint(&mint.pubkey(), &authority.pubkey(), DECIMALS),
-            create_associated_token_account(&authority.pubkey(), &TREASURY_OWNER, &mint.pubkey(), &TOKEN_PROGRAM),
+            create_associated_token_account(
+                &authority.pubkey(),
+                &TREASURY_OWNER,
+                &mint.pubkey(),
+                &TOKEN_PROGRAM,
+            ),
             create_associated_token_account(
                 &authority.pubkey(),
                 &actors.payee.pubkey(),
@@ -98,7 +107,7 @@ impl Fixture {
                 &TOKEN_PROGRAM,
             ),
         ];
-        cluster.send(&instructions, &authority, &[&mint]).await?;
+        cluster.send(&instructions, &authority, &[mint]).await?;
         Ok(Self { cluster, mint: mint.pubkey(), mint_authority: authority })
     }
 

@@ -138,7 +138,9 @@ impl From<PayError> for CliError {
             PayError::Malformed(_) | PayError::Expired(_) => {
                 (Exit::Unsupported, "nothing was signed; report it to the server's operator")
             }
-            PayError::WrongNetwork { .. } => (Exit::WrongCluster, "nothing was signed; choose with --network"),
+            PayError::WrongNetwork { .. } => {
+                (Exit::WrongCluster, "nothing was signed; choose with --network")
+            }
             PayError::UnknownProgram { .. } => {
                 (Exit::WrongCluster, "nothing was signed; add it with --program if you trust it")
             }
@@ -158,7 +160,9 @@ impl From<PayError> for CliError {
             }
             PayError::Refused { code, .. } => (Exit::Refused, remedy_for(code)),
             PayError::AnswerLost => (Exit::Refused, "run the command again to pay for a new answer"),
-            PayError::Dishonest(_) => (Exit::Refused, "stop using it; `toll request-close` recovers the deposit"),
+            PayError::Dishonest(_) => {
+                (Exit::Refused, "stop using it; `toll request-close` recovers the deposit")
+            }
             PayError::NoChannel(_) => (Exit::State, "see `toll channels`"),
             PayError::Endless => (Exit::Refused, "report it to the server's operator"),
         };

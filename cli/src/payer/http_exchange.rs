@@ -127,10 +127,8 @@ pub(super) async fn send(
     request: &Request,
     payment: &[(HeaderName, String)],
 ) -> Result<Response, PayError> {
-    let unreachable = |error: reqwest::Error| PayError::Unreachable {
-        url: request.origin(),
-        reason: cause(&error),
-    };
+    let unreachable =
+        |error: reqwest::Error| PayError::Unreachable { url: request.origin(), reason: cause(&error) };
     let mut headers = request.headers.clone();
     for (name, value) in payment {
         let mut value = HeaderValue::from_str(value)

@@ -7,8 +7,8 @@ use http::header::WWW_AUTHENTICATE;
 use solana_hash::Hash;
 use solana_pubkey::Pubkey;
 use toll_protocol::{
-    Amount, Challenge, ChannelId, ChannelOffer, INTENT, METHOD, Network, SessionRequest, Splits, VoucherSigner,
-    parse_www_authenticate,
+    Amount, Challenge, ChannelId, ChannelOffer, INTENT, METHOD, Network, SessionRequest, Splits,
+    VoucherSigner, parse_www_authenticate,
 };
 
 use super::error::PayError;
@@ -179,8 +179,7 @@ pub(super) mod testing {
         let secret = ChallengeSecret::new([7; 32].to_vec()).unwrap();
         let realm = Realm::new("example.com").unwrap();
         let opaque = BTreeMap::new();
-        let offer =
-            toll_protocol::Offer { realm: &realm, request, expires_at: EXPIRES_AT, opaque: &opaque };
+        let offer = toll_protocol::Offer { realm: &realm, request, expires_at: EXPIRES_AT, opaque: &opaque };
         Challenge::issue(&secret, offer).unwrap()
     }
 

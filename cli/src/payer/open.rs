@@ -120,7 +120,9 @@ impl Payer {
         match (offer.terms.token_program, &self.cluster) {
             (Some(program), _) => Ok(program),
             (None, Some(cluster)) => Ok(cluster.mint(&offer.terms.mint).await?.0),
-            (None, None) => Err(PayError::Malformed("it names no token program, and no RPC may be asked".into())),
+            (None, None) => {
+                Err(PayError::Malformed("it names no token program, and no RPC may be asked".into()))
+            }
         }
     }
 
@@ -326,8 +328,7 @@ mod tests {
         as_payee.terms.payee = key.pubkey();
         as_sponsor.terms.fee_payer = Some(key.pubkey());
         for offer in [as_payee, as_sponsor] {
-            let built =
-                build(&key, &request, &offer, Amount::new(1), toll_protocol::TOKEN_PROGRAM, 0);
+            let built = build(&key, &request, &offer, Amount::new(1), toll_protocol::TOKEN_PROGRAM, 0);
             assert!(matches!(built, Err(PayError::Malformed(_))));
         }
     }

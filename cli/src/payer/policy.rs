@@ -151,7 +151,10 @@ mod tests {
     fn a_grace_period_above_the_limit_is_refused() {
         let offer = offer();
         let policy = Policy { max_grace_period: 899, ..policy(&offer) };
-        assert!(matches!(policy.check(&offer), Err(PayError::GraceAboveLimit { challenged: 900, limit: 899 })));
+        assert!(matches!(
+            policy.check(&offer),
+            Err(PayError::GraceAboveLimit { challenged: 900, limit: 899 })
+        ));
     }
 
     #[test]

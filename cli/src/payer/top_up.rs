@@ -130,7 +130,11 @@ impl Payer {
     }
 
     /// Asks the chain about a channel whose last step the server does not know, if the chain may be asked.
-    async fn look_up(&self, book: &mut Book, mut channel: SavedChannel) -> Result<Option<SavedChannel>, PayError> {
+    async fn look_up(
+        &self,
+        book: &mut Book,
+        mut channel: SavedChannel,
+    ) -> Result<Option<SavedChannel>, PayError> {
         let Some(cluster) = &self.cluster else {
             let known = channel.stage == ChannelStage::Open;
             if !known {
@@ -157,7 +161,9 @@ impl Payer {
 /// The saved channel, if it is open or about to be.
 pub(super) fn open_channel(book: &Book, id: &ChannelId) -> Result<SavedChannel, PayError> {
     book.channel(id)
-        .filter(|channel| matches!(channel.stage, ChannelStage::Opening | ChannelStage::Open | ChannelStage::Closing))
+        .filter(|channel| {
+            matches!(channel.stage, ChannelStage::Opening | ChannelStage::Open | ChannelStage::Closing)
+        })
         .cloned()
         .ok_or(PayError::NoChannel(*id))
 }

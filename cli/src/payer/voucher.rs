@@ -66,7 +66,8 @@ impl Payer {
         if channel.price > self.policy.max_amount {
             return Err(PayError::PriceAboveLimit { price: channel.price, limit: self.policy.max_amount });
         }
-        let overflow = || PayError::DepositAboveLimit { needed: channel.price, limit: self.policy.max_deposit };
+        let overflow =
+            || PayError::DepositAboveLimit { needed: channel.price, limit: self.policy.max_deposit };
         channel.accepted.checked_add(channel.price).ok_or_else(overflow)
     }
 
@@ -86,7 +87,12 @@ impl Payer {
         })
     }
 
-    fn served(&self, book: &mut Book, mut channel: SavedChannel, response: Response) -> Result<Reply, PayError> {
+    fn served(
+        &self,
+        book: &mut Book,
+        mut channel: SavedChannel,
+        response: Response,
+    ) -> Result<Reply, PayError> {
         let spent_before = channel.spent;
         // Without a receipt nobody says whether it was charged; the next answer will.
         let receipt = response.receipt()?;
@@ -126,7 +132,11 @@ impl Payer {
                 book.put(channel)?;
                 Ok(Turn::Gone)
             }
-            "not-increasing" | "insufficient" | "top-up-needed" | "delta-too-small" | "excessive-increment"
+            "not-increasing"
+            | "insufficient"
+            | "top-up-needed"
+            | "delta-too-small"
+            | "excessive-increment"
             | "challenge" => {
                 let (accepted, price, id) = (channel.accepted, channel.price, channel.challenge.id.clone());
                 if let Some(accepted) = refusal.accepted {

@@ -1,0 +1,302 @@
+//! `toll.toml`: the gateway's sections, and where ledger, node and keys are.
+//!
+//! Relative paths are relative to the file. Nothing has a secret in it: keys are in files of their own.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use solana_pubkey::Pubkey;
+use toll_gateway::{GatewayConfig, RouteConfig, RouteTable, SessionConfig, Terms, parse_tokens, route_table};
+use toll_protocol::{Amount, Network};
+
+use crate::error::{CliError, Exit, Result};
+use crate::program::TREASURY_OWNER;
+use crate::state::base58;
+
+/// The whole file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the ledger is.
+    pub ledger: LedgerConfig,
+    /// Where to listen and what to guard.
+    pub gateway: GatewayConfig,
+    /// The terms of every channel.
+    pub session: SessionConfig,
+    /// How to settle.
+    pub settler: SettlerSection,
+    /// What costs how much.
+    #[serde(default)]
+    pub routes: Vec<RouteConfig>,
+}
+
+/// `[ledger]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerConfig {
+    /// The database file; made when missing.
+    pub path: PathBuf,
+}
+
+/// `[settler]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettlerSection {
+    /// The node.
+    pub rpc: String,
+    /// Key file that pays fees and rent: `session.fee_payer`.
+    pub fee_payer: PathBuf,
+    /// Key file that earns and seals: `session.payee`. May be the same file.
+    pub payee: PathBuf,
+    /// Owner of the treasury's token accounts, as compiled into the program. Optional on localnet.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_key")]
+    pub treasury_owner: Option<Pubkey>,
+    /// Whether open channels are closed when the settler is stopped.
+    #[serde(default = "yes")]
+    pub close_on_shutdown: bool,
+    /// Settle without closing once this much is accepted but not settled, in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settle_threshold: Option<String>,
+    /// Price of our own transactions, in micro-lamports per compute unit.
+    #[serde(default)]
+    pub compute_unit_price: u64,
+    /// How often the newest blockhash is fetched, in milliseconds.
+    #[serde(default = "default_tip_interval")]
+    pub tip_interval_ms: u64,
+    /// How often all live channels are compared with the chain, in milliseconds.
+    #[serde(default = "default_poll_interval")]
+    pub poll_interval_ms: u64,
+}
+
+fn yes() -> bool {
+    true
+}
+fn default_tip_interval() -> u64 {
+    2_000
+}
+fn default_poll_interval() -> u64 {
+    5_000
+}
+
+impl Config {
+    /// Reads and validates a file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let remedy = "name the file with --config; `toll localnet` writes one to start from";
+            CliError::new(Exit::Config, format_args!("cannot read {}: {error}", path.display()), remedy)
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, folder).map_err(|error| {
+            CliError::new(error.exit, format_args!("{}: {}", path.display(), error.what), error.remedy)
+        })
+    }
+
+    /// Parses and validates `text`; relative paths in it are relative to `folder`.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self> {
+        let mut config: Self = toml::from_str(text).map_err(|error| invalid(syntax(text, &error)))?;
+        for path in [&mut config.ledger.path, &mut config.settler.fee_payer, &mut config.settler.payee]
+            .into_iter()
+            .chain(&mut config.gateway.secret_file)
+            .chain(&mut config.gateway.previous_secret_file)
+        {
+            *path = folder.join(&*path);
+        }
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Checks what the values mean, beyond their spelling.
+    pub fn validate(&self) -> Result<()> {
+        self.gateway.validate().map_err(invalid)?;
+        let terms = self.terms()?;
+        self.routes(&terms)?;
+        self.treasury_owner()?;
+        self.settle_threshold()?;
+        let millis = [
+            ("tip_interval_ms", self.settler.tip_interval_ms),
+            ("poll_interval_ms", self.settler.poll_interval_ms),
+        ];
+        for (setting, value) in millis {
+            if value == 0 {
+                return Err(invalid(format_args!("settler.{setting}: must not be zero")));
+            }
+        }
+        if !(self.settler.rpc.starts_with("http://") || self.settler.rpc.starts_with("https://")) {
+            return Err(invalid(format_args!(
+                "settler.rpc: {:?} is no http:// or https:// URL",
+                self.settler.rpc
+            )));
+        }
+        Ok(())
+    }
+
+    /// The terms of every channel.
+    pub fn terms(&self) -> Result<Terms> {
+        self.session.terms(&self.gateway).map_err(invalid)
+    }
+
+    /// What costs how much.
+    pub fn routes(&self, terms: &Terms) -> Result<RouteTable> {
+        route_table(&self.routes, terms, self.gateway.unpriced).map_err(invalid)
+    }
+
+    /// Who owns the treasury's token accounts. Only localnet has a default.
+    pub fn treasury_owner(&self) -> Result<Pubkey> {
+        match (self.settler.treasury_owner, self.session.network) {
+            (Some(owner), _) => Ok(owner),
+            (None, Network::Localnet) => Ok(TREASURY_OWNER),
+            (None, network) => Err(invalid(format_args!(
+                "settler.treasury_owner: is needed on {network}; it is compiled into the deployed program"
+            ))),
+        }
+    }
+
+    /// When to settle without closing.
+    pub fn settle_threshold(&self) -> Result<Option<Amount>> {
+        let parse = |text: &String| {
+            parse_tokens(text, self.session.decimals)
+                .map_err(|reason| invalid(format_args!("settler.settle_threshold: {text:?}: {reason}")))
+        };
+        self.settler.settle_threshold.as_ref().map(parse).transpose()
+    }
+
+    /// How often the settler fetches a tip and compares channels.
+    pub fn intervals(&self) -> (Duration, Duration) {
+        let millis = Duration::from_millis;
+        (millis(self.settler.tip_interval_ms), millis(self.settler.poll_interval_ms))
+    }
+}
+
+fn invalid(what: impl std::fmt::Display) -> CliError {
+    CliError::new(Exit::Config, what, "correct the configuration")
+}
+
+/// TOML's message on one line, with the line it is about.
+fn syntax(text: &str, error: &toml::de::Error) -> String {
+    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let message = error.message().trim();
+    line.map_or_else(|| message.to_owned(), |line| format!("line {line}: {message}"))
+}
+
+mod optional_key {
+    use super::{Pubkey, base58};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(key: &Option<Pubkey>, serializer: S) -> Result<S::Ok, S::Error> {
+        match key {
+            Some(key) => base58::serialize(key, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Pubkey>, D::Error> {
+        base58::deserialize(deserializer).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "AKnL4NNf3DGWZJS6cPknBuEGnVsV4A4m5tgebLHaRSZ9";
+
+    fn example() -> String {
+        format!(
+            r#"
+[ledger]
+path = "toll.db"
+
+[gateway]
+upstream = "http://127.0.0.1:8080"
+realm = "example.com"
+
+[session]
+network = "localnet"
+payee = "{KEY}"
+fee_payer = "{KEY}"
+mint = "{KEY}"
+allowed_mints = ["{KEY}"]
+decimals = 6
+minimum_deposit = "0.01"
+
+[settler]
+rpc = "http://127.0.0.1:8899"
+fee_payer = "fee-payer.json"
+payee = "/keys/payee.json"
+
+[[routes]]
+path = "/**"
+price = "0.001"
+"#
+        )
+    }
+
+    fn parse(text: &str) -> Result<Config> {
+        Config::parse(text, Path::new("/etc/toll"))
+    }
+
+    fn refusal(text: &str) -> String {
+        let error = parse(text).unwrap_err();
+        assert_eq!(error.exit, Exit::Config);
+        error.to_string()
+    }
+
+    #[test]
+    fn relative_paths_are_relative_to_the_file() {
+        let config = parse(&example()).unwrap();
+        assert_eq!(config.ledger.path, Path::new("/etc/toll/toll.db"));
+        assert_eq!(config.settler.fee_payer, Path::new("/etc/toll/fee-payer.json"));
+        assert_eq!(config.settler.payee, Path::new("/keys/payee.json"));
+    }
+
+    #[test]
+    fn an_unknown_setting_is_refused_with_its_line() {
+        let text = example().replace("path = \"toll.db\"", "path = \"toll.db\"\nsynchronous = \"off\"");
+        let refusal = refusal(&text);
+        assert!(refusal.contains("synchronous") && refusal.contains("line 4"), "{refusal}");
+    }
+
+    #[test]
+    fn a_missing_section_is_named() {
+        let text = example().replace("[ledger]\npath = \"toll.db\"", "");
+        assert!(refusal(&text).contains("ledger"));
+    }
+
+    #[test]
+    fn the_treasury_owner_has_a_default_on_localnet_only() {
+        assert_eq!(parse(&example()).unwrap().treasury_owner().unwrap(), TREASURY_OWNER);
+        let devnet = example().replace("\"localnet\"", "\"devnet\"");
+        assert!(refusal(&devnet).contains("treasury_owner"));
+        let named = devnet.replace("[settler]\n", &format!("[settler]\ntreasury_owner = \"{KEY}\"\n"));
+        assert_eq!(parse(&named).unwrap().treasury_owner().unwrap().to_string(), KEY);
+    }
+
+    #[test]
+    fn a_config_without_routes_is_refused() {
+        let text = example().replace("[[routes]]\npath = \"/**\"\nprice = \"0.001\"", "");
+        assert!(refusal(&text).contains("routes"));
+    }
+
+    #[test]
+    fn an_interval_of_zero_is_refused() {
+        let text = example().replace("[settler]\n", "[settler]\npoll_interval_ms = 0\n");
+        assert!(refusal(&text).contains("poll_interval_ms"));
+    }
+
+    #[test]
+    fn a_node_that_is_no_url_is_refused() {
+        assert!(
+            refusal(&example().replace("http://127.0.0.1:8899", "127.0.0.1:8899")).contains("settler.rpc")
+        );
+    }
+
+    #[test]
+    fn a_config_survives_being_written_and_read() {
+        let config = parse(&example()).unwrap();
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(toml::to_string(&parse(&text).unwrap()).unwrap(), text);
+    }
+}

@@ -1,0 +1,257 @@
+//! Getting paid: gateway and settler, in one process or each alone.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use solana_keypair::Keypair;
+use solana_pubkey::Pubkey;
+use solana_signer::Signer;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use toll_gateway::{ConfigError, Gateway, GatewayError, Limits, proxy_router, serve};
+use toll_ledger::{Ledger, LedgerError, SystemClock};
+use toll_settler::{ListedMint, RpcChain, Settler, SettlerConfig, SettlerError, SettlerKeys, Summary};
+
+use crate::cluster::Cluster;
+use crate::config::Config;
+use crate::error::{CliError, Exit, Result};
+use crate::keys;
+
+/// Which halves run in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Both.
+    Both,
+    /// Only HTTP; a settler runs elsewhere on the same ledger.
+    Gateway,
+    /// Only the chain; a gateway runs elsewhere on the same ledger.
+    Settler,
+}
+
+/// A running server.
+///
+/// Stopping it lets running requests finish first, while the settler still works, and then lets the settler
+/// close what the configuration says it closes.
+pub struct Server {
+    /// Where the gateway listens, if it runs here.
+    pub address: Option<SocketAddr>,
+    ledger: Ledger,
+    gateway: Option<(watch::Sender<bool>, JoinHandle<Result<(), GatewayError>>)>,
+    settler: Option<(watch::Sender<bool>, JoinHandle<Result<Summary, SettlerError>>)>,
+}
+
+impl Server {
+    /// Starts what `role` says. Everything that must hold is checked before the first request is taken.
+    pub async fn start(config: &Config, role: Role) -> Result<Self> {
+        Self::start_with(config, role, Limits::default()).await
+    }
+
+    /// The same, with other rate limits.
+    pub async fn start_with(config: &Config, role: Role, limits: Limits) -> Result<Self> {
+        let ledger = open_ledger(config)?;
+        let mut server = Self { address: None, ledger, gateway: None, settler: None };
+        if role != Role::Gateway {
+            let settler = start_settler(config, server.ledger.clone()).await?;
+            let (stop, stopped) = watch::channel(false);
+            server.settler = Some((stop, tokio::spawn(settler.run(until(stopped)))));
+        }
+        if role != Role::Settler {
+            // A failure here drops the settler, which closes nothing: no request was taken.
+            let (address, stop, task) = start_gateway(config, server.ledger.clone(), limits).await?;
+            server.address = Some(address);
+            server.gateway = Some((stop, task));
+        }
+        Ok(server)
+    }
+
+    /// The ledger both halves share.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Waits until a half ends by itself, which is always an error.
+    pub async fn failed(&mut self) -> CliError {
+        let gateway = async {
+            match &mut self.gateway {
+                Some((_, task)) => ended(task.await, |error| gateway_error(&error)),
+                None => std::future::pending().await,
+            }
+        };
+        let settler = async {
+            match &mut self.settler {
+                Some((_, task)) => ended(task.await, |error| settler_error(&error)),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! { error = gateway => error, error = settler => error }
+    }
+
+    /// Stops the gateway, then the settler. Returns what the settler did in its life.
+    pub async fn stop(self) -> Result<Summary> {
+        if let Some((stop, task)) = self.gateway {
+            stop.send_replace(true);
+            task.await.map_err(panicked)?.map_err(|error| gateway_error(&error))?;
+        }
+        let Some((stop, task)) = self.settler else { return Ok(Summary::default()) };
+        stop.send_replace(true);
+        task.await.map_err(panicked)?.map_err(|error| settler_error(&error))
+    }
+}
+
+/// One run of the settler: everything that is due, then the end.
+pub async fn settle_once(config: &Config) -> Result<Summary> {
+    let settler = start_settler(config, open_ledger(config)?).await?;
+    settler.once().await.map_err(|error| settler_error(&error))
+}
+
+fn open_ledger(config: &Config) -> Result<Ledger> {
+    Ledger::open(&config.ledger.path, SystemClock).map_err(|error| ledger_error(&error))
+}
+
+async fn start_gateway(
+    config: &Config,
+    ledger: Ledger,
+    limits: Limits,
+) -> Result<(SocketAddr, watch::Sender<bool>, JoinHandle<Result<(), GatewayError>>)> {
+    let terms = toll_gateway::Terms { limits, ..config.terms()? };
+    let routes = config.routes(&terms)?;
+    let secret = config.gateway.challenge_secret().map_err(|error| config_error(&error))?;
+    let gateway = Arc::new(Gateway::new(ledger, terms, secret));
+    let router =
+        proxy_router(gateway, Arc::new(routes), &config.gateway).map_err(|error| gateway_error(&error))?;
+    let listen = config.gateway.listen;
+    let unavailable = |error: std::io::Error| {
+        let what = format_args!("cannot listen on {listen}: {error}").to_string();
+        CliError::new(Exit::Network, what, "stop what runs there, or choose another gateway.listen")
+    };
+    let listener = TcpListener::bind(listen).await.map_err(unavailable)?;
+    let address = listener.local_addr().map_err(unavailable)?;
+    let (stop, stopped) = watch::channel(false);
+    Ok((address, stop, tokio::spawn(serve(listener, router, until(stopped)))))
+}
+
+async fn start_settler(config: &Config, ledger: Ledger) -> Result<Settler> {
+    let keys = SettlerKeys {
+        fee_payer: matching_key(&config.settler.fee_payer, &config.session.fee_payer, "fee_payer")?,
+        payee: matching_key(&config.settler.payee, &config.session.payee, "payee")?,
+    };
+    let cluster = Cluster::new(&config.settler.rpc);
+    let mut mints = Vec::new();
+    for mint in &config.session.allowed_mints {
+        let token_program = match *mint == config.session.mint {
+            true => config.session.token_program,
+            false => cluster.mint(mint).await?.0,
+        };
+        mints.push(ListedMint { mint: *mint, token_program });
+    }
+    let (tip_interval, poll_interval) = config.intervals();
+    let settler = SettlerConfig {
+        tip_interval,
+        poll_interval,
+        compute_unit_price: config.settler.compute_unit_price,
+        settle_threshold: config.settle_threshold()?,
+        close_on_shutdown: config.settler.close_on_shutdown,
+        ..SettlerConfig::new(config.session.network, config.session.program, config.treasury_owner()?, mints)
+    };
+    let chain = Arc::new(RpcChain::new(config.settler.rpc.clone()));
+    Settler::start(ledger, chain, keys, settler).await.map_err(|error| settler_error(&error))
+}
+
+/// The key in `path`, which must be the one that challenges name.
+fn matching_key(path: &std::path::Path, expected: &Pubkey, role: &str) -> Result<Keypair> {
+    let key = keys::read(path)?;
+    if key.pubkey() != *expected {
+        return Err(CliError::new(
+            Exit::Config,
+            format_args!("session.{role} is {expected}, but {} holds {}", path.display(), key.pubkey()),
+            "make them agree",
+        ));
+    }
+    Ok(key)
+}
+
+async fn until(mut stop: watch::Receiver<bool>) {
+    // A dropped sender stops too.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Resolves at ctrl-c, or when the system asks the process to end.
+pub fn interrupted() -> impl Future<Output = ()> {
+    async {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+                tokio::select! {
+                    _ = tokio::signal::ctrl_c() => {}
+                    _ = terminate.recv() => {}
+                }
+                return;
+            }
+        }
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}
+
+fn ended<T, E>(
+    outcome: Result<Result<T, E>, tokio::task::JoinError>,
+    describe: impl Fn(E) -> CliError,
+) -> CliError {
+    match outcome {
+        Ok(Err(error)) => describe(error),
+        Ok(Ok(_)) => CliError::new(Exit::Internal, "a part of the server ended unasked", "start it again"),
+        Err(error) => panicked(error),
+    }
+}
+
+fn panicked(error: tokio::task::JoinError) -> CliError {
+    CliError::new(Exit::Internal, format_args!("a part of the server failed: {error}"), "report this")
+}
+
+fn config_error(error: &ConfigError) -> CliError {
+    CliError::new(Exit::Config, error, "correct the configuration")
+}
+
+fn gateway_error(error: &GatewayError) -> CliError {
+    match error {
+        GatewayError::Config(error) => config_error(error),
+        _ => CliError::new(Exit::Network, error, "look at the log"),
+    }
+}
+
+/// A ledger's refusal, with what to do about it.
+pub fn ledger_error(error: &LedgerError) -> CliError {
+    let remedy = match error {
+        LedgerError::SchemaTooNew { .. } => "use the program that migrated it, or name another ledger.path",
+        LedgerError::WrongCluster { .. } => {
+            return CliError::new(
+                Exit::WrongCluster,
+                error,
+                "point settler.rpc at that cluster, or name another ledger.path",
+            );
+        }
+        LedgerError::Open { .. } => "check that its folder exists and that it may be written",
+        LedgerError::NotADatabase { .. } | LedgerError::ForeignDatabase { .. } => "name another ledger.path",
+        _ => "look at the log",
+    };
+    CliError::new(Exit::Ledger, error, remedy)
+}
+
+fn settler_error(error: &SettlerError) -> CliError {
+    match error {
+        SettlerError::Ledger(error) => ledger_error(error),
+        SettlerError::Unreachable { .. } => CliError::new(Exit::Network, error, "check settler.rpc"),
+        SettlerError::AlreadyRunning => {
+            CliError::new(Exit::Ledger, error, "one settler per ledger is enough")
+        }
+        SettlerError::WrongCluster { .. } | SettlerError::NoProgram { .. } | SettlerError::NoMint { .. } => {
+            CliError::new(Exit::WrongCluster, error, "check settler.rpc and the [session] section")
+        }
+        SettlerError::NoTreasuryAccount { .. } | SettlerError::Treasury { .. } => {
+            CliError::new(Exit::Config, error, "see settler.treasury_owner")
+        }
+        _ => CliError::new(Exit::Refused, error, "look at the log"),
+    }
+}
