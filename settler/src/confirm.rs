@@ -72,6 +72,7 @@ impl Settler {
                 if due {
                     debug!(id = %submission.id, "sending again");
                     self.submit(&submission.transaction).await;
+                    self.hook.reached(submission.kind, Step::Submitted);
                 }
                 Ok(false)
             }

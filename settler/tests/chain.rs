@@ -1,0 +1,242 @@
+//! A cluster in process: the real program in LiteSVM, slots and time moved by hand, faults on request.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use litesvm::LiteSVM;
+use solana_account::Account;
+use solana_clock::Clock;
+use solana_hash::Hash;
+use solana_pubkey::Pubkey;
+use solana_signature::Signature;
+use toll_protocol::{PROGRAM_ID, decode_transaction};
+use toll_settler::{Accounts, Chain, ChainTip, Cost, Fate, SettlerError, Simulation};
+
+/// The slot at which every cluster begins.
+pub const SLOT: u64 = 600_000_000;
+/// The unix time at which every cluster begins.
+pub const NOW: i64 = 1_800_000_000;
+/// Blocks that a blockhash stays valid.
+pub const BLOCKHASH_LIFE: u64 = 150;
+/// Rent of a channel account, in lamports.
+pub const CHANNEL_RENT: u64 = 2_672_640;
+
+/// What goes wrong between the settler and the cluster.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    /// Nothing answers.
+    pub unreachable: bool,
+    /// Sent transactions never reach a block, and the node says so or not.
+    pub drop_submissions: bool,
+    /// Sent transactions land, but the answer is lost.
+    pub lose_answers: bool,
+    /// Blocks are processed but not confirmed.
+    pub unconfirmed: bool,
+    /// Simulations say yes to everything.
+    pub blind_simulation: bool,
+}
+
+/// Loading programs is the slow part, so it happens once.
+static GENESIS: LazyLock<Mutex<LiteSVM>> = LazyLock::new(|| {
+    let mut svm = LiteSVM::new().with_sigverify(true).with_blockhash_check(false);
+    svm.add_program(PROGRAM_ID, &elf()).expect("the ELF loads");
+    svm.set_sysvar(&Clock { slot: SLOT, unix_timestamp: NOW, ..svm.get_sysvar::<Clock>() });
+    Mutex::new(svm)
+});
+
+/// A cluster; clones are the same one.
+#[derive(Clone)]
+pub struct TestChain(Arc<Mutex<Inner>>);
+
+pub struct Inner {
+    pub svm: LiteSVM,
+    pub faults: Faults,
+    pub genesis_hash: String,
+    block_height: u64,
+    blockhashes: VecDeque<(Hash, u64)>,
+    fates: HashMap<Signature, (Fate, Cost)>,
+    /// Every transaction handed in, repeats included.
+    pub submitted: Vec<Vec<u8>>,
+    /// Every transaction that took effect.
+    pub landed: Vec<Vec<u8>>,
+}
+
+impl TestChain {
+    /// A blank cluster with the channel program.
+    pub fn new() -> Self {
+        let svm = GENESIS.lock().expect("no test panics while it copies the genesis").clone();
+        let blockhashes = VecDeque::from([(svm.latest_blockhash(), 1_000 + BLOCKHASH_LIFE)]);
+        Self(Arc::new(Mutex::new(Inner {
+            svm,
+            faults: Faults::default(),
+            genesis_hash: "LocalGenesis1111111111111111111111111111111".to_owned(),
+            block_height: 1_000,
+            blockhashes,
+            fates: HashMap::new(),
+            submitted: Vec::new(),
+            landed: Vec::new(),
+        })))
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Lets `slots` slots with a block each and `seconds` seconds pass.
+    pub fn advance(&self, slots: u64, seconds: i64) {
+        self.lock().advance(slots, seconds);
+    }
+
+    /// Sets what goes wrong from here on.
+    pub fn fault(&self, faults: Faults) {
+        self.lock().faults = faults;
+    }
+
+    pub fn slot(&self) -> u64 {
+        self.lock().svm.get_sysvar::<Clock>().slot
+    }
+
+    pub fn account(&self, address: &Pubkey) -> Option<Account> {
+        self.lock().svm.get_account(address).filter(|account| account.lamports > 0)
+    }
+
+    pub fn lamports(&self, address: &Pubkey) -> u64 {
+        self.account(address).map_or(0, |account| account.lamports)
+    }
+
+    fn reach(&self) -> Result<MutexGuard<'_, Inner>, SettlerError> {
+        let inner = self.lock();
+        if inner.faults.unreachable {
+            return Err(SettlerError::Unreachable { method: "test", reason: "unreachable".to_owned() });
+        }
+        Ok(inner)
+    }
+}
+
+impl Inner {
+    pub fn advance(&mut self, slots: u64, seconds: i64) {
+        let clock = self.svm.get_sysvar::<Clock>();
+        self.svm.set_sysvar(&Clock {
+            slot: clock.slot + slots,
+            unix_timestamp: clock.unix_timestamp + seconds,
+            ..clock
+        });
+        self.block_height += slots;
+        self.svm.expire_blockhash();
+        let height = self.block_height;
+        self.blockhashes.push_back((self.svm.latest_blockhash(), height + BLOCKHASH_LIFE));
+        self.blockhashes.retain(|(_, last_valid)| *last_valid >= height);
+    }
+
+    fn is_valid(&self, blockhash: &Hash) -> bool {
+        self.blockhashes.iter().any(|(known, _)| known == blockhash)
+    }
+
+    /// Runs a transaction in a block of its own.
+    fn execute(&mut self, bytes: &[u8]) {
+        let transaction = decode_transaction(bytes).expect("only transactions are sent");
+        let signature = transaction.signatures[0];
+        if self.fates.contains_key(&signature) || !self.is_valid(transaction.message.recent_blockhash()) {
+            return;
+        }
+        let slot = self.svm.get_sysvar::<Clock>().slot;
+        let (fate, meta) = match self.svm.send_transaction(transaction) {
+            Ok(meta) => {
+                self.landed.push(bytes.to_vec());
+                (Fate::Landed { slot }, meta)
+            }
+            // No fee taken: the cluster dropped it before any block.
+            Err(failed) if failed.meta.fee == 0 => return,
+            Err(failed) => (Fate::Failed { slot, error: format!("{:?}", failed.err) }, failed.meta),
+        };
+        let cost = Cost { fee_lamports: meta.fee, compute_units: meta.compute_units_consumed };
+        self.fates.insert(signature, (fate, cost));
+    }
+}
+
+#[async_trait]
+impl Chain for TestChain {
+    async fn genesis_hash(&self) -> Result<String, SettlerError> {
+        Ok(self.reach()?.genesis_hash.clone())
+    }
+
+    async fn tip(&self) -> Result<ChainTip, SettlerError> {
+        let inner = self.reach()?;
+        let (blockhash, last_valid_block_height) = *inner.blockhashes.back().expect("there is always one");
+        Ok(ChainTip {
+            blockhash,
+            slot: inner.svm.get_sysvar::<Clock>().slot,
+            block_height: inner.block_height,
+            last_valid_block_height,
+        })
+    }
+
+    async fn accounts(&self, addresses: &[Pubkey]) -> Result<Accounts, SettlerError> {
+        let inner = self.reach()?;
+        let slot = inner.svm.get_sysvar::<Clock>().slot;
+        let accounts = addresses
+            .iter()
+            .map(|address| inner.svm.get_account(address).filter(|account| account.lamports > 0));
+        Ok(Accounts { slot, accounts: accounts.collect() })
+    }
+
+    async fn is_blockhash_valid(&self, blockhash: &Hash) -> Result<bool, SettlerError> {
+        Ok(self.reach()?.is_valid(blockhash))
+    }
+
+    async fn simulate(&self, transaction: &[u8]) -> Result<Simulation, SettlerError> {
+        let mut inner = self.reach()?;
+        if inner.faults.blind_simulation {
+            return Ok(Simulation { error: None, compute_units: 200_000 });
+        }
+        // On a copy without signature checks: simulations are of half-signed transactions too.
+        let transaction = decode_transaction(transaction).expect("only transactions are simulated");
+        let svm = std::mem::take(&mut inner.svm).with_sigverify(false);
+        let outcome = svm.simulate_transaction(transaction);
+        inner.svm = svm.with_sigverify(true);
+        Ok(match outcome {
+            Ok(ran) => Simulation { error: None, compute_units: ran.meta.compute_units_consumed },
+            Err(failed) => Simulation {
+                error: Some(format!("{:?}", failed.err)),
+                compute_units: failed.meta.compute_units_consumed,
+            },
+        })
+    }
+
+    async fn submit(&self, transaction: &[u8]) -> Result<(), SettlerError> {
+        let mut inner = self.reach()?;
+        inner.submitted.push(transaction.to_vec());
+        if !inner.faults.drop_submissions {
+            inner.execute(transaction);
+        }
+        if inner.faults.lose_answers {
+            return Err(SettlerError::Unreachable { method: "test", reason: "answer lost".to_owned() });
+        }
+        Ok(())
+    }
+
+    async fn statuses(&self, signatures: &[Signature]) -> Result<Vec<Fate>, SettlerError> {
+        let inner = self.reach()?;
+        let fate = |signature| match inner.fates.get(signature) {
+            None => Fate::Unknown,
+            Some(_) if inner.faults.unconfirmed => Fate::Pending,
+            Some((fate, _)) => fate.clone(),
+        };
+        Ok(signatures.iter().map(fate).collect())
+    }
+
+    async fn cost(&self, signature: &Signature) -> Result<Option<Cost>, SettlerError> {
+        Ok(self.reach()?.fates.get(signature).map(|(_, cost)| *cost))
+    }
+}
+
+/// The committed ELF.
+fn elf() -> Vec<u8> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../programs/session-channel");
+    let path = [format!("{folder}/elf/session_channel.so"), format!("{folder}/session_channel.so")]
+        .into_iter()
+        .find(|path| std::path::Path::new(path).exists())
+        .expect("the program's ELF is committed");
+    std::fs::read(path).expect("the program's ELF is readable")
+}

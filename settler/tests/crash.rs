@@ -1,0 +1,169 @@
+//! A settler killed between any two steps, and the next one that finishes its work exactly once.
+
+use solana_signer::Signer;
+use toll_ledger::{ChannelState, CloseReason, SubmissionKind, SubmissionState};
+use toll_protocol::{ChannelId, ChannelStatus};
+use toll_settler::Step;
+
+use crate::chain::{CHANNEL_RENT, NOW};
+use crate::world::{GRACE_PERIOD, PAYER_TOKENS, World};
+
+/// A channel with 160 of 1000 accepted, and a ledger that no settler holds.
+async fn paid_channel() -> (World, ChannelId) {
+    let mut world = World::new();
+    let id = world.opened(1, 1_000).await;
+    world.pay(&id, 160).await;
+    (world, id)
+}
+
+/// Kills at `step` of `kind`, then lets a new settler finish.
+async fn kill_and_restart(world: &World, kind: SubmissionKind, step: Step) {
+    world.die_at(kind, step).await;
+    let settler = world.settler().await;
+    world.drive(&settler).await;
+}
+
+/// Exactly one submission of `kind` landed, and none is left in doubt.
+async fn assert_landed_once(world: &World, id: &ChannelId, kind: SubmissionKind, step: Step) {
+    assert_eq!(world.count(id, kind, SubmissionState::Landed).await, 1, "{kind} killed at {step:?}");
+    assert_eq!(world.ledger.unresolved().await.unwrap(), [], "{kind} killed at {step:?}");
+}
+
+#[tokio::test]
+async fn close_is_finished_exactly_once_after_a_kill_at_any_step() {
+    for step in Step::ALL {
+        let (world, id) = paid_channel().await;
+        let before = world.chain.lock().landed.len();
+        world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+
+        kill_and_restart(&world, SubmissionKind::Close, step).await;
+
+        assert_eq!(world.chain.lock().landed.len(), before + 1, "killed at {step:?}");
+        assert_landed_once(&world, &id, SubmissionKind::Close, step).await;
+        world.assert_paid_out(&id, 1_000, 160).await;
+    }
+}
+
+#[tokio::test]
+async fn open_lands_exactly_once_after_a_kill_at_any_step() {
+    for step in Step::ALL {
+        let world = World::new();
+        let id = world.record_open(1, 1_000).await;
+
+        kill_and_restart(&world, SubmissionKind::Open, step).await;
+
+        assert_eq!(world.chain.lock().landed.len(), 1, "killed at {step:?}");
+        assert_landed_once(&world, &id, SubmissionKind::Open, step).await;
+        assert_eq!(world.record(&id).await.state, ChannelState::Open);
+        assert_eq!(world.tokens(&world.payer.pubkey()), PAYER_TOKENS - 1_000);
+    }
+}
+
+#[tokio::test]
+async fn top_up_lands_exactly_once_after_a_kill_at_any_step() {
+    for step in Step::ALL {
+        let (world, id) = paid_channel().await;
+        world.record_top_up(&id, 500).await;
+
+        kill_and_restart(&world, SubmissionKind::TopUp, step).await;
+
+        assert_landed_once(&world, &id, SubmissionKind::TopUp, step).await;
+        assert_eq!(world.account(&id).unwrap().deposit.get(), 1_500, "killed at {step:?}");
+        assert_eq!(world.record(&id).await.watermarks.deposit.get(), 1_500);
+    }
+}
+
+#[tokio::test]
+async fn late_seal_is_finished_after_a_kill_at_any_step() {
+    for step in Step::ALL {
+        let (world, id) = paid_channel().await;
+        world.send(&[world.channel(&id).await.request_close()], &[&world.payer]);
+        world.chain.advance(10, i64::from(GRACE_PERIOD));
+
+        kill_and_restart(&world, SubmissionKind::Seal, step).await;
+
+        assert_landed_once(&world, &id, SubmissionKind::Seal, step).await;
+        world.assert_paid_out(&id, 1_000, 0).await;
+    }
+}
+
+#[tokio::test]
+async fn partial_settle_is_finished_after_a_kill_at_any_step() {
+    for step in Step::ALL {
+        let mut world = World::new();
+        let id = world.opened(1, 1_000).await;
+        world.pay_until(&id, 160, NOW + 100).await;
+
+        kill_and_restart(&world, SubmissionKind::Settle, step).await;
+
+        assert_landed_once(&world, &id, SubmissionKind::Settle, step).await;
+        assert_eq!(world.record(&id).await.watermarks.settled.get(), 160, "killed at {step:?}");
+        assert_eq!(world.account(&id).unwrap().status, ChannelStatus::Open);
+    }
+}
+
+#[tokio::test]
+async fn reclaim_is_finished_after_a_kill_at_any_step() {
+    for step in Step::ALL {
+        let (world, id) = paid_channel().await;
+        world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+        let settler = world.settler().await;
+        world.drive(&settler).await;
+        drop(settler);
+        world.chain.advance(1_501, 600);
+        let before = world.chain.lamports(&world.fee_payer.pubkey());
+
+        kill_and_restart(&world, SubmissionKind::Reclaim, step).await;
+
+        assert_landed_once(&world, &id, SubmissionKind::Reclaim, step).await;
+        assert_eq!(world.record(&id).await.state, ChannelState::Gone, "killed at {step:?}");
+        assert_eq!(world.chain.lamports(&world.fee_payer.pubkey()), before + CHANNEL_RENT - 5_000);
+    }
+}
+
+#[tokio::test]
+async fn close_killed_before_sending_and_found_after_expiry_is_planned_anew() {
+    let (world, id) = paid_channel().await;
+    world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+    world.die_at(SubmissionKind::Close, Step::Recorded).await;
+    world.chain.advance(400, 160);
+
+    let settler = world.settler().await;
+    world.drive(&settler).await;
+
+    assert_eq!(world.count(&id, SubmissionKind::Close, SubmissionState::Expired).await, 1);
+    assert_eq!(world.count(&id, SubmissionKind::Close, SubmissionState::Landed).await, 1);
+    assert_eq!(world.chain.lock().submitted.len(), 2, "the open and the second close");
+    world.assert_paid_out(&id, 1_000, 160).await;
+}
+
+#[tokio::test]
+async fn close_killed_after_sending_and_found_after_expiry_is_not_repeated() {
+    let (world, id) = paid_channel().await;
+    world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+    world.die_at(SubmissionKind::Close, Step::Submitted).await;
+    world.chain.advance(400, 160);
+
+    let settler = world.settler().await;
+    world.drive(&settler).await;
+
+    assert_eq!(world.submissions(&id, SubmissionKind::Close).await.len(), 1);
+    world.assert_paid_out(&id, 1_000, 160).await;
+}
+
+#[tokio::test]
+async fn settler_killed_again_and_again_still_closes_once() {
+    let (world, id) = paid_channel().await;
+    let before = world.chain.lock().landed.len();
+    world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+
+    for step in Step::ALL {
+        world.die_at(SubmissionKind::Close, step).await;
+    }
+    let settler = world.settler().await;
+    world.drive(&settler).await;
+
+    assert_eq!(world.chain.lock().landed.len(), before + 1);
+    assert_landed_once(&world, &id, SubmissionKind::Close, Step::Marked).await;
+    world.assert_paid_out(&id, 1_000, 160).await;
+}

@@ -1,0 +1,16 @@
+//! The settler against the real program: an in-process cluster with a clock that stands still.
+#![allow(unreachable_pub, reason = "nothing is above a test binary")]
+
+mod chain;
+mod close;
+mod crash;
+mod fate;
+mod forced;
+mod open;
+mod payout;
+mod reclaim;
+mod running;
+mod startup;
+mod tokens;
+mod top_up;
+mod world;

@@ -1,0 +1,170 @@
+//! Payouts that reach everybody, and those that wait because a share would be lost.
+
+use solana_pubkey::Pubkey;
+use solana_signer::Signer;
+use toll_ledger::{ChannelState, CloseReason, SubmissionKind, SubmissionState};
+use toll_protocol::{Amount, ChannelStatus, MAX_TRANSACTION, Split, Splits, TREASURY_OWNER};
+
+use crate::tokens;
+use crate::world::{PAYER_TOKENS, World};
+
+/// `count` recipients with 1 % each.
+fn recipients(count: u8) -> Splits {
+    let recipient = |index: u8| Pubkey::new_from_array([100 + index; 32]);
+    Splits::new((0..count).map(|index| Split { recipient: recipient(index), share_bps: 100 }).collect())
+        .unwrap()
+}
+
+/// Opens a channel, pays 10 000 of 20 000, closes it.
+async fn closed(world: &mut World) -> toll_protocol::ChannelId {
+    let settler = world.settler().await;
+    let id = world.open(&settler, 1, 20_000).await;
+    world.pay(&id, 10_000).await;
+    world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+    world.drive(&settler).await;
+    id
+}
+
+#[tokio::test]
+async fn missing_accounts_are_created_in_the_closing_transaction_and_nothing_is_forfeited() {
+    let mut world = World::with_splits(recipients(2));
+    let splits = world.splits.clone();
+    let settler = world.settler().await;
+    let id = world.open(&settler, 1, 20_000).await;
+    world.pay(&id, 10_000).await;
+    world.remove_tokens(splits.as_slice()[0].recipient);
+    world.remove_tokens(world.payee.pubkey());
+    let before = world.chain.lock().landed.len();
+
+    world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+    world.drive(&settler).await;
+
+    assert_eq!(world.chain.lock().landed.len(), before + 1);
+    assert_eq!(world.tokens(&splits.as_slice()[0].recipient), 100);
+    assert_eq!(world.tokens(&splits.as_slice()[1].recipient), 100);
+    assert_eq!(world.tokens(&world.payee.pubkey()), 9_800);
+    assert_eq!(world.tokens(&TREASURY_OWNER), 0);
+}
+
+#[tokio::test]
+async fn account_that_the_payer_closed_is_created_again_for_the_refund() {
+    let mut world = World::new();
+    let settler = world.settler().await;
+    let id = world.open(&settler, 1, PAYER_TOKENS).await;
+    world.pay(&id, 10_000).await;
+    world.remove_tokens(world.payer.pubkey());
+
+    world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+    world.drive(&settler).await;
+
+    assert_eq!(world.tokens(&world.payer.pubkey()), PAYER_TOKENS - 10_000);
+    assert_eq!(world.tokens(&TREASURY_OWNER), 0);
+}
+
+#[tokio::test]
+async fn account_without_a_share_is_not_created() {
+    let world = World::new();
+    let settler = world.settler().await;
+    let id = world.open(&settler, 1, 20_000).await;
+    world.remove_tokens(world.payee.pubkey());
+
+    world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+    world.drive(&settler).await;
+
+    assert_eq!(world.record(&id).await.state, ChannelState::Closed);
+    assert_eq!(world.chain.account(&world.token_account(&world.payee.pubkey())), None);
+}
+
+#[tokio::test]
+async fn frozen_account_is_sealed_for_but_not_paid_until_it_thaws() {
+    let mut world = World::with_splits(recipients(1));
+    let recipient = world.splits.as_slice()[0].recipient;
+    let mut frozen = tokens::account(world.mint, recipient, world.token_program, 0);
+    frozen.data[108] = 2;
+    let settler = world.settler().await;
+    let id = world.open(&settler, 1, 20_000).await;
+    world.pay(&id, 10_000).await;
+    world.put(world.token_account(&recipient), frozen);
+
+    world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+    world.drive(&settler).await;
+
+    let account = world.account(&id).unwrap();
+    assert_eq!((account.status, account.settled), (ChannelStatus::Sealed, Amount::new(10_000)));
+    assert_eq!(world.tokens(&world.payee.pubkey()), 0);
+    let held = settler.take_summary().held;
+    assert!(held[0].1.contains("frozen"), "{held:?}");
+
+    world.put_tokens(recipient, 0);
+    tokio::time::sleep(world.config().poll_interval).await;
+    world.drive(&settler).await;
+
+    assert_eq!(world.tokens(&recipient), 100);
+    assert_eq!(world.tokens(&TREASURY_OWNER), 0);
+    let record = world.record(&id).await;
+    assert_eq!((record.state, record.refunded), (ChannelState::Closed, Some(Amount::new(10_000))));
+    assert!(settler.take_summary().held.is_empty());
+}
+
+#[tokio::test]
+async fn close_too_large_for_one_transaction_seals_first_and_pays_next() {
+    let mut world = World::with_splits(recipients(14));
+    let id = closed(&mut world).await;
+
+    assert_eq!(world.count(&id, SubmissionKind::Close, SubmissionState::Landed).await, 1);
+    assert_eq!(world.count(&id, SubmissionKind::Distribute, SubmissionState::Landed).await, 1);
+    assert!(world.chain.lock().submitted.iter().all(|bytes| bytes.len() <= MAX_TRANSACTION));
+    for split in world.splits.as_slice() {
+        assert_eq!(world.tokens(&split.recipient), 100);
+    }
+    assert_eq!(world.tokens(&world.payee.pubkey()), 8_600);
+    let record = world.record(&id).await;
+    assert_eq!((record.state, record.refunded), (ChannelState::Closed, Some(Amount::new(10_000))));
+    let distribute = &world.submissions(&id, SubmissionKind::Distribute).await[0];
+    assert_eq!(record.close_signature, distribute.signature);
+}
+
+#[tokio::test]
+async fn more_accounts_than_fit_are_created_over_several_transactions() {
+    let mut world = World::with_splits(recipients(14));
+    let settler = world.settler().await;
+    let id = world.open(&settler, 1, 20_000).await;
+    world.pay(&id, 10_000).await;
+    for split in world.splits.as_slice() {
+        world.remove_tokens(split.recipient);
+    }
+
+    world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+    world.drive(&settler).await;
+
+    assert!(world.chain.lock().submitted.iter().all(|bytes| bytes.len() <= MAX_TRANSACTION));
+    for split in world.splits.as_slice() {
+        assert_eq!(world.tokens(&split.recipient), 100);
+    }
+    assert_eq!(world.tokens(&TREASURY_OWNER), 0);
+    assert_eq!(world.record(&id).await.state, ChannelState::Closed);
+}
+
+#[tokio::test]
+async fn twenty_six_recipients_can_still_be_paid() {
+    let mut world = World::with_splits(recipients(26));
+    let id = closed(&mut world).await;
+
+    assert_eq!(world.record(&id).await.state, ChannelState::Closed);
+    assert_eq!(world.tokens(&world.payee.pubkey()), 7_400);
+}
+
+#[tokio::test]
+async fn dust_goes_to_the_treasury() {
+    let mut world = World::with_splits(recipients(2));
+    let settler = world.settler().await;
+    let id = world.open(&settler, 1, 20_000).await;
+    world.pay(&id, 150).await;
+
+    world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+    world.drive(&settler).await;
+
+    // 1 % of 150 is 1.5, and 98 % is 147.
+    assert_eq!(world.tokens(&world.payee.pubkey()), 147);
+    assert_eq!(world.tokens(&TREASURY_OWNER), 1);
+}
