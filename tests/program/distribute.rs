@@ -7,7 +7,8 @@ use toll_program_tests::{
 /// Settles to each watermark in turn, distributes, and lists what each party got: recipients, then the payee.
 fn payouts(shares: &[u16], watermarks: &[u64]) -> (Vec<Vec<u64>>, World) {
     let mut world = World::opened(Plan { deposit: 2_000_000, ..Plan::with_shares(shares) });
-    let parties: Vec<_> = world.channel.recipient_tokens.iter().copied().chain([world.channel.payee_tokens]).collect();
+    let parties: Vec<_> =
+        world.channel.recipient_tokens.iter().copied().chain([world.channel.payee_tokens]).collect();
     let mut rows = Vec::new();
     for watermark in watermarks {
         world.settle(&world.voucher(*watermark)).succeeds();

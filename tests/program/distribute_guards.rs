@@ -1,7 +1,8 @@
 //! `distribute`: what it refuses, in the order in which it looks.
 
 use toll_program_tests::{
-    ChannelError::*, FROZEN, Fault, InstructionError, NOT_ENOUGH_ACCOUNT_KEYS, Plan, Status, World, guards, named,
+    ChannelError::*, FROZEN, Fault, InstructionError, NOT_ENOUGH_ACCOUNT_KEYS, Plan, Status, World, guards,
+    named,
 };
 
 /// Open, with 10,000 settled and nothing paid out.

@@ -1,10 +1,13 @@
 //! What the channel program accepts, what it refuses and with which error, instruction by instruction.
 
+mod builders;
+mod codes;
 mod dispatch;
 mod distribute;
 mod distribute_guards;
 mod emit_event;
 mod lifecycle;
+mod limits;
 mod open;
 mod open_guards;
 mod reclaim;
@@ -14,6 +17,7 @@ mod seal;
 mod sealed;
 mod settle;
 mod settle_and_seal;
+mod token_2022;
 mod top_up;
 mod voucher;
 mod withdraw_payer;

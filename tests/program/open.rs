@@ -1,8 +1,9 @@
 //! `open`: what it makes, what it costs, and how much of the ground may be occupied already.
 
 use toll_program_tests::{
-    ChannelError, Event, GRACE_PERIOD, InstructionError, OPEN_SLOT_WINDOW, PAYER_TOKENS, Plan, RENT_OF_CHANNEL,
-    SLOT, TOKEN_2022_PROGRAM, TokenKind, TokenState, UNINITIALIZED, World, named, preimage, program_id, rent_of,
+    ChannelError, Event, GRACE_PERIOD, InstructionError, OPEN_SLOT_WINDOW, PAYER_TOKENS, Plan,
+    RENT_OF_CHANNEL, SLOT, TOKEN_2022_PROGRAM, TokenKind, TokenState, UNINITIALIZED, World, named, preimage,
+    program_id, rent_of,
 };
 
 const ESCROW_SIZE: usize = 165;
@@ -52,7 +53,10 @@ fn opened_is_the_only_event_and_the_only_self_invocation() {
     let data = landed.invocations_of(&program_id());
     assert_eq!(data.len(), 1);
     assert_eq!(data[0].len(), 56);
-    assert_eq!(data[0][..16], [0xe4, 0x45, 0xa5, 0x2e, 0x51, 0xcb, 0x9a, 0x1d, 0xa6, 0xac, 0x61, 9, 0x4d, 0x4c, 0xbd, 0x6d]);
+    assert_eq!(
+        data[0][..16],
+        [0xe4, 0x45, 0xa5, 0x2e, 0x51, 0xcb, 0x9a, 0x1d, 0xa6, 0xac, 0x61, 9, 0x4d, 0x4c, 0xbd, 0x6d]
+    );
     assert_eq!(data[0][16..48], world.channel.address.to_bytes());
     assert_eq!(data[0][48..], SLOT.to_le_bytes());
 }
@@ -359,8 +363,10 @@ fn the_data_is_bit_for_bit_the_documented_vector() {
 
     channel.plan.splits = vec![([0x11; 32].into(), 1_000), ([0x22; 32].into(), 250)];
     assert_eq!(channel.open().data[29..], preimage(&channel.plan.splits));
-    let hash: String =
-        toll_program_tests::preimage_hash(&channel.plan.splits).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = toll_program_tests::preimage_hash(&channel.plan.splits)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     assert_eq!(hash, "6100593369f3f0f2313a7e1ab2ab6d0c412edde83d91a23f1c06829c9dd1c9df");
 }
 

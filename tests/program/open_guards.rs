@@ -1,7 +1,7 @@
 //! `open`: what it refuses, in the order in which it looks.
 
 use toll_program_tests::{
-    ChannelError::*, Fault, FROZEN, InstructionError, NOT_ENOUGH_ACCOUNT_KEYS, Plan, SLOT, World,
+    ChannelError::*, FROZEN, Fault, InstructionError, NOT_ENOUGH_ACCOUNT_KEYS, Plan, SLOT, World,
     event_authority, guards, named,
 };
 

@@ -1,8 +1,8 @@
 //! `reclaim`: once no `open` can use the address again, the account's rent goes back.
 
 use toll_program_tests::{
-    Account, Channel, ChannelError::*, Fault, InstructionError, NOT_ENOUGH_ACCOUNT_KEYS, OPEN_SLOT_WINDOW, Plan,
-    RENT_OF_CHANNEL, SLOT, SYSTEM_PROGRAM, Status, World, guards, named,
+    Account, Channel, ChannelError::*, Fault, InstructionError, NOT_ENOUGH_ACCOUNT_KEYS, OPEN_SLOT_WINDOW,
+    Plan, RENT_OF_CHANNEL, SLOT, SYSTEM_PROGRAM, Status, World, guards, named,
 };
 
 /// The last slot in which the address is still needed.
@@ -136,7 +136,10 @@ fn a_channel_is_reclaimed_once() {
     let outcome = world.reclaim().followed_by([again]).outcome();
     let (index, error) = outcome.err().unwrap();
     assert_eq!(index, 1);
-    assert!(matches!(error, InstructionError::InvalidAccountOwner | InstructionError::InvalidAccountData), "{error:?}");
+    assert!(
+        matches!(error, InstructionError::InvalidAccountOwner | InstructionError::InvalidAccountData),
+        "{error:?}"
+    );
     world.reclaim().succeeds();
     world.reclaim().rejects_with(InstructionError::InvalidAccountOwner);
 }

@@ -1,8 +1,8 @@
 //! Shares that cannot be paid: when they go to the treasury, and when the instruction fails instead.
 
 use toll_program_tests::{
-    ASSOCIATED_TOKEN_PROGRAM, ChannelError, Event, FROZEN, PAYER_TOKENS, Plan, Pubkey, Status, TokenKind, TokenState,
-    UNINITIALIZED, World, named, program_id, tlv,
+    ASSOCIATED_TOKEN_PROGRAM, ChannelError, Event, FROZEN, PAYER_TOKENS, Plan, Pubkey, Status, TokenKind,
+    TokenState, UNINITIALIZED, World, named, program_id, tlv,
 };
 
 const RECIPIENT: u8 = 0;
@@ -44,7 +44,10 @@ fn redirects(token: TokenKind, reason: u8, spoil: impl Fn(&mut World, Pubkey)) {
         let landed = world.distribute().succeeds();
 
         let channel = world.channel.address;
-        assert_eq!(landed.events(), [Event::PayoutRedirected { channel, owner, amount, beneficiary, reason }]);
+        assert_eq!(
+            landed.events(),
+            [Event::PayoutRedirected { channel, owner, amount, beneficiary, reason }]
+        );
         assert_eq!(world.tokens(&world.channel.treasury_tokens), amount);
         assert_eq!(world.svm.get_account(&address), spoiled, "the unusable account is left alone");
         for (other, (_, _, address, amount)) in beneficiaries(&world).into_iter().enumerate() {
@@ -170,9 +173,10 @@ fn a_malformed_trailer_fails_and_changes_nothing() {
 
 #[test]
 fn a_malformed_trailer_does_not_matter_where_nothing_is_due() {
-    let mut world = World::with_state(Plan { token: TokenKind::Token2022, ..Plan::with_shares(&[10_000]) }, |state| {
-        state.settled = 10_000;
-    });
+    let mut world =
+        World::with_state(Plan { token: TokenKind::Token2022, ..Plan::with_shares(&[10_000]) }, |state| {
+            state.settled = 10_000;
+        });
     world.edit_tokens(world.channel.payee_tokens, |tokens| tokens.trailer = vec![7, 0]);
     assert_eq!(world.distribute().succeeds().events(), []);
 }

@@ -1,8 +1,6 @@
 //! `request_close`: the payer starts the grace period.
 
-use toll_program_tests::{
-    ChannelError::*, Fault, InstructionError, NOW, Plan, Status, World, guards, named,
-};
+use toll_program_tests::{ChannelError::*, Fault, InstructionError, NOW, Plan, Status, World, guards, named};
 
 guards! {
     start: || World::with_channel(Plan::default()),

@@ -1,8 +1,8 @@
 //! `seal`: anyone ends the channel once the grace period is over.
 
 use toll_program_tests::{
-    ChannelError::*, Fault, GRACE_PERIOD, InstructionError, NOT_ENOUGH_ACCOUNT_KEYS, NOW, Plan, Status, World,
-    guards, named,
+    ChannelError::*, Fault, GRACE_PERIOD, InstructionError, NOT_ENOUGH_ACCOUNT_KEYS, NOW, Plan, Status,
+    World, guards, named,
 };
 
 const DEADLINE: i64 = NOW + GRACE_PERIOD as i64;

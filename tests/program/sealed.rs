@@ -1,7 +1,8 @@
 //! `distribute` once the channel is sealed: everyone is paid, and nothing stays.
 
 use toll_program_tests::{
-    Account, OPEN_SLOT_WINDOW, PAYER_TOKENS, Plan, RENT_OF_CHANNEL, SLOT, Status, TokenKind, World, named, rent_of,
+    Account, OPEN_SLOT_WINDOW, PAYER_TOKENS, Plan, RENT_OF_CHANNEL, SLOT, Status, TokenKind, World, named,
+    rent_of,
 };
 
 const DEPOSIT: u64 = 1_000_000;
@@ -84,7 +85,10 @@ fn on_the_fast_path_all_rent_goes_to_the_rent_payer() {
 fn lamports_given_to_the_channel_go_to_the_rent_payer() {
     let mut world = sealed(Plan::default(), 300_000);
     let rent_payer = world.channel.plan.rent_payer;
-    let gift = Account { lamports: RENT_OF_CHANNEL + 12_345, ..world.svm.get_account(&world.channel.address).unwrap() };
+    let gift = Account {
+        lamports: RENT_OF_CHANNEL + 12_345,
+        ..world.svm.get_account(&world.channel.address).unwrap()
+    };
     world.put(world.channel.address, gift);
     world.at_slot(LAST + 1);
     let before = world.lamports(&rent_payer);

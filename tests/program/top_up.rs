@@ -1,7 +1,8 @@
 //! `top_up`: the payer adds to an open channel's deposit.
 
 use toll_program_tests::{
-    ChannelError::*, FROZEN, Fault, InstructionError, PAYER_TOKENS, Plan, Status, TokenKind, World, guards, named,
+    ChannelError::*, FROZEN, Fault, InstructionError, PAYER_TOKENS, Plan, Status, TokenKind, World, guards,
+    named,
 };
 
 guards! {

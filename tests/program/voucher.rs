@@ -23,7 +23,10 @@ fn rejects(error: impl Into<InstructionError>, precede: impl Fn(&World) -> Vec<I
         let mut world = world();
         let before = precede(&world);
         let attempt = if subject == 0 { world.settle_alone() } else { unproven_seal(&mut world) };
-        before.into_iter().fold(attempt, |attempt, instruction| attempt.preceded_by(instruction)).rejects_with(error.clone());
+        before
+            .into_iter()
+            .fold(attempt, |attempt, instruction| attempt.preceded_by(instruction))
+            .rejects_with(error.clone());
     }
 }
 
@@ -173,7 +176,8 @@ fn a_message_taken_from_another_instruction_rejects() {
     // The attack behind the guard: the bytes in place say 100, the signature is over bytes elsewhere.
     rejects(MalformedEd25519Instruction, |world| {
         let elsewhere = Proof::of(&world.voucher(60).encode(), &voucher_key(3));
-        let data = [&good(world).data()[..16], &elsewhere.data()[16..112], &world.voucher(900).encode()].concat();
+        let data =
+            [&good(world).data()[..16], &elsewhere.data()[16..112], &world.voucher(900).encode()].concat();
         let mut proof = Instruction { data, ..good(world).instruction() };
         proof.data[14..16].copy_from_slice(&0u16.to_le_bytes());
         vec![elsewhere.instruction(), proof]
@@ -217,7 +221,10 @@ fn every_header_byte_is_guarded() {
             let byte = proof.data()[at] ^ (1 << bit);
             let outcome = world.settle_proof(&proof.with_byte(at, byte)).outcome();
             let (index, error) = outcome.err().unwrap_or_else(|| panic!("bit {bit} of byte {at}"));
-            assert!(index == 0 || error == MalformedEd25519Instruction.into(), "bit {bit} of byte {at}: {error:?}");
+            assert!(
+                index == 0 || error == MalformedEd25519Instruction.into(),
+                "bit {bit} of byte {at}: {error:?}"
+            );
         }
     }
 }
@@ -294,15 +301,13 @@ fn a_replayed_voucher_rejects() {
 
 #[test]
 fn a_voucher_signed_by_another_key_rejects() {
-    rejects_proof(VoucherSignerMismatch, |world| {
-        Proof::of(&world.voucher(100).encode(), &voucher_key(4))
-    });
+    rejects_proof(VoucherSignerMismatch, |world| Proof::of(&world.voucher(100).encode(), &voucher_key(4)));
 }
 
 #[test]
 fn the_earlier_check_speaks() {
-    // Each row breaks the message in one way more than the row above it leaves whole, from the last check up.
-    let spoilers: [(ChannelError, fn(&mut Voucher, &mut ChannelState, &mut u8)); 6] = [
+    type Spoil = fn(&mut Voucher, &mut ChannelState, &mut u8);
+    let spoilers: [(ChannelError, Spoil); 6] = [
         (VoucherBadMagic, |voucher, _, _| voucher.magic = [0, 0]),
         (VoucherChannelMismatch, |voucher, _, _| voucher.channel = named("another channel")),
         (VoucherExpired, |voucher, _, _| voucher.expires_at = NOW),

@@ -1,8 +1,8 @@
 //! `withdraw_payer`: once sealed, the payer takes its refund without waiting for anyone.
 
 use toll_program_tests::{
-    ChannelError::*, FROZEN, Fault, InstructionError, NOW, PAYER_TOKENS, Plan, Status, TokenKind, World, guards,
-    named,
+    ChannelError::*, FROZEN, Fault, InstructionError, NOW, PAYER_TOKENS, Plan, Status, TokenKind, World,
+    guards, named,
 };
 
 /// Sealed, with 300,000 of 1,000,000 settled.
@@ -132,11 +132,7 @@ fn a_negative_time_of_withdrawal_counts() {
 fn escrow_and_refund_accounts_stand_in_the_other_order_than_in_top_up() {
     let mut world = sealed(TokenKind::Spl);
     let (escrow, payer_tokens) = (world.channel.escrow, world.channel.payer_tokens);
-    world
-        .withdraw_payer()
-        .account(2, payer_tokens)
-        .account(3, escrow)
-        .rejects_with(ChannelAccountMismatch);
+    world.withdraw_payer().account(2, payer_tokens).account(3, escrow).rejects_with(ChannelAccountMismatch);
 }
 
 #[test]

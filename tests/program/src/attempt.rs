@@ -4,9 +4,9 @@ use crate::event::Event;
 use crate::program::{event_authority, named, program_id};
 use crate::world::World;
 use litesvm::types::TransactionMetadata;
+use solana_account::{ReadableAccount, WritableAccount};
 use solana_instruction::error::InstructionError;
 use solana_instruction::{AccountMeta, Instruction};
-use solana_account::{ReadableAccount, WritableAccount};
 use solana_message::{Message, VersionedMessage, v0};
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
@@ -205,8 +205,9 @@ impl<'w> Attempt<'w> {
         let blockhash = self.world.svm.latest_blockhash();
         let (message, keys) = if self.lookup_table {
             let table = self.world.lookup_table(&self.subject);
-            let message = v0::Message::try_compile(&fee_payer, &instructions, &[table.clone()], blockhash)
-                .expect("the instructions compile");
+            let message =
+                v0::Message::try_compile(&fee_payer, &instructions, std::slice::from_ref(&table), blockhash)
+                    .expect("the instructions compile");
             let loaded = &message.address_table_lookups[0];
             let indexes = loaded.writable_indexes.iter().chain(&loaded.readonly_indexes);
             let mut keys = message.account_keys.clone();
@@ -249,7 +250,8 @@ impl Landed {
             if self.keys[usize::from(inner.instruction.program_id_index)] != program_id() {
                 continue;
             }
-            let event = Event::decode(&inner.instruction.data).expect("the program invokes itself only for events");
+            let event =
+                Event::decode(&inner.instruction.data).expect("the program invokes itself only for events");
             let accounts: Vec<_> =
                 inner.instruction.accounts.iter().map(|index| self.keys[usize::from(*index)]).collect();
             assert_eq!(accounts, [event_authority()], "accounts of an event");

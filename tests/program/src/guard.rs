@@ -29,12 +29,15 @@ impl Fault {
     }
 }
 
+/// How a test sends its instruction.
+pub type Action = fn(&mut World) -> Attempt<'_>;
+
 /// The guards of one instruction, in the order in which they run.
 pub struct Guards {
     /// A ledger on which the instruction lands.
     pub start: fn() -> World,
     /// The instruction that lands there.
-    pub send: fn(&mut World) -> Attempt<'_>,
+    pub send: Action,
     /// Each guard: its name, its error, and what trips it.
     pub faults: Vec<(&'static str, InstructionError, Fault)>,
 }
@@ -49,7 +52,8 @@ impl Guards {
     /// The guard called `name` rejects its fault with its error.
     #[track_caller]
     pub fn reject(&self, name: &str) {
-        let (_, error, fault) = self.faults.iter().find(|(each, ..)| *each == name).expect("a guard of that name");
+        let (_, error, fault) =
+            self.faults.iter().find(|(each, ..)| *each == name).expect("a guard of that name");
         let mut world = (self.start)();
         fault.spoil(&mut world);
         fault.bend((self.send)(&mut world)).rejects_with(error.clone());

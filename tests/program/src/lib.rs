@@ -13,6 +13,7 @@ mod attempt;
 mod error;
 mod event;
 mod guard;
+mod plan;
 mod program;
 mod proof;
 mod state;
@@ -24,24 +25,25 @@ mod world;
 pub use attempt::{Attempt, Landed};
 pub use error::{ChannelError, NOT_ENOUGH_ACCOUNT_KEYS};
 pub use event::Event;
-pub use guard::{Fault, Guards};
+pub use guard::{Action, Fault, Guards};
+pub use plan::{Channel, GRACE_PERIOD, Plan, TokenKind};
 pub use program::{
     ASSOCIATED_TOKEN_PROGRAM, COMPUTE_BUDGET_PROGRAM, ED25519_PROGRAM, INSTRUCTIONS_SYSVAR, RENT_SYSVAR,
     SYSTEM_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, associated_token_address, event_authority, named,
     program_id, treasury_owner,
 };
 pub use proof::Proof;
-pub use solana_instruction::{AccountMeta, Instruction, error::InstructionError};
 pub use solana_account::Account;
+pub use solana_instruction::{AccountMeta, Instruction, error::InstructionError};
 pub use solana_pubkey::Pubkey;
 pub use solana_transaction_error::TransactionError;
 pub use state::{ChannelState, Status};
 pub use token::{
-    Extension, FROZEN, INITIALIZED, IMMUTABLE_OWNER, TokenState, UNINITIALIZED, mint_account, tlv, token_account,
+    Extension, FROZEN, IMMUTABLE_OWNER, INITIALIZED, TokenState, UNINITIALIZED, mint_account, tlv,
+    token_account,
 };
 pub use voucher::{Voucher, voucher_key};
 pub use wire::{preimage, preimage_hash};
 pub use world::{
-    Channel, DECIMALS, GRACE_PERIOD, NOW, OPEN_SLOT_WINDOW, PAYER_TOKENS, Plan, RENT_OF_CHANNEL, SLOT, TokenKind, World,
-    compute_unit_limit, rent_of,
+    DECIMALS, NOW, OPEN_SLOT_WINDOW, PAYER_TOKENS, RENT_OF_CHANNEL, SLOT, World, compute_unit_limit, rent_of,
 };

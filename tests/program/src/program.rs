@@ -46,7 +46,8 @@ pub fn event_authority() -> Pubkey {
 /// The ELF under test.
 pub(crate) fn elf() -> Vec<u8> {
     let path = std::env::var("TOLL_TEST_ELF").unwrap_or_else(|_| {
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../../programs/session-channel/elf/session_channel.so").to_owned()
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../programs/session-channel/elf/session_channel.so")
+            .to_owned()
     });
     std::fs::read(&path).unwrap_or_else(|error| panic!("the program's ELF at {path}: {error}"))
 }

@@ -65,8 +65,11 @@ pub struct TokenState {
 impl TokenState {
     /// An ordinary account of `token_program`: for Token-2022 with `ImmutableOwner`, as an associated account has.
     pub fn ordinary(mint: Pubkey, owner: Pubkey, token_program: &Pubkey, amount: u64) -> Self {
-        let trailer =
-            if *token_program == TOKEN_2022_PROGRAM { tlv(&[(IMMUTABLE_OWNER, Vec::new())]) } else { Vec::new() };
+        let trailer = if *token_program == TOKEN_2022_PROGRAM {
+            tlv(&[(IMMUTABLE_OWNER, Vec::new())])
+        } else {
+            Vec::new()
+        };
         Self { mint, owner, amount, state: INITIALIZED, delegate: None, trailer }
     }
 

@@ -1,10 +1,10 @@
 //! The nine instructions and `emit_event`, as their interface description writes them: account order, flags,
 //! data.
 
+use crate::plan::Channel;
 use crate::program::{
     ASSOCIATED_TOKEN_PROGRAM, INSTRUCTIONS_SYSVAR, RENT_SYSVAR, SYSTEM_PROGRAM, event_authority, program_id,
 };
-use crate::world::Channel;
 use sha2::{Digest, Sha256};
 use solana_instruction::{AccountMeta, Instruction};
 use solana_pubkey::Pubkey;

@@ -1,14 +1,13 @@
 //! A ledger with the program under test and one channel's cast on it.
 
+use crate::plan::{Channel, Plan};
 use crate::program::{
-    COMPUTE_BUDGET_PROGRAM, SYSTEM_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM,
-    associated_token_address, elf, named, program_id, treasury_owner,
+    COMPUTE_BUDGET_PROGRAM, SYSTEM_PROGRAM, associated_token_address, elf, named, program_id, treasury_owner,
 };
 use crate::proof::Proof;
-use crate::state::{ChannelState, Status};
+use crate::state::ChannelState;
 use crate::token::{TokenState, mint_account, owned_by, token_account};
 use crate::voucher::{Voucher, voucher_key};
-use crate::wire::preimage_hash;
 use litesvm::LiteSVM;
 use solana_account::Account;
 use solana_clock::Clock;
@@ -23,8 +22,6 @@ pub const SLOT: u64 = 600_000_000;
 pub const NOW: i64 = 1_800_000_000;
 /// How old an `open_slot` may be, in slots.
 pub const OPEN_SLOT_WINDOW: u64 = 1_500;
-/// Seconds between `request_close` and `seal` in an ordinary plan.
-pub const GRACE_PERIOD: u32 = 900;
 /// What the payer's token account holds before anything happens.
 pub const PAYER_TOKENS: u64 = 10_000_000_000;
 /// Decimals of every mint.
@@ -44,165 +41,6 @@ pub const fn rent_of(size: usize) -> u64 {
 pub fn compute_unit_limit(units: u32) -> Instruction {
     let data = [&[2][..], &units.to_le_bytes()].concat();
     Instruction { program_id: COMPUTE_BUDGET_PROGRAM, accounts: Vec::new(), data }
-}
-
-/// Which token program a channel's mint belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenKind {
-    /// SPL Token.
-    Spl,
-    /// Token-2022.
-    Token2022,
-}
-
-impl TokenKind {
-    /// Both, for tests that hold for either.
-    pub const ALL: [Self; 2] = [Self::Spl, Self::Token2022];
-
-    /// The program's address.
-    pub const fn program(self) -> Pubkey {
-        match self {
-            Self::Spl => TOKEN_PROGRAM,
-            Self::Token2022 => TOKEN_2022_PROGRAM,
-        }
-    }
-}
-
-/// What a channel is to be. Tests change what they are about and leave the rest.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// The mint's token program.
-    pub token: TokenKind,
-    /// What follows the account type byte of an extended Token-2022 mint.
-    pub mint_trailer: Vec<u8>,
-    /// Who deposits.
-    pub payer: Pubkey,
-    /// Who earns.
-    pub payee: Pubkey,
-    /// Who pays for the accounts.
-    pub rent_payer: Pubkey,
-    /// Seed byte of the voucher key.
-    pub voucher_key: u8,
-    /// Tells apart channels that agree in everything else.
-    pub salt: u64,
-    /// The incarnation's slot.
-    pub open_slot: u64,
-    /// Base units.
-    pub deposit: u64,
-    /// Seconds.
-    pub grace_period: u32,
-    /// Recipients and their ten-thousandths.
-    pub splits: Vec<(Pubkey, u16)>,
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self {
-            token: TokenKind::Spl,
-            mint_trailer: Vec::new(),
-            payer: named("payer"),
-            payee: named("payee"),
-            rent_payer: named("rent payer"),
-            voucher_key: 3,
-            salt: 42,
-            open_slot: SLOT,
-            deposit: 1_000_000,
-            grace_period: GRACE_PERIOD,
-            splits: Vec::new(),
-        }
-    }
-}
-
-impl Plan {
-    /// A plan that pays each of `shares` (ten-thousandths) to a recipient of its own.
-    pub fn with_shares(shares: &[u16]) -> Self {
-        Self { splits: recipients(shares), ..Self::default() }
-    }
-
-    /// A plan for a Token-2022 mint.
-    pub fn token_2022() -> Self {
-        Self { token: TokenKind::Token2022, ..Self::default() }
-    }
-}
-
-fn recipients(shares: &[u16]) -> Vec<(Pubkey, u16)> {
-    shares.iter().enumerate().map(|(index, share)| (named(&format!("recipient {index}")), *share)).collect()
-}
-
-/// A plan with every address that follows from it.
-#[allow(missing_docs)]
-#[derive(Clone, Debug)]
-pub struct Channel {
-    pub plan: Plan,
-    pub mint: Pubkey,
-    pub token_program: Pubkey,
-    pub authorized_signer: Pubkey,
-    pub address: Pubkey,
-    pub bump: u8,
-    pub escrow: Pubkey,
-    pub payer_tokens: Pubkey,
-    pub payee_tokens: Pubkey,
-    pub treasury_tokens: Pubkey,
-    pub recipient_tokens: Vec<Pubkey>,
-}
-
-impl Channel {
-    /// Derives the addresses.
-    pub fn new(plan: Plan) -> Self {
-        let mint = named("mint");
-        let token_program = plan.token.program();
-        let authorized_signer = Pubkey::new_from_array(voucher_key(plan.voucher_key).verifying_key().to_bytes());
-        let (address, bump) = Pubkey::find_program_address(
-            &[
-                b"channel",
-                plan.payer.as_ref(),
-                plan.payee.as_ref(),
-                mint.as_ref(),
-                authorized_signer.as_ref(),
-                &plan.salt.to_le_bytes(),
-                &plan.open_slot.to_le_bytes(),
-            ],
-            &program_id(),
-        );
-        let tokens_of = |owner: &Pubkey| associated_token_address(owner, &mint, &token_program);
-        Self {
-            mint,
-            token_program,
-            authorized_signer,
-            address,
-            bump,
-            escrow: tokens_of(&address),
-            payer_tokens: tokens_of(&plan.payer),
-            payee_tokens: tokens_of(&plan.payee),
-            treasury_tokens: tokens_of(&treasury_owner()),
-            recipient_tokens: plan.splits.iter().map(|(recipient, _)| tokens_of(recipient)).collect(),
-            plan,
-        }
-    }
-
-    /// The account that `open` writes for this plan.
-    pub fn opened(&self) -> ChannelState {
-        ChannelState {
-            discriminator: 1,
-            version: 1,
-            bump: self.bump,
-            status: Status::Open as u8,
-            salt: self.plan.salt,
-            deposit: self.plan.deposit,
-            settled: 0,
-            payout_watermark: 0,
-            closure_started_at: 0,
-            payer_withdrawn_at: 0,
-            grace_period: self.plan.grace_period,
-            distribution_hash: preimage_hash(&self.plan.splits),
-            payer: self.plan.payer,
-            payee: self.plan.payee,
-            authorized_signer: self.authorized_signer,
-            mint: self.mint,
-            rent_payer: self.plan.rent_payer,
-            open_slot: self.plan.open_slot,
-        }
-    }
 }
 
 /// A ledger, and the channel that its tests are about.

@@ -1,0 +1,172 @@
+//! `toll-protocol` against the same description: its instructions, bytes and addresses are the documented ones.
+
+use toll_program_tests::{
+    Channel, ChannelState, Plan, Proof, Status, TokenKind, Voucher, World, preimage, preimage_hash,
+    program_id, treasury_owner, voucher_key,
+};
+use toll_protocol::{
+    Amount, ChannelAccount, ChannelId, ChannelStatus, ChannelTerms, Open, SignedVoucher, Split, Splits, TopUp,
+};
+
+fn channel(token: TokenKind) -> Channel {
+    Channel::new(Plan { token, ..Plan::with_shares(&[1_000, 250, 1]) })
+}
+
+fn splits(channel: &Channel) -> Splits {
+    let splits = channel.plan.splits.iter();
+    Splits::new(
+        splits.map(|(recipient, share_bps)| Split { recipient: *recipient, share_bps: *share_bps }).collect(),
+    )
+    .unwrap()
+}
+
+fn terms(channel: &Channel) -> ChannelTerms {
+    ChannelTerms {
+        payer: channel.plan.payer,
+        payee: channel.plan.payee,
+        mint: channel.mint,
+        authorized_signer: channel.authorized_signer,
+        salt: channel.plan.salt,
+        open_slot: channel.plan.open_slot,
+    }
+}
+
+fn built(channel: &Channel) -> toll_protocol::Channel {
+    toll_protocol::Channel {
+        program: program_id(),
+        id: ChannelId::new(channel.address.to_bytes()),
+        payer: channel.plan.payer,
+        payee: channel.plan.payee,
+        mint: channel.mint,
+        token_program: channel.token_program,
+        rent_payer: channel.plan.rent_payer,
+        splits: splits(channel),
+        treasury_owner: treasury_owner(),
+    }
+}
+
+#[test]
+fn addresses_agree() {
+    for token in TokenKind::ALL {
+        let channel = channel(token);
+        let (id, bump) = terms(&channel).address(&program_id());
+        assert_eq!((id.pubkey(), bump), (channel.address, channel.bump));
+        assert_eq!(built(&channel).escrow(), channel.escrow);
+        assert_eq!(toll_protocol::event_authority(&program_id()), toll_program_tests::event_authority());
+    }
+}
+
+#[test]
+fn the_open_instruction_agrees_and_reads_back() {
+    for token in TokenKind::ALL {
+        let channel = channel(token);
+        let open = Open {
+            program: program_id(),
+            terms: terms(&channel),
+            deposit: Amount::new(channel.plan.deposit),
+            grace_period: channel.plan.grace_period,
+            splits: splits(&channel),
+            rent_payer: channel.plan.rent_payer,
+            token_program: channel.token_program,
+        };
+        let instruction = open.instruction();
+        assert_eq!(instruction, channel.open());
+        let keys: Vec<_> = instruction.accounts.iter().map(|meta| meta.pubkey).collect();
+        assert_eq!(Open::decode(&instruction.data, &keys).unwrap(), open);
+    }
+}
+
+#[test]
+fn the_top_up_instruction_agrees_and_reads_back() {
+    let channel = channel(TokenKind::Spl);
+    let instruction = built(&channel).top_up(Amount::new(77));
+    assert_eq!(instruction, channel.top_up(77));
+    let keys: Vec<_> = instruction.accounts.iter().map(|meta| meta.pubkey).collect();
+    assert_eq!(TopUp::decode(&instruction.data, &keys).unwrap().amount, Amount::new(77));
+}
+
+#[test]
+fn the_other_instructions_agree() {
+    for token in TokenKind::ALL {
+        let channel = channel(token);
+        let built = built(&channel);
+        assert_eq!(built.settle(), channel.settle());
+        assert_eq!(built.settle_and_seal(true), channel.settle_and_seal(1));
+        assert_eq!(built.settle_and_seal(false), channel.settle_and_seal(0));
+        assert_eq!(built.request_close(), channel.request_close());
+        assert_eq!(built.seal(), channel.seal());
+        assert_eq!(built.distribute(), channel.distribute());
+        assert_eq!(built.withdraw_payer(), channel.withdraw_payer());
+        assert_eq!(built.reclaim(), channel.reclaim());
+    }
+}
+
+#[test]
+fn vouchers_and_their_proofs_agree() {
+    let channel = channel(TokenKind::Spl);
+    for (cumulative, expires_at) in [(0, 0), (16, 0), (42, 1_234), (u64::MAX, i64::MIN)] {
+        let ours = Voucher { magic: [0x56, 0x01], channel: channel.address, cumulative, expires_at };
+        let theirs = toll_protocol::Voucher {
+            channel_id: ChannelId::new(channel.address.to_bytes()),
+            cumulative_amount: Amount::new(cumulative),
+            expires_at,
+        };
+        assert_eq!(theirs.encode()[..], ours.encode());
+        let signed = SignedVoucher::sign(theirs, &voucher_key(3));
+        let proof = Proof::of(&ours.encode(), &voucher_key(3));
+        assert_eq!(toll_protocol::ed25519_verify(&signed), proof.instruction());
+    }
+}
+
+#[test]
+fn splits_agree() {
+    let channel = channel(TokenKind::Spl);
+    assert_eq!(splits(&channel).preimage(), preimage(&channel.plan.splits));
+    assert_eq!(splits(&channel).hash(), preimage_hash(&channel.plan.splits));
+}
+
+#[test]
+fn channel_accounts_agree() {
+    let channel = channel(TokenKind::Spl);
+    for (status, theirs) in [
+        (Status::Open, ChannelStatus::Open),
+        (Status::Sealed, ChannelStatus::Sealed),
+        (Status::Closing, ChannelStatus::Closing),
+        (Status::Distributed, ChannelStatus::Distributed),
+    ] {
+        let state = ChannelState {
+            status: status as u8,
+            settled: 7,
+            payout_watermark: 5,
+            closure_started_at: -3,
+            payer_withdrawn_at: 9,
+            ..channel.opened()
+        };
+        let account = ChannelAccount::decode(&state.encode()).unwrap();
+        assert_eq!(account.status, theirs);
+        assert_eq!((account.settled, account.payout_watermark), (Amount::new(7), Amount::new(5)));
+        assert_eq!((account.closure_started_at, account.payer_withdrawn_at), (-3, 9));
+        assert_eq!(account.terms(), terms(&channel));
+        assert_eq!(account.encode()[..], state.encode());
+    }
+}
+
+#[test]
+fn a_session_built_by_the_protocol_crate_runs_on_the_program() {
+    let mut world = World::before_open(Plan::with_shares(&[1_000, 250, 1]));
+    let built = built(&world.channel.clone());
+    world.open().succeeds();
+    let voucher = toll_protocol::Voucher {
+        channel_id: built.id,
+        cumulative_amount: Amount::new(10_000),
+        expires_at: 0,
+    };
+    let proof = toll_protocol::ed25519_verify(&SignedVoucher::sign(voucher, &voucher_key(3)));
+    world
+        .attempt(built.settle_and_seal(true))
+        .preceded_by(proof)
+        .followed_by([built.distribute()])
+        .succeeds();
+    let account = world.svm.get_account(&world.channel.address).unwrap();
+    assert_eq!(ChannelAccount::decode(&account.data).unwrap().status, ChannelStatus::Distributed);
+}
