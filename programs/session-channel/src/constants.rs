@@ -6,7 +6,9 @@
 use anchor_lang::prelude::*;
 use const_crypto::ed25519::derive_program_address;
 
-pub use toll_protocol::{CHANNEL_DISCRIMINATOR, CHANNEL_SEED, CHANNEL_SIZE, CHANNEL_VERSION, OPEN_SLOT_WINDOW};
+pub use toll_protocol::{
+    CHANNEL_DISCRIMINATOR, CHANNEL_SEED, CHANNEL_SIZE, CHANNEL_VERSION, OPEN_SLOT_WINDOW,
+};
 
 /// The program id that a build without `TOLL_PROGRAM_ID` carries.
 pub const LOCALNET_PROGRAM_ID: &str = "ToLLkeeperSessionChanneL1111111111111111111";

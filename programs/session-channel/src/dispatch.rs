@@ -3,56 +3,59 @@
 //! Anchor would refuse too few accounts with its own error, let too many pass, look at accounts before arguments,
 //! and take events under its own seeds. This program's interface says otherwise, so its entry point checks the shape
 //! of an instruction here, arguments first, and then runs the handler that `#[program]` generated.
+#![cfg_attr(not(all(feature = "entrypoint", target_os = "solana")), allow(dead_code))]
 
 use anchor_lang::prelude::*;
 use anchor_lang::AccountCursor;
 
+use crate::__handlers as handlers;
 use crate::error::ChannelError;
 use crate::state::check_splits;
-use crate::__handlers as handlers;
 
 type Handler = for<'a> fn(&'a Address, &'a mut AccountCursor, &'a [u8], usize) -> u64;
 
-/// Finds the handler for `data`, checks the arguments it will read, and counts the accounts.
+/// Finds the handler for `data`, checks the arguments it will read, counts the accounts, and lets `run` call it.
 ///
 /// Arguments are exact; instructions without arguments ignore what follows their first byte.
 #[inline(always)]
-fn admit(data: &[u8], accounts: usize) -> Result<Handler> {
+fn dispatch(data: &[u8], accounts: usize, mut run: impl FnMut(Handler, &[u8]) -> u64) -> Result<u64> {
     const FEW: ProgramError = ProgramError::NotEnoughAccountKeys;
     const WRONG: ProgramError = ProgramError::Custom(ChannelError::NotEnoughAccountKeys as u32);
 
     let (discriminator, arguments) = data.split_first().ok_or(ProgramError::InvalidInstructionData)?;
-    let (handler, expected, error): (Handler, usize, ProgramError) = match discriminator {
+    let mut run = |handler: Handler, expected: usize, error: ProgramError| {
+        if accounts == expected {
+            Ok(run(handler, arguments))
+        } else {
+            Err(error)
+        }
+    };
+    match discriminator {
         1 => {
             // salt u64, deposit u64, grace period u32, open slot u64; then the splits
             check_splits(arguments.get(28..).ok_or(ProgramError::InvalidInstructionData)?)?;
-            (handlers::open, 14, FEW)
+            run(handlers::open, 14, FEW)
         }
-        2 => (handlers::settle, 2, FEW),
+        2 => run(handlers::settle, 2, FEW),
         3 => {
             require!(arguments.len() == 8, ProgramError::InvalidInstructionData);
-            (handlers::top_up, 6, WRONG)
+            run(handlers::top_up, 6, WRONG)
         }
         4 => {
             require!(arguments.len() == 1, ProgramError::InvalidInstructionData);
-            (handlers::settle_and_seal, 3, WRONG)
+            run(handlers::settle_and_seal, 3, WRONG)
         }
-        5 => (handlers::request_close, 2, WRONG),
-        6 => (handlers::seal, 1, FEW),
+        5 => run(handlers::request_close, 2, WRONG),
+        6 => run(handlers::seal, 1, FEW),
         7 => {
             check_splits(arguments)?;
             // The recipients' accounts follow; `distribute` counts them later.
-            (handlers::distribute, accounts.max(11), FEW)
+            run(handlers::distribute, accounts.max(11), FEW)
         }
-        8 => (handlers::withdraw_payer, 6, WRONG),
-        9 => (handlers::reclaim, 2, FEW),
-        228 => (handlers::emit_event, 1, WRONG),
-        _ => return Err(ProgramError::InvalidInstructionData),
-    };
-    if accounts == expected {
-        Ok(handler)
-    } else {
-        Err(error)
+        8 => run(handlers::withdraw_payer, 6, WRONG),
+        9 => run(handlers::reclaim, 2, FEW),
+        228 => run(handlers::emit_event, 1, WRONG),
+        _ => Err(ProgramError::InvalidInstructionData),
     }
 }
 
@@ -77,12 +80,13 @@ mod entrypoint {
         let length = *data.sub(8).cast::<u64>() as usize;
         let data = core::slice::from_raw_parts(data, length);
         let accounts = *input.cast::<u64>() as usize;
-        match admit(data, accounts) {
-            Ok(handler) => {
-                let mut views = [const { MaybeUninit::<AccountView>::uninit() }; MAX_ACCOUNTS];
-                let mut cursor = AccountCursor::new(input, views.as_mut_ptr().cast());
-                handler(&crate::ID, &mut cursor, &data[1..], accounts)
-            }
+        let mut views = [const { MaybeUninit::<AccountView>::uninit() }; MAX_ACCOUNTS];
+        let run = |handler: Handler, arguments: &[u8]| {
+            let mut cursor = AccountCursor::new(input, views.as_mut_ptr().cast());
+            handler(&crate::ID, &mut cursor, arguments, accounts)
+        };
+        match dispatch(data, accounts, run) {
+            Ok(code) => code,
             Err(error) => error.into(),
         }
     }
@@ -93,7 +97,7 @@ mod tests {
     use super::*;
 
     fn refusal(data: &[u8], accounts: usize) -> Option<ProgramError> {
-        admit(data, accounts).err()
+        dispatch(data, accounts, |_, _| 0).err()
     }
 
     #[test]
@@ -139,8 +143,10 @@ mod tests {
     #[test]
     fn splits_are_refused_with_their_own_codes() {
         let data = |entries: &[(u8, u16)]| {
-            let entries: Vec<u8> =
-                entries.iter().flat_map(|(key, bps)| [vec![*key; 32], bps.to_le_bytes().to_vec()].concat()).collect();
+            let entries: Vec<u8> = entries
+                .iter()
+                .flat_map(|(key, bps)| [vec![*key; 32], bps.to_le_bytes().to_vec()].concat())
+                .collect();
             [vec![7], (entries.len() as u32 / 34).to_le_bytes().to_vec(), entries].concat()
         };
         assert_eq!(refusal(&data(&[(1, 10_000)]), 12), None);

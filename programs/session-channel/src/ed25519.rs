@@ -94,9 +94,8 @@ mod tests {
 
     #[test]
     fn the_header_is_the_protocol_vector() {
-        let vector = [
-            0x01, 0x00, 0x30, 0x00, 0xff, 0xff, 0x10, 0x00, 0xff, 0xff, 0x70, 0x00, 0x32, 0x00, 0xff, 0xff,
-        ];
+        let vector =
+            [0x01, 0x00, 0x30, 0x00, 0xff, 0xff, 0x10, 0x00, 0xff, 0xff, 0x70, 0x00, 0x32, 0x00, 0xff, 0xff];
         assert_eq!(HEADER, vector);
     }
 
@@ -138,7 +137,8 @@ mod tests {
 
     #[test]
     fn the_instruction_before_the_current_one_is_found() {
-        let instructions: [(usize, [u8; 32], &[u8]); 3] = [(0, [1; 32], &[]), (3, [2; 32], &[7, 8]), (1, [3; 32], &[9])];
+        let instructions: [(usize, [u8; 32], &[u8]); 3] =
+            [(0, [1; 32], &[]), (3, [2; 32], &[7, 8]), (1, [3; 32], &[9])];
         assert_eq!(previous(&sysvar(&instructions, 0)), None);
         assert_eq!(previous(&sysvar(&instructions, 1)), Some((&[1; 32], &[][..])));
         assert_eq!(previous(&sysvar(&instructions, 2)), Some((&[2; 32], &[7, 8][..])));

@@ -42,6 +42,7 @@ pub mod session_channel {
     }
 
     /// Raises what is settled to a voucher's cumulative amount.
+    #[inline(always)]
     #[discrim = 2]
     pub fn settle(ctx: &mut Context<Settle>) -> Result<()> {
         ctx.accounts.settle()
@@ -54,18 +55,21 @@ pub mod session_channel {
     }
 
     /// Ends the channel for the payee, after a last voucher if `has_voucher` is not zero.
+    #[inline(always)]
     #[discrim = 4]
     pub fn settle_and_seal(ctx: &mut Context<SettleAndSeal>, has_voucher: u8) -> Result<()> {
         ctx.accounts.settle_and_seal(has_voucher != 0)
     }
 
     /// Starts the grace period for the payer.
+    #[inline(always)]
     #[discrim = 5]
     pub fn request_close(ctx: &mut Context<RequestClose>) -> Result<()> {
         ctx.accounts.request_close()
     }
 
     /// Ends a channel whose grace period is over.
+    #[inline(always)]
     #[discrim = 6]
     pub fn seal(ctx: &mut Context<Seal>) -> Result<()> {
         ctx.accounts.seal()
@@ -85,6 +89,7 @@ pub mod session_channel {
     }
 
     /// Frees the account of a channel that has paid everyone.
+    #[inline(always)]
     #[discrim = 9]
     pub fn reclaim(ctx: &mut Context<Reclaim>) -> Result<()> {
         ctx.accounts.reclaim()

@@ -3,8 +3,8 @@
 use anchor_lang::prelude::*;
 use toll_protocol::share_between;
 
-use crate::event::{emit, Beneficiary, PayoutRedirected};
 use crate::error::ChannelError;
+use crate::event::{emit, Beneficiary, PayoutRedirected};
 use crate::state::{ChannelAccount, Split};
 use crate::token::{Queue, Role, Token};
 
@@ -42,12 +42,17 @@ impl<'a> Payouts<'a> {
         treasury: &'a AccountView,
         event_authority: &'a AccountView,
     ) -> Self {
-        Self { channel, token, treasury, event_authority, queue: Queue::new() }
+        Self { channel, token, treasury, event_authority, queue: Queue::empty() }
     }
 
     /// Adds what is owed to the recipients, whose token accounts are `accounts`, and to the payee.
     #[inline(always)]
-    pub fn pay_shares(&mut self, splits: &[Split], accounts: &[AccountView], payee: &AccountView) -> Result<()> {
+    pub fn pay_shares(
+        &mut self,
+        splits: &[Split],
+        accounts: &[AccountView],
+        payee: &AccountView,
+    ) -> Result<()> {
         let channel = self.channel;
         let mut owed = owed(channel.payout_watermark.get(), channel.settled.get(), splits);
         for ((split, account), amount) in splits.iter().zip(accounts).zip(&mut owed) {

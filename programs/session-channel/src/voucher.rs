@@ -12,8 +12,8 @@ use crate::state::Channel;
 /// Pure: the caller writes it. The order of the checks is part of the program's interface.
 #[inline(always)]
 pub fn verify(signed: &Signed, address: &Address, channel: &Channel, now: i64) -> Result<u64> {
-    let voucher =
-        Voucher::decode(signed.message).map_err(|BadMagic| ProgramError::from(ChannelError::VoucherBadMagic))?;
+    let voucher = Voucher::decode(signed.message)
+        .map_err(|BadMagic| ProgramError::from(ChannelError::VoucherBadMagic))?;
     let cumulative = voucher.cumulative_amount.get();
     require!(voucher.channel_id.as_bytes() == address.as_array(), ChannelError::VoucherChannelMismatch);
     require!(!voucher.is_expired(now), ChannelError::VoucherExpired);

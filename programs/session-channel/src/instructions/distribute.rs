@@ -65,7 +65,9 @@ impl Distribute {
         match ChannelStatus::try_from(self.channel.status) {
             Ok(ChannelStatus::Open) => Ok(false),
             Ok(ChannelStatus::Sealed) => Ok(true),
-            Ok(ChannelStatus::Closing | ChannelStatus::Distributed) => ChannelError::ChannelNotDistributable.err(),
+            Ok(ChannelStatus::Closing | ChannelStatus::Distributed) => {
+                ChannelError::ChannelNotDistributable.err()
+            }
             Err(_) => ChannelError::InvalidChannelStatus.err(),
         }
     }
@@ -87,7 +89,10 @@ impl Distribute {
     #[inline(always)]
     fn check_splits(&self, splits: &[Split], recipients: &[AccountView], sealed: bool) -> Result<()> {
         let (paid, settled) = (self.channel.payout_watermark.get(), self.channel.settled.get());
-        require!(Split::hash(splits) == self.channel.distribution_hash, ChannelError::InvalidDistributionHash);
+        require!(
+            Split::hash(splits) == self.channel.distribution_hash,
+            ChannelError::InvalidDistributionHash
+        );
         require!(recipients.len() == splits.len(), ChannelError::RecipientAccountCountMismatch);
         require!(sealed || paid != settled, ChannelError::NothingToDistribute);
         require!(paid <= settled, ChannelError::DistributePoolOverflow);

@@ -122,7 +122,8 @@ impl Token {
             return Err(Fault::Reassigned);
         }
         if data.len() > ACCOUNT_SIZE {
-            extension::check(&data[ACCOUNT_TYPE_OFFSET + 1..], ACCOUNT_EXTENSIONS).map_err(Fault::Extensions)?;
+            extension::check(&data[ACCOUNT_TYPE_OFFSET + 1..], ACCOUNT_EXTENSIONS)
+                .map_err(Fault::Extensions)?;
         }
         Ok(())
     }

@@ -31,7 +31,11 @@ pub enum ExtensionFault {
 pub(super) fn check(mut entries: &[u8], policy: Policy) -> Result<(), ExtensionFault> {
     loop {
         let Some((extension, rest)) = entries.split_first_chunk::<2>() else {
-            return if entries.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(ExtensionFault::Malformed) };
+            return if entries.iter().all(|byte| *byte == 0) {
+                Ok(())
+            } else {
+                Err(ExtensionFault::Malformed)
+            };
         };
         let extension = u16::from_le_bytes(*extension);
         if extension == 0 {

@@ -34,14 +34,25 @@ impl Token {
 
     /// Moves `amount` out of the escrow of `channel`, which signs with its own seeds.
     #[inline(always)]
-    pub fn pay(&self, escrow: &AccountView, to: &AccountView, channel: &ChannelAccount, amount: u64) -> Result<()> {
+    pub fn pay(
+        &self,
+        escrow: &AccountView,
+        to: &AccountView,
+        channel: &ChannelAccount,
+        amount: u64,
+    ) -> Result<()> {
         let seeds = channel.signer_seeds();
         self.transfer_signed(escrow, to, channel.account(), amount, &[Signer::from(&seeds)])
     }
 
     /// Closes the empty escrow of `channel`; its rent goes to `rent_payer`.
     #[inline(always)]
-    pub fn close(&self, escrow: &AccountView, rent_payer: &AccountView, channel: &ChannelAccount) -> Result<()> {
+    pub fn close(
+        &self,
+        escrow: &AccountView,
+        rent_payer: &AccountView,
+        channel: &ChannelAccount,
+    ) -> Result<()> {
         let seeds = channel.signer_seeds();
         let close = CloseAccount {
             account: escrow,
@@ -83,7 +94,7 @@ pub struct Queue {
 
 impl Queue {
     /// No transfers yet.
-    pub fn new() -> Self {
+    pub fn empty() -> Self {
         Self { transfers: [const { MaybeUninit::uninit() }; QUEUE_SIZE], length: 0, total: 0 }
     }
 
