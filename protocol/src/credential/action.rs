@@ -7,9 +7,9 @@ use solana_pubkey::Pubkey;
 
 use super::{Authentication, CredentialError};
 use crate::json::{Base64, Decimal, Members, Object};
-use crate::{Amount, ChannelId, SignedVoucher, Splits, base64_encode};
+use crate::{Amount, ChannelId, SignedVoucher, Splits, base64_encode, canonical_json};
 
-/// Largest `authorizationPolicy`, in bytes of JSON.
+/// Largest `authorizationPolicy`, in bytes of canonical JSON.
 const MAX_POLICY: usize = 1_024;
 
 /// What a client wants done.
@@ -286,7 +286,7 @@ impl CloseAction {
 }
 
 fn json_size(object: &Map<String, Value>) -> usize {
-    serde_json::to_vec(object).map_or(usize::MAX, |bytes| bytes.len())
+    canonical_json(object).map_or(usize::MAX, |bytes| bytes.len())
 }
 
 impl fmt::Debug for OpenAction {
