@@ -188,6 +188,7 @@ impl Settler {
             Ok(value) => Ok(Some(value)),
             Err(SettlerError::Ledger(error)) => Err(error.into()),
             Err(error) => {
+                eprintln!("DBG {what} {error}");
                 warn!(%error, "{what}");
                 Ok(None)
             }

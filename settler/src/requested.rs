@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use crate::chain::ChainTip;
 use crate::inspect::{Allowed, OPEN_FEE_PAYER_POSITIONS, Objection, inspect};
-use crate::transaction::co_sign;
+use crate::transaction::{MAX_PAYABLE_RECIPIENTS, co_sign};
 use crate::{Settler, SettlerError, Step};
 
 /// Blocks that a blockhash can live at most: the bound for one whose age we don't know.
@@ -91,6 +91,11 @@ impl Settler {
         match submission.kind {
             SubmissionKind::Open if record.rent_payer != self.keys.fee_payer.pubkey() => {
                 Err(Objection(format!("its rent payer {} is not our fee payer", record.rent_payer)))
+            }
+            SubmissionKind::Open if record.splits.as_slice().len() > MAX_PAYABLE_RECIPIENTS => {
+                Err(Objection(format!(
+                    "it has more recipients than one payout carries ({MAX_PAYABLE_RECIPIENTS})"
+                )))
             }
             SubmissionKind::Open => {
                 let open = Open {

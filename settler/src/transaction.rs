@@ -25,6 +25,10 @@ use crate::plan::Action;
 /// Most compute units a transaction may have: what a first, simulated version asks for.
 pub(crate) const MAX_COMPUTE_UNITS: u32 = 1_400_000;
 
+/// Most recipients, besides the payee, that one transaction pays: each takes 67 bytes of it, and lookup tables
+/// are not used. A channel with more is not opened, since it could be sealed but never paid out.
+pub const MAX_PAYABLE_RECIPIENTS: usize = 10;
+
 /// A transaction that is signed and nothing more.
 #[derive(Clone, Debug)]
 pub(crate) struct Signed {
@@ -178,4 +182,175 @@ fn create(beneficiary: &Beneficiary, channel: &Channel, fee_payer: &Pubkey) -> I
 
 fn key_of<'a>(keys: &'a SettlerKeys, key: &Pubkey) -> Option<&'a Keypair> {
     [&keys.fee_payer, &keys.payee].into_iter().find(|ours| ours.pubkey() == *key)
+}
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::SigningKey;
+    use toll_protocol::{
+        Amount, ChannelId, ChannelTerms, PROGRAM_ID, Split, Splits, TOKEN_PROGRAM, TREASURY_OWNER, Voucher,
+        decode_transaction, static_instructions,
+    };
+
+    use super::*;
+
+    fn keys() -> SettlerKeys {
+        SettlerKeys { fee_payer: Keypair::new_from_array([1; 32]), payee: Keypair::new_from_array([2; 32]) }
+    }
+
+    fn key(seed: u8) -> Pubkey {
+        Pubkey::new_from_array([seed; 32])
+    }
+
+    fn channel(recipients: usize) -> Channel {
+        let keys = keys();
+        let (payer, payee, mint) = (key(3), keys.payee.pubkey(), key(4));
+        let terms = ChannelTerms { payer, payee, mint, authorized_signer: payer, salt: 1, open_slot: 2 };
+        let split = |index: usize| Split { recipient: key(100 + index as u8), share_bps: 100 };
+        Channel {
+            program: PROGRAM_ID,
+            id: terms.address(&PROGRAM_ID).0,
+            payer,
+            payee,
+            mint,
+            token_program: TOKEN_PROGRAM,
+            rent_payer: keys.fee_payer.pubkey(),
+            splits: Splits::new((0..recipients).map(split).collect()).unwrap(),
+            treasury_owner: TREASURY_OWNER,
+        }
+    }
+
+    fn voucher(channel_id: ChannelId) -> SignedVoucher {
+        let voucher = Voucher { channel_id, cumulative_amount: Amount::new(16), expires_at: 0 };
+        SignedVoucher::sign(voucher, &SigningKey::from_bytes(&[3; 32]))
+    }
+
+    fn ready(channel: &Channel, missing: usize) -> Payout {
+        let missing = channel.beneficiaries().into_iter().take(missing);
+        let missing = missing.map(|owner| Beneficiary { owner, account: channel.token_account(&owner) });
+        Payout::Ready { missing: missing.collect() }
+    }
+
+    fn first_fitting(
+        action: &Action,
+        channel: &Channel,
+        payout: &Payout,
+    ) -> (SubmissionKind, Vec<(Pubkey, u8)>, usize) {
+        let keys = keys();
+        let drafts = drafts(action, channel, payout, &keys.fee_payer.pubkey());
+        let budget = Budget { units: 100_000, price: 1 };
+        let (draft, signed) = sign_first_fitting(drafts, budget, &keys, Hash::default()).unwrap();
+        let transaction = decode_transaction(&signed.bytes).unwrap();
+        transaction.verify_and_hash_message().unwrap();
+        let instructions = static_instructions(&transaction).unwrap();
+        let steps = instructions.iter().skip(2).map(|one| (one.program_id, one.data[0])).collect();
+        (draft.kind, steps, signed.bytes.len())
+    }
+
+    const CREATE: (Pubkey, u8) = (toll_protocol::ASSOCIATED_TOKEN_PROGRAM, 1);
+    const VERIFY: (Pubkey, u8) = (toll_protocol::ED25519_PROGRAM, 1);
+    const SETTLE: (Pubkey, u8) = (PROGRAM_ID, 2);
+    const SETTLE_AND_SEAL: (Pubkey, u8) = (PROGRAM_ID, 4);
+    const SEAL: (Pubkey, u8) = (PROGRAM_ID, 6);
+    const DISTRIBUTE: (Pubkey, u8) = (PROGRAM_ID, 7);
+
+    #[test]
+    fn close_is_one_transaction_that_verifies_seals_and_pays() {
+        let channel = channel(0);
+        let close = Action::Close(Some(voucher(channel.id)));
+        let (kind, steps, size) = first_fitting(&close, &channel, &ready(&channel, 0));
+        assert_eq!(kind, SubmissionKind::Close);
+        assert_eq!(steps, [VERIFY, SETTLE_AND_SEAL, DISTRIBUTE]);
+        assert!(size <= MAX_TRANSACTION, "{size}");
+    }
+
+    #[test]
+    fn missing_accounts_are_created_before_the_voucher_check() {
+        let channel = channel(0);
+        let close = Action::Close(Some(voucher(channel.id)));
+        let (_, steps, _) = first_fitting(&close, &channel, &ready(&channel, 2));
+        assert_eq!(steps, [CREATE, CREATE, VERIFY, SETTLE_AND_SEAL, DISTRIBUTE]);
+    }
+
+    #[test]
+    fn close_without_a_voucher_has_no_check() {
+        let channel = channel(0);
+        let (_, steps, _) = first_fitting(&Action::Close(None), &channel, &ready(&channel, 0));
+        assert_eq!(steps, [SETTLE_AND_SEAL, DISTRIBUTE]);
+    }
+
+    #[test]
+    fn close_with_three_recipients_still_fits_and_with_more_seals_alone() {
+        let fitting = (0..=MAX_PAYABLE_RECIPIENTS)
+            .take_while(|count| {
+                let channel = channel(*count);
+                let close = Action::Close(Some(voucher(channel.id)));
+                first_fitting(&close, &channel, &ready(&channel, 0)).1.len() == 3
+            })
+            .count();
+        assert!((4..MAX_PAYABLE_RECIPIENTS).contains(&fitting), "{fitting} recipient counts fit");
+
+        let channel = channel(fitting);
+        let close = Action::Close(Some(voucher(channel.id)));
+        let (kind, steps, _) = first_fitting(&close, &channel, &ready(&channel, 0));
+        assert_eq!((kind, steps), (SubmissionKind::Close, vec![VERIFY, SETTLE_AND_SEAL]));
+    }
+
+    #[test]
+    fn held_payout_leaves_only_the_seal() {
+        let channel = channel(0);
+        let held = Payout::Held { reason: String::new() };
+        let close = Action::Close(Some(voucher(channel.id)));
+        assert_eq!(first_fitting(&close, &channel, &held).1, [VERIFY, SETTLE_AND_SEAL]);
+        assert_eq!(first_fitting(&Action::Seal, &channel, &held).1, [SEAL]);
+        assert!(drafts(&Action::Distribute, &channel, &held, &key(1)).is_empty());
+    }
+
+    #[test]
+    fn settle_moves_nothing_else() {
+        let channel = channel(0);
+        let settle = Action::Settle(voucher(channel.id));
+        let (kind, steps, _) = first_fitting(&settle, &channel, &ready(&channel, 0));
+        assert_eq!((kind, steps), (SubmissionKind::Settle, vec![VERIFY, SETTLE]));
+    }
+
+    #[test]
+    fn late_seal_pays_in_the_same_transaction() {
+        let channel = channel(1);
+        let (kind, steps, _) = first_fitting(&Action::Seal, &channel, &ready(&channel, 0));
+        assert_eq!((kind, steps), (SubmissionKind::Seal, vec![SEAL, DISTRIBUTE]));
+    }
+
+    #[test]
+    fn payout_carries_its_maximum_of_recipients_and_not_one_more() {
+        for (count, fits) in [(MAX_PAYABLE_RECIPIENTS, true), (MAX_PAYABLE_RECIPIENTS + 1, false)] {
+            let channel = channel(count);
+            let drafts =
+                drafts(&Action::Distribute, &channel, &ready(&channel, 0), &keys().fee_payer.pubkey());
+            let budget = Budget { units: 100_000, price: 1 };
+            let signed = sign_first_fitting(drafts, budget, &keys(), Hash::default());
+            assert_eq!(signed.is_ok(), fits, "{count} recipients");
+            if let Err(error) = signed {
+                assert!(matches!(error, SettlerError::TooLarge { kind: "distribute", size } if size > 1_232));
+            }
+        }
+    }
+
+    #[test]
+    fn accounts_that_do_not_fit_beside_the_payout_are_created_first() {
+        let channel = channel(MAX_PAYABLE_RECIPIENTS);
+        let (kind, steps, _) = first_fitting(&Action::Distribute, &channel, &ready(&channel, 10));
+        assert_eq!(kind, SubmissionKind::Distribute);
+        assert!(steps.len() >= 4 && steps.iter().all(|step| *step == CREATE), "{steps:?}");
+    }
+
+    #[test]
+    fn signature_of_a_stranger_cannot_be_made() {
+        let mut channel = channel(0);
+        channel.payee = key(99);
+        let draft = Draft { kind: SubmissionKind::Close, instructions: vec![channel.settle_and_seal(false)] };
+        let budget = Budget { units: 1, price: 0 };
+        let error = sign(&draft, budget, &keys(), Hash::default()).unwrap_err();
+        assert!(error.to_string().contains("not ours"), "{error}");
+    }
 }

@@ -4,6 +4,7 @@ use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_ledger::{ChannelState, CloseReason, SubmissionKind, SubmissionState};
 use toll_protocol::{Amount, ChannelStatus, MAX_TRANSACTION, Split, Splits, TREASURY_OWNER};
+use toll_settler::MAX_PAYABLE_RECIPIENTS;
 
 use crate::tokens;
 use crate::world::{PAYER_TOKENS, World};
@@ -108,7 +109,7 @@ async fn frozen_account_is_sealed_for_but_not_paid_until_it_thaws() {
 
 #[tokio::test]
 async fn close_too_large_for_one_transaction_seals_first_and_pays_next() {
-    let mut world = World::with_splits(recipients(14));
+    let mut world = World::with_splits(recipients(MAX_PAYABLE_RECIPIENTS as u8));
     let id = closed(&mut world).await;
 
     assert_eq!(world.count(&id, SubmissionKind::Close, SubmissionState::Landed).await, 1);
@@ -117,7 +118,7 @@ async fn close_too_large_for_one_transaction_seals_first_and_pays_next() {
     for split in world.splits.as_slice() {
         assert_eq!(world.tokens(&split.recipient), 100);
     }
-    assert_eq!(world.tokens(&world.payee.pubkey()), 8_600);
+    assert_eq!(world.tokens(&world.payee.pubkey()), 9_000);
     let record = world.record(&id).await;
     assert_eq!((record.state, record.refunded), (ChannelState::Closed, Some(Amount::new(10_000))));
     let distribute = &world.submissions(&id, SubmissionKind::Distribute).await[0];
@@ -126,7 +127,7 @@ async fn close_too_large_for_one_transaction_seals_first_and_pays_next() {
 
 #[tokio::test]
 async fn more_accounts_than_fit_are_created_over_several_transactions() {
-    let mut world = World::with_splits(recipients(14));
+    let mut world = World::with_splits(recipients(MAX_PAYABLE_RECIPIENTS as u8));
     let settler = world.settler().await;
     let id = world.open(&settler, 1, 20_000).await;
     world.pay(&id, 10_000).await;
@@ -146,12 +147,17 @@ async fn more_accounts_than_fit_are_created_over_several_transactions() {
 }
 
 #[tokio::test]
-async fn twenty_six_recipients_can_still_be_paid() {
-    let mut world = World::with_splits(recipients(26));
-    let id = closed(&mut world).await;
+async fn channel_with_more_recipients_than_a_payout_carries_is_not_opened() {
+    let world = World::with_splits(recipients(MAX_PAYABLE_RECIPIENTS as u8 + 1));
+    let settler = world.settler().await;
+    let id = world.record_open(1, 20_000).await;
 
-    assert_eq!(world.record(&id).await.state, ChannelState::Closed);
-    assert_eq!(world.tokens(&world.payee.pubkey()), 7_400);
+    world.drive(&settler).await;
+
+    let record = world.record(&id).await;
+    assert_eq!(record.state, ChannelState::Failed);
+    assert!(record.failure.unwrap().contains("recipients"));
+    assert_eq!(world.chain.lock().submitted.len(), 0);
 }
 
 #[tokio::test]

@@ -150,7 +150,7 @@ impl World {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("the settler never comes to rest");
+        panic!("the settler never comes to rest: {:?}", settler.take_summary());
     }
 
     /// Drives a settler that dies right after `step` of the first submission of `kind`. Panics when it never
