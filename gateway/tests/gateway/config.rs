@@ -1,0 +1,169 @@
+//! The configuration file: what it accepts, and what it says about the rest.
+
+use http::Method;
+use toll_gateway::{Config, ConfigError, Pricer, Quote, route_table};
+use toll_protocol::Amount;
+
+use crate::world::{PAYEE, config_text, mint};
+
+fn refusal(text: &str) -> String {
+    match Config::parse(text) {
+        Ok(_) => panic!("accepted"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn bent(from: &str, to: &str) -> String {
+    let text = config_text();
+    assert!(text.contains(from), "{from}");
+    text.replacen(from, to, 1)
+}
+
+#[test]
+fn defaults_are_filled_in() {
+    let config = Config::parse(&config_text()).expect("valid");
+    assert_eq!(config.gateway.listen.to_string(), "127.0.0.1:8402");
+    let terms = config.session.terms(&config.gateway).expect("valid");
+    assert_eq!((terms.grace_period, terms.challenge_ttl, terms.clock_tolerance), (900, 300, 30));
+    assert_eq!((terms.min_voucher_life, terms.minimum_deposit), (960, Amount::new(100)));
+    let routes = route_table(&config.routes, &terms, config.gateway.unpriced).expect("valid");
+    let quote = |path: &str| routes.quote(&Method::GET, &path.parse().expect("uri"));
+    assert!(matches!(quote("/dear"), Quote::Priced(price) if price.amount == Amount::new(32)));
+    assert_eq!(quote("/other"), Quote::NotFound);
+}
+
+#[test]
+fn a_config_survives_serialization() {
+    let config = Config::parse(&config_text()).expect("valid");
+    let text = toml::to_string(&config).expect("serializes");
+    assert_eq!(toml::to_string(&Config::parse(&text).expect("valid")).expect("serializes"), text);
+}
+
+#[test]
+fn a_misspelt_setting_is_named() {
+    assert!(refusal(&bent("decimals = 6", "decimals = 6\ngrace_period = 1")).contains("grace_period"));
+}
+
+#[test]
+fn a_missing_setting_is_named() {
+    assert!(refusal(&bent("decimals = 6", "")).contains("decimals"));
+}
+
+#[test]
+fn a_public_address_needs_tls_in_front() {
+    let public = bent("realm =", "listen = \"0.0.0.0:80\"\nrealm =");
+    assert!(refusal(&public).contains("trusted_proxy"));
+    for flag in ["trusted_proxy", "insecure"] {
+        assert!(
+            Config::parse(&public.replacen("realm =", &format!("{flag} = true\nrealm ="), 1)).is_ok(),
+            "{flag}"
+        );
+    }
+}
+
+#[test]
+fn the_mint_allow_list_is_explicit() {
+    let list = format!("allowed_mints = [\"{}\"]", mint());
+    assert!(refusal(&bent(&list, "")).contains("allowed_mints"));
+    assert!(refusal(&bent(&list, "allowed_mints = []")).contains("allowed_mints"));
+    let other = format!("allowed_mints = [\"{}\"]", PAYEE.pubkey());
+    assert!(refusal(&bent(&list, &other)).contains("session.mint"));
+}
+
+#[test]
+fn a_grace_period_of_zero_is_refused() {
+    assert!(
+        refusal(&bent("decimals = 6", "decimals = 6\ngrace_period_seconds = 0")).contains("grace_period")
+    );
+}
+
+#[test]
+fn idle_timeouts_are_checked() {
+    for options in ["[600, 30]", "[30, 30, 600]", "[0, 600]", "[600, 2592001]", "[30, 86400]"] {
+        assert!(refusal(&bent("[30, 600, 86400]", options)).contains("idle_timeout"), "{options}");
+    }
+}
+
+#[test]
+fn prices_are_exact_and_positive() {
+    for price in ["0", "0.0000001", "-1", "1e3", "abc", "99999999999999999999"] {
+        let error = refusal(&bent("price = \"0.000016\"", &format!("price = \"{price}\"")));
+        assert!(error.contains("/paid"), "{error}");
+    }
+}
+
+#[test]
+fn routes_are_checked() {
+    assert!(refusal(&bent("path = \"/paid\"", "path = \"paid\"")).contains("must start with"));
+    assert!(refusal(&bent("method = \"GET\"", "method = \"get\"")).contains("capitals"));
+    assert!(refusal(&bent("path = \"/paid\"", "path = \"/[\"")).contains("/["));
+    let text = config_text();
+    let without = &text[..text.find("[[routes]]").expect("routes")];
+    assert!(refusal(without).contains("at least one route"));
+}
+
+#[test]
+fn splits_are_checked() {
+    let with = |splits: &str| bent("decimals = 6", &format!("decimals = 6\nsplits = [{splits}]"));
+    let split = |recipient: &str, bps: u32| format!("{{ recipient = \"{recipient}\", share_bps = {bps} }}");
+    let (mint, payee) = (mint().to_string(), PAYEE.pubkey().to_string());
+    assert!(Config::parse(&with(&split(&mint, 10_000))).is_ok());
+    for splits in [
+        split(&mint, 0),
+        split(&mint, 10_001),
+        split(&payee, 1),
+        [split(&mint, 1), split(&mint, 1)].join(", "),
+    ] {
+        assert!(refusal(&with(&splits)).contains("splits"), "{splits}");
+    }
+}
+
+#[test]
+fn a_payee_that_cannot_sign_is_refused() {
+    let pda = toll_protocol::event_authority(&mint());
+    assert!(refusal(&bent(&PAYEE.pubkey().to_string(), &pda.to_string())).contains("session.payee"));
+}
+
+#[test]
+fn keys_are_base58() {
+    assert!(refusal(&bent(&PAYEE.pubkey().to_string(), "not-a-key")).contains("not-a-key"));
+}
+
+#[test]
+fn an_unknown_network_is_refused() {
+    assert!(refusal(&bent("localnet", "testnet")).contains("testnet"));
+}
+
+#[test]
+fn an_upstream_is_a_web_address() {
+    for upstream in ["ftp://x", "not a url", "http://x/?q=1"] {
+        assert!(refusal(&bent("http://127.0.0.1:1", upstream)).contains("upstream"), "{upstream}");
+    }
+}
+
+#[test]
+fn a_realm_cannot_hold_the_separator() {
+    assert!(refusal(&bent("api.example.com", "a|b")).contains("realm"));
+}
+
+#[test]
+fn a_suggested_deposit_reaches_the_minimum() {
+    assert!(
+        refusal(&bent("suggested_deposit = \"0.001\"", "suggested_deposit = \"0.00001\""))
+            .contains("suggested")
+    );
+}
+
+#[test]
+fn secrets_come_from_files_of_enough_bytes() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("secret");
+    let mut config = Config::parse(&config_text()).expect("valid").gateway;
+    config.secret_file = Some(path.clone());
+    assert!(matches!(config.challenge_secret(), Err(ConfigError::Unreadable { .. })));
+    std::fs::write(&path, "short\n").expect("written");
+    assert!(matches!(config.challenge_secret(), Err(ConfigError::ShortSecret { length: 5, .. })));
+    std::fs::write(&path, "x".repeat(32)).expect("written");
+    let secret = config.challenge_secret().expect("long enough");
+    assert!(!format!("{secret:?}").contains("xxxx"), "never shown");
+}

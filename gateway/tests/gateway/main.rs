@@ -1,0 +1,15 @@
+//! The gateway over a real ledger, a manual clock and a stand-in for the settler.
+
+mod challenge;
+mod close;
+mod config;
+mod credential;
+mod open;
+mod open_matrix;
+mod opening;
+mod proxy;
+mod replay;
+mod settler;
+mod top_up;
+mod voucher;
+mod world;

@@ -1,0 +1,459 @@
+//! A guarded router, its ledger, and a payer.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::routing::{get, post};
+use bytes::Bytes;
+use ed25519_dalek::SigningKey;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use solana_hash::Hash;
+use solana_pubkey::Pubkey;
+use toll_gateway::{Config, Gateway, Paid, PaymentLayer, Terms, route_table};
+use toll_ledger::{ChannelRecord, ChannelState, Ledger, ManualClock, Tip};
+use toll_protocol::{
+    Action, Amount, Challenge, ChallengeSecret, ChannelId, CloseAction, CloseAuthority, Credential, Receipt,
+    SignedVoucher, Voucher, VoucherAction, base64url_encode, canonical_json, format_authorization,
+    parse_receipt, parse_www_authenticate,
+};
+use tower::ServiceExt;
+
+use crate::opening::Opening;
+use crate::settler::{Chain, Settler};
+
+/// When every test begins, in unix seconds.
+pub const START: i64 = 1_800_000_000;
+/// Slot of the first tip.
+pub const SLOT: u64 = 10_000;
+/// Price of `/paid`, in base units.
+pub const PRICE: u64 = 16;
+/// Deposit of [`World::opened`].
+pub const DEPOSIT: u64 = 1_000;
+
+pub const PAYEE: SeedKey = SeedKey(5);
+pub const SPONSOR: SeedKey = SeedKey(1);
+pub const PAYER: SeedKey = SeedKey(2);
+pub const STRANGER: SeedKey = SeedKey(9);
+
+/// A key pair with a seed of one repeated byte.
+#[derive(Clone, Copy, Debug)]
+pub struct SeedKey(pub u8);
+
+impl SeedKey {
+    pub fn signing(self) -> SigningKey {
+        SigningKey::from_bytes(&[self.0; 32])
+    }
+
+    pub fn pubkey(self) -> Pubkey {
+        public(&self.signing())
+    }
+}
+
+pub fn public(key: &SigningKey) -> Pubkey {
+    Pubkey::from(key.verifying_key().to_bytes())
+}
+
+pub fn payer_key() -> SigningKey {
+    PAYER.signing()
+}
+
+pub fn mint() -> Pubkey {
+    Pubkey::from([3; 32])
+}
+
+pub fn secret() -> ChallengeSecret {
+    ChallengeSecret::new(vec![7; 32]).expect("long enough")
+}
+
+pub fn authorization(token: &str) -> String {
+    format!("Payment {token}")
+}
+
+/// The configuration of every test, before a test changes it.
+pub fn config_text() -> String {
+    format!(
+        r#"
+[gateway]
+upstream = "http://127.0.0.1:1"
+realm = "api.example.com"
+landing_timeout_seconds = 1
+
+[session]
+network = "localnet"
+payee = "{payee}"
+fee_payer = "{sponsor}"
+mint = "{mint}"
+allowed_mints = ["{mint}"]
+decimals = 6
+idle_timeout_seconds = 600
+idle_timeout_options_seconds = [30, 600, 86400]
+minimum_deposit = "0.0001"
+suggested_deposit = "0.001"
+
+[[routes]]
+method = "GET"
+path = "/paid"
+price = "0.000016"
+
+[[routes]]
+path = "/twin"
+price = "0.000016"
+
+[[routes]]
+path = "/dear"
+price = "0.000032"
+
+[[routes]]
+method = "POST"
+path = "/echo"
+price = "0.000016"
+
+[[routes]]
+path = "/ahead"
+price = "0.000016"
+headroom = "0.0001"
+
+[[routes]]
+path = "/answers/*"
+price = "0.000016"
+"#,
+        payee = PAYEE.pubkey(),
+        sponsor = SPONSOR.pubkey(),
+        mint = mint(),
+    )
+}
+
+pub fn terms() -> Terms {
+    let config = Config::parse(&config_text()).expect("the test configuration");
+    config.session.terms(&config.gateway).expect("its terms")
+}
+
+/// What the guarded handlers saw.
+#[derive(Clone, Default)]
+pub struct Served {
+    count: Arc<AtomicUsize>,
+    last: Arc<Mutex<Option<(HeaderMap, Option<Paid>)>>>,
+}
+
+impl Served {
+    fn note(&self, headers: HeaderMap, paid: Option<Paid>) -> usize {
+        *self.last.lock().expect("lock") = Some((headers, paid));
+        self.count.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    pub fn last(&self) -> (HeaderMap, Option<Paid>) {
+        self.last.lock().expect("lock").clone().expect("something was served")
+    }
+}
+
+fn handlers(served: Served) -> Router {
+    async fn paid(State(served): State<Served>, paid: Option<Paid>, headers: HeaderMap) -> String {
+        format!("served {}", served.note(headers, paid))
+    }
+    async fn slow(State(served): State<Served>, paid: Option<Paid>, headers: HeaderMap) -> String {
+        let count = served.note(headers, paid);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        format!("served {count}")
+    }
+    async fn echo(
+        State(served): State<Served>,
+        paid: Option<Paid>,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Bytes {
+        served.note(headers, paid);
+        body
+    }
+    async fn answer(
+        State(served): State<Served>,
+        axum::extract::Path(kind): axum::extract::Path<String>,
+        paid: Option<Paid>,
+        headers: HeaderMap,
+    ) -> axum::response::Response {
+        let count = served.note(headers, paid);
+        let build = http::Response::builder();
+        let response = match kind.as_str() {
+            // Fails once, then works.
+            "flaky" if count == 1 => build.status(503).body(Body::from("down")),
+            "missing" => build.status(404).body(Body::from(format!("no {count}"))),
+            "large" => build.body(Body::from(vec![b'x'; toll_gateway::MAX_REPLAY_BODY + 1])),
+            "stream" => {
+                let chunks = (0..4).map(|chunk| Ok::<_, std::io::Error>(format!("{chunk};")));
+                build.body(Body::from_stream(futures::stream::iter(chunks)))
+            }
+            "broken" => {
+                let chunks = [Ok("begun".to_owned()), Err(std::io::Error::other("gone"))];
+                build.body(Body::from_stream(futures::stream::iter(chunks)))
+            }
+            "forged" => build
+                .header("payment-receipt", "forged")
+                .header(CACHE_CONTROL, "public, max-age=9")
+                .body(Body::empty()),
+            _ => build.body(Body::from(format!("served {count}"))),
+        };
+        response.expect("a response")
+    }
+    Router::new()
+        .route("/paid", get(paid))
+        .route("/twin", get(paid).post(paid))
+        .route("/dear", get(paid))
+        .route("/ahead", get(slow))
+        .route("/echo", post(echo))
+        .route("/answers/{kind}", get(answer))
+        .with_state(served)
+}
+
+pub struct World {
+    pub gateway: Arc<Gateway>,
+    pub ledger: Ledger,
+    pub clock: ManualClock,
+    pub router: Router,
+    pub served: Served,
+    pub settler: Settler,
+    seen: Mutex<HashSet<String>>,
+}
+
+/// A response, read to its end.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().expect("ASCII"))
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("UTF-8")
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
+
+    pub fn challenge(&self) -> Challenge {
+        let value = self.header(WWW_AUTHENTICATE.as_str()).expect("a challenge");
+        let mut challenges = parse_www_authenticate(value).expect("well formed").payment;
+        assert_eq!(challenges.len(), 1);
+        challenges.remove(0)
+    }
+
+    /// The receipt of a success, which no shared cache may keep.
+    pub fn receipt(&self) -> Receipt {
+        assert!(self.status.is_success(), "{} {}", self.status, self.text());
+        assert!(self.header("cache-control").expect("cache-control").contains("private"));
+        parse_receipt(self.header("payment-receipt").expect("a receipt")).expect("well formed")
+    }
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A world whose terms a test changes.
+    pub async fn with(change: impl FnOnce(&mut Terms)) -> Self {
+        let clock = ManualClock::new(START);
+        let ledger = Ledger::temporary(clock.clone());
+        let mut terms = terms();
+        change(&mut terms);
+        let world = Self::over(ledger, clock, terms);
+        world.publish_tip(SLOT).await;
+        world.ledger.mark_channels_observed(START).await.expect("ledger");
+        world
+    }
+
+    /// Another gateway, with other terms, over the same ledger.
+    pub fn over(ledger: Ledger, clock: ManualClock, terms: Terms) -> Self {
+        let config = Config::parse(&config_text()).expect("the test configuration");
+        let routes = route_table(&config.routes, &terms, config.gateway.unpriced).expect("routes");
+        let gateway = Arc::new(Gateway::new(ledger.clone(), terms, secret()));
+        let served = Served::default();
+        let layer = PaymentLayer::new(Arc::clone(&gateway), Arc::new(routes)).with_request_body_limit(1_024);
+        let router = handlers(served.clone()).layer(layer);
+        let settler = Settler::start(ledger.clone());
+        Self { gateway, ledger, clock, router, served, settler, seen: Mutex::default() }
+    }
+
+    pub async fn publish_tip(&self, slot: u64) {
+        let tip = Tip {
+            blockhash: Hash::new_from_array([slot as u8; 32]),
+            slot,
+            block_height: slot,
+            last_valid_block_height: slot + 150,
+            published_at: self.ledger.now(),
+        };
+        self.ledger.publish_tip(tip).await.expect("ledger");
+    }
+
+    /// Lets `seconds` pass, with the settler alive: tip and observation stay fresh.
+    pub async fn pass(&self, seconds: i64) {
+        self.clock.advance(seconds);
+        self.publish_tip(SLOT + 1).await;
+        self.ledger.mark_channels_observed(self.ledger.now()).await.expect("ledger");
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.expect("infallible");
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub async fn get(&self, path: &str, authorization: &str) -> Answer {
+        self.send(request(Method::GET, path, Some(authorization), "")).await
+    }
+
+    /// The challenge of an unpaid request.
+    pub async fn challenge(&self, path: &str) -> Challenge {
+        self.challenge_for(Method::GET, path).await
+    }
+
+    pub async fn challenge_for(&self, method: Method, path: &str) -> Challenge {
+        self.send(request(method, path, None, "")).await.challenge()
+    }
+
+    /// Everything a refusal must leave alone.
+    pub async fn state(&self) -> (Vec<ChannelRecord>, usize, usize) {
+        let channels = self.ledger.channels(ChannelState::ALL).await.expect("ledger");
+        let mut submissions = 0;
+        for channel in &channels {
+            submissions += self.ledger.submissions_of(&channel.id).await.expect("ledger").len();
+        }
+        (channels, submissions, self.served.count())
+    }
+
+    /// The request is refused like this, with a fresh challenge, and nothing changes.
+    pub async fn refuses(&self, request: Request<Body>, status: u16, kind: &str, code: &str) -> Answer {
+        let before = self.state().await;
+        let answer = self.send(request).await;
+        assert_eq!(self.state().await, before, "a refusal changed something");
+        self.is_refusal(&answer, status, kind, code);
+        answer
+    }
+
+    pub fn is_refusal(&self, answer: &Answer, status: u16, kind: &str, code: &str) {
+        let problem = answer.json();
+        assert_eq!((answer.status.as_u16(), problem["code"].as_str()), (status, Some(code)), "{problem}");
+        let expected = if kind == "about:blank" {
+            kind.to_owned()
+        } else {
+            format!("https://paymentauth.org/problems/{kind}")
+        };
+        assert_eq!(problem["type"], expected);
+        assert_eq!(problem["status"], status);
+        assert!(!problem["detail"].as_str().expect("detail").is_empty());
+        assert_eq!(answer.header(CONTENT_TYPE.as_str()), Some("application/problem+json"));
+        assert_eq!(answer.header(CACHE_CONTROL.as_str()), Some("no-store"));
+        assert_eq!(answer.header("payment-receipt"), None);
+        let challenge = answer.challenge();
+        assert!(challenge.is_authentic(&secret()), "a challenge of our own");
+        assert_eq!(challenge.expires_at(), Ok(Some(self.ledger.now() + 300)));
+        challenge.session_request().expect("a well-formed request");
+        assert!(self.seen.lock().expect("lock").insert(challenge.id), "the challenge is not fresh");
+    }
+
+    /// `GET /paid` with this credential is refused with a 402.
+    pub async fn refuses_402(&self, authorization: &str, kind: &str, code: &str) -> Answer {
+        self.refuses(request(Method::GET, "/paid", Some(authorization), ""), 402, kind, code).await
+    }
+
+    /// A channel with [`DEPOSIT`], opened over HTTP.
+    pub async fn opened(&self) -> Session {
+        self.opened_with(7, DEPOSIT).await
+    }
+
+    pub async fn opened_with(&self, salt: u64, deposit: u64) -> Session {
+        let challenge = self.challenge("/paid").await;
+        let opening = Opening::answering(&challenge, salt, deposit);
+        let id = opening.action.channel_id;
+        let answer = self.get("/paid", &opening.authorization()).await;
+        answer.receipt();
+        Session { id, challenge, key: payer_key() }
+    }
+
+    pub async fn channel(&self, id: &ChannelId) -> ChannelRecord {
+        self.ledger.channel(id).await.expect("ledger").expect("the channel")
+    }
+}
+
+pub fn request(method: Method, path: &str, authorization: Option<&str>, body: &'static str) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(authorization) = authorization {
+        request = request.header(AUTHORIZATION, authorization);
+    }
+    request.body(Body::from(body)).expect("a request")
+}
+
+/// A payer's end of an open channel.
+#[derive(Clone)]
+pub struct Session {
+    pub id: ChannelId,
+    pub challenge: Challenge,
+    pub key: SigningKey,
+}
+
+impl Session {
+    pub fn signed(&self, cumulative: u64) -> SignedVoucher {
+        self.signed_until(cumulative, 0)
+    }
+
+    pub fn signed_until(&self, cumulative: u64, expires_at: i64) -> SignedVoucher {
+        let voucher = Voucher { channel_id: self.id, cumulative_amount: Amount::new(cumulative), expires_at };
+        SignedVoucher::sign(voucher, &self.key)
+    }
+
+    /// A credential that pays up to `cumulative`.
+    pub fn voucher(&self, cumulative: u64) -> String {
+        self.with_voucher(self.signed(cumulative))
+    }
+
+    pub fn with_voucher(&self, voucher: SignedVoucher) -> String {
+        self.with(Action::Voucher(VoucherAction { channel_id: self.id, voucher }))
+    }
+
+    pub fn close(&self, cumulative: u64) -> String {
+        self.close_with(self.signed(cumulative))
+    }
+
+    pub fn close_with(&self, voucher: SignedVoucher) -> String {
+        self.with(Action::Close(CloseAction {
+            channel_id: self.id,
+            authority: CloseAuthority::Voucher(voucher),
+        }))
+    }
+
+    pub fn with(&self, action: Action) -> String {
+        let credential = Credential { challenge: self.challenge.clone(), action, source: None };
+        format_authorization(&credential).expect("fits a header")
+    }
+
+    /// The credential with its JSON bent.
+    pub fn bent(&self, action: Action, bend: impl FnOnce(&mut Value)) -> String {
+        let credential = Credential { challenge: self.challenge.clone(), action, source: None };
+        let mut json = credential.to_json();
+        bend(&mut json);
+        authorization(&base64url_encode(canonical_json(&json).expect("JSON")))
+    }
+}
+
+/// Sets the chain's mood for a while.
+impl World {
+    pub fn chain(&self, chain: Chain) {
+        self.settler.set(chain);
+    }
+}
