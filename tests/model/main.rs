@@ -1,1 +1,56 @@
-//! t
+//! A plain model of channels beside the real program: whatever honest and hostile actors send in whatever order,
+//! both agree on what lands, on every channel account and on every token.
+//!
+//! `TOLL_MODEL_CASES` and `TOLL_MODEL_STEPS` set how many sequences run and how long they are.
+
+mod arbitrary;
+mod model;
+mod op;
+mod reproduction;
+mod run;
+
+use crate::run::Tally;
+use proptest::test_runner::{Config, TestRunner};
+use std::cell::RefCell;
+use toll_program_tests::TokenKind;
+
+const CASES: u32 = 200;
+const STEPS: usize = 60;
+
+fn from_environment<T: std::str::FromStr>(variable: &str, default: T) -> T {
+    match std::env::var(variable) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")),
+        Err(_) => default,
+    }
+}
+
+fn program_and_model_agree(token: TokenKind) {
+    let cases = from_environment("TOLL_MODEL_CASES", CASES);
+    let steps = from_environment("TOLL_MODEL_STEPS", STEPS);
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 4_096, ..Config::default() };
+    let mut runner = TestRunner::new(config);
+    let sequence = arbitrary::sequence(steps);
+    let tally = RefCell::new(Tally::new());
+    runner
+        .run(&sequence, |ops| run::run(token, &ops, &mut tally.borrow_mut()))
+        .unwrap_or_else(|error| panic!("{error}"));
+
+    let tally = tally.into_inner();
+    let steps: u64 = tally.values().map(|(landed, refused)| landed + refused).sum();
+    println!("{steps} instructions (landed, refused): {tally:?}");
+    // A sequence that refuses everything agrees with everything: see that both happened, many times over.
+    if cases >= CASES {
+        assert_eq!(tally.len(), 10, "{tally:?}");
+        assert!(tally.values().all(|(landed, refused)| *landed >= 3 && *refused >= 3), "{tally:?}");
+    }
+}
+
+#[test]
+fn any_sequence_keeps_every_spl_token_where_the_model_says() {
+    program_and_model_agree(TokenKind::Spl);
+}
+
+#[test]
+fn any_sequence_keeps_every_token_2022_token_where_the_model_says() {
+    program_and_model_agree(TokenKind::Token2022);
+}

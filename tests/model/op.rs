@@ -1,0 +1,128 @@
+//! What actors may do. Numbers are relative, so that most sequences get somewhere.
+
+/// One step of a sequence.
+///
+/// `channel` counts the incarnations so far, modulo their number; `by_owner` says whether the one who may send
+/// the instruction does, or somebody else in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    /// Opens an incarnation `age` slots back, perhaps on an address that somebody prefunded.
+    Open {
+        age: u64,
+        deposit: u64,
+        lamports_before: u64,
+        tokens_before: u64,
+    },
+    Settle {
+        channel: usize,
+        voucher: Claim,
+    },
+    /// Signs a voucher that stays off chain for now.
+    Promise {
+        channel: usize,
+        voucher: Claim,
+    },
+    /// Settles a voucher signed earlier in the sequence, for whichever channel it was.
+    Replay {
+        channel: usize,
+        voucher: usize,
+        seal: bool,
+    },
+    TopUp {
+        channel: usize,
+        amount: u64,
+        by_owner: bool,
+    },
+    SettleAndSeal {
+        channel: usize,
+        voucher: Option<Claim>,
+        by_owner: bool,
+    },
+    RequestClose {
+        channel: usize,
+        by_owner: bool,
+    },
+    Seal {
+        channel: usize,
+    },
+    Distribute {
+        channel: usize,
+    },
+    WithdrawPayer {
+        channel: usize,
+        by_owner: bool,
+    },
+    Reclaim {
+        channel: usize,
+        to_owner: bool,
+    },
+    PassSlots(u64),
+    PassSeconds(i64),
+    /// Anyone sends tokens to an escrow address, making the account if there is none.
+    GiveTokens {
+        channel: usize,
+        amount: u64,
+    },
+    /// Anyone sends lamports to a channel's address.
+    GiveLamports {
+        channel: usize,
+        amount: u64,
+    },
+    /// A party's token account becomes unusable, or usable again.
+    Change {
+        party: usize,
+        to: Health,
+    },
+}
+
+impl Op {
+    /// The instruction that it sends, or what else it does.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Open { .. } => "open",
+            Self::Settle { .. } => "settle",
+            Self::Promise { .. } => "promise",
+            Self::Replay { .. } => "replay",
+            Self::TopUp { .. } => "top_up",
+            Self::SettleAndSeal { .. } => "settle_and_seal",
+            Self::RequestClose { .. } => "request_close",
+            Self::Seal { .. } => "seal",
+            Self::Distribute { .. } => "distribute",
+            Self::WithdrawPayer { .. } => "withdraw_payer",
+            Self::Reclaim { .. } => "reclaim",
+            Self::PassSlots(_) | Self::PassSeconds(_) => "wait",
+            Self::GiveTokens { .. } | Self::GiveLamports { .. } => "give",
+            Self::Change { .. } => "change",
+        }
+    }
+}
+
+/// A voucher that some key signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub(crate) amount: Cumulative,
+    /// Seconds from now; 0 means never.
+    pub(crate) expires_in: i64,
+    /// By the authorized signer, or by some other key.
+    pub(crate) genuine: bool,
+}
+
+/// A cumulative amount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cumulative {
+    /// Ten-thousandths of the deposit.
+    OfDeposit(u64),
+    /// So much above, or below, what is settled.
+    FromSettled(i64),
+}
+
+/// What a party's token account is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Health {
+    Good,
+    Frozen,
+    /// Closed; its tokens were moved to the owner's savings.
+    Missing,
+    /// Somebody else owns it now.
+    Sold,
+}

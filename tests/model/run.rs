@@ -1,0 +1,343 @@
+//! Runs a sequence on the program and on the model, and compares the two after every step.
+
+use crate::model::{Channel as Expected, Model, PARTIES, PAYEE, Refused, SHARES, Signed, Stage, TREASURY};
+use crate::op::{Claim, Cumulative, Health, Op};
+use proptest::test_runner::TestCaseError;
+use proptest::{prop_assert, prop_assert_eq};
+use std::collections::BTreeMap;
+use toll_program_tests::{
+    Account, Attempt, Channel, FROZEN, INITIALIZED, Plan, Proof, Pubkey, SYSTEM_PROGRAM, Status, TokenKind,
+    TokenState, Voucher, World, named, rent_of, treasury_owner, voucher_key,
+};
+
+/// How often each kind of instruction landed, and how often it was refused.
+pub(crate) type Tally = BTreeMap<&'static str, (u64, u64)>;
+
+/// Runs `ops` on a fresh ledger.
+pub(crate) fn run(token: TokenKind, ops: &[Op], tally: &mut Tally) -> Result<(), TestCaseError> {
+    let mut run = Run::new(token);
+    for (index, op) in ops.iter().enumerate() {
+        let expected = run.step(*op);
+        let at = format!("step {index}: {op:?}");
+        prop_assert_eq!(run.landed, expected.map(|result| result.is_ok()), "{}", at);
+        if let Some(landed) = run.landed {
+            let (landings, refusals) = tally.entry(op.name()).or_default();
+            *(if landed { landings } else { refusals }) += 1;
+        }
+        run.compare().map_err(|error| TestCaseError::fail(format!("{at}: {error}")))?;
+    }
+    Ok(())
+}
+
+struct Run {
+    world: World,
+    model: Model,
+    /// By open slot, in the order in which they were first tried.
+    channels: BTreeMap<u64, Channel>,
+    order: Vec<u64>,
+    vouchers: Vec<Signed>,
+    wallets: u64,
+    /// Whether the last instruction landed; `None` when the step sent none.
+    landed: Option<bool>,
+}
+
+impl Run {
+    fn new(token: TokenKind) -> Self {
+        let world = World::before_open(Plan { token, ..Plan::with_shares(&SHARES) });
+        let escrow_rent = rent_of(if token == TokenKind::Spl { 165 } else { 170 });
+        let wallets = world.lamports(&world.channel.plan.rent_payer);
+        let first = world.channel.clone();
+        Self {
+            world,
+            model: Model::new(wallets, escrow_rent),
+            order: vec![first.plan.open_slot],
+            channels: BTreeMap::from([(first.plan.open_slot, first)]),
+            vouchers: Vec::new(),
+            wallets,
+            landed: None,
+        }
+    }
+
+    /// Points the world at the channel that `index` means, and returns its open slot.
+    fn select(&mut self, index: usize) -> u64 {
+        let index = if index == usize::MAX { self.order.len() - 1 } else { index % self.order.len() };
+        let open_slot = self.order[index];
+        self.world.channel = self.channels[&open_slot].clone();
+        open_slot
+    }
+
+    /// Does `op` on both sides. `None` when it sends no instruction.
+    fn step(&mut self, op: Op) -> Option<Result<(), Refused>> {
+        self.landed = None;
+        match op {
+            Op::Open { age, deposit, lamports_before, tokens_before } => {
+                return Some(self.open(age, deposit, lamports_before, tokens_before));
+            }
+            Op::Settle { channel, voucher } => {
+                let open_slot = self.select(channel);
+                let voucher = self.sign(open_slot, voucher);
+                let proof = self.prove(voucher);
+                self.send(|world| world.settle_proof(&proof));
+                return Some(self.apply(|model| model.settle(open_slot, voucher)));
+            }
+            Op::Promise { channel, voucher } => {
+                let open_slot = self.select(channel);
+                self.sign(open_slot, voucher);
+            }
+            Op::Replay { channel, voucher, seal } => {
+                let open_slot = self.select(channel);
+                if self.vouchers.is_empty() {
+                    return None;
+                }
+                let voucher = self.vouchers[voucher % self.vouchers.len()];
+                let proof = self.prove(voucher);
+                if seal {
+                    self.send(|world| world.settle_and_seal_proof(&proof));
+                    return Some(self.apply(|model| model.settle_and_seal(open_slot, Some(voucher), true)));
+                }
+                self.send(|world| world.settle_proof(&proof));
+                return Some(self.apply(|model| model.settle(open_slot, voucher)));
+            }
+            Op::TopUp { channel, amount, by_owner } => {
+                let open_slot = self.select(channel);
+                self.send(|world| by(by_owner, world.top_up(amount)));
+                return Some(self.apply(|model| model.top_up(open_slot, amount, by_owner)));
+            }
+            Op::SettleAndSeal { channel, voucher, by_owner } => {
+                let open_slot = self.select(channel);
+                let voucher = voucher.map(|voucher| self.sign(open_slot, voucher));
+                match voucher.map(|voucher| self.prove(voucher)) {
+                    Some(proof) => self.send(|world| by(by_owner, world.settle_and_seal_proof(&proof))),
+                    None => self.send(|world| by(by_owner, world.seal_as_payee())),
+                }
+                return Some(self.apply(|model| model.settle_and_seal(open_slot, voucher, by_owner)));
+            }
+            Op::RequestClose { channel, by_owner } => {
+                let open_slot = self.select(channel);
+                self.send(|world| by(by_owner, world.request_close()));
+                return Some(self.apply(|model| model.request_close(open_slot, by_owner)));
+            }
+            Op::Seal { channel } => {
+                let open_slot = self.select(channel);
+                self.send(|world| world.seal());
+                return Some(self.apply(|model| model.seal(open_slot)));
+            }
+            Op::Distribute { channel } => {
+                let open_slot = self.select(channel);
+                self.send(|world| world.distribute());
+                return Some(self.apply(|model| model.distribute(open_slot)));
+            }
+            Op::WithdrawPayer { channel, by_owner } => {
+                let open_slot = self.select(channel);
+                self.send(|world| by(by_owner, world.withdraw_payer()));
+                return Some(self.apply(|model| model.withdraw_payer(open_slot, by_owner)));
+            }
+            Op::Reclaim { channel, to_owner } => {
+                let open_slot = self.select(channel);
+                self.send(|world| {
+                    let reclaim = world.reclaim();
+                    if to_owner { reclaim } else { reclaim.account(1, named("stranger")) }
+                });
+                return Some(self.apply(|model| model.reclaim(open_slot, to_owner)));
+            }
+            Op::PassSlots(slots) => self.model.slot += slots,
+            Op::PassSeconds(seconds) => self.model.now += seconds,
+            Op::GiveTokens { channel, amount } => {
+                let open_slot = self.select(channel);
+                self.give_tokens(open_slot, amount);
+            }
+            Op::GiveLamports { channel, amount } => {
+                let open_slot = self.select(channel);
+                if let Some(channel) = self.model.channels.get_mut(&open_slot)
+                    && channel.stage != Stage::Gone
+                {
+                    channel.lamports += amount;
+                    let address = self.world.channel.address;
+                    let account = self.world.svm.get_account(&address).expect("a live channel");
+                    self.world.put(address, Account { lamports: account.lamports + amount, ..account });
+                }
+            }
+            Op::Change { party, to } => self.change(party % PARTIES, to),
+        }
+        self.world.set_clock(self.model.slot, self.model.now);
+        None
+    }
+
+    fn open(
+        &mut self,
+        age: u64,
+        deposit: u64,
+        lamports_before: u64,
+        tokens_before: u64,
+    ) -> Result<(), Refused> {
+        let open_slot = self.model.slot - age;
+        let plan = self.world.channel.plan.clone();
+        let channel =
+            self.channels.entry(open_slot).or_insert_with(|| Channel::new(Plan { open_slot, ..plan }));
+        channel.plan.deposit = deposit;
+        self.world.channel = channel.clone();
+        self.order.retain(|each| *each != open_slot);
+        self.order.push(open_slot);
+        let known = self.model.channels.contains_key(&open_slot);
+        if tokens_before > 0 && !known {
+            self.give_tokens(open_slot, tokens_before);
+        }
+        if lamports_before > 0 && !known {
+            let gift = Account { rent_epoch: u64::MAX, ..Account::new(lamports_before, 0, &SYSTEM_PROGRAM) };
+            self.world.put(self.world.channel.address, gift);
+        }
+        let lamports = self.world.lamports(&self.world.channel.address);
+        self.send(|world| world.open());
+        self.apply(|model| model.open(open_slot, deposit, lamports))
+    }
+
+    fn sign(&mut self, open_slot: u64, claim: Claim) -> Signed {
+        let channel = self.model.channels.get(&open_slot);
+        let (deposit, settled) = channel.map_or((0, 0), |channel| (channel.deposit, channel.settled));
+        let cumulative = match claim.amount {
+            Cumulative::OfDeposit(bps) => (u128::from(deposit) * u128::from(bps) / 10_000) as u64,
+            Cumulative::FromSettled(difference) => settled.saturating_add_signed(difference),
+        };
+        let expires_at =
+            if claim.expires_in == 0 { 0 } else { self.model.now.saturating_add(claim.expires_in) };
+        let signed = Signed { open_slot, cumulative, expires_at, genuine: claim.genuine };
+        self.vouchers.push(signed);
+        signed
+    }
+
+    fn prove(&self, signed: Signed) -> Proof {
+        let channel = self.channels[&signed.open_slot].address;
+        let voucher = Voucher {
+            magic: [0x56, 0x01],
+            channel,
+            cumulative: signed.cumulative,
+            expires_at: signed.expires_at,
+        };
+        Proof::of(&voucher.encode(), &voucher_key(if signed.genuine { 3 } else { 4 }))
+    }
+
+    fn send(&mut self, action: impl FnOnce(&mut World) -> Attempt<'_>) {
+        self.landed = Some(action(&mut self.world).send().is_ok());
+    }
+
+    /// On the model, all or nothing.
+    fn apply(&mut self, action: impl FnOnce(&mut Model) -> Result<(), Refused>) -> Result<(), Refused> {
+        let mut model = self.model.clone();
+        action(&mut model)?;
+        self.model = model;
+        Ok(())
+    }
+
+    fn give_tokens(&mut self, open_slot: u64, amount: u64) {
+        let held = self.model.escrows.get(&open_slot).copied().unwrap_or(0);
+        self.world.put_tokens(self.channels[&open_slot].address, held + amount);
+        self.model.give_tokens(open_slot, amount);
+    }
+
+    /// Each party's owner and token account.
+    fn parties(&self) -> [(Pubkey, Pubkey); PARTIES] {
+        let channel = &self.world.channel;
+        let mut parties = [(channel.plan.payer, channel.payer_tokens); PARTIES];
+        parties[PAYEE] = (channel.plan.payee, channel.payee_tokens);
+        for (index, (recipient, _)) in channel.plan.splits.iter().enumerate() {
+            parties[crate::model::RECIPIENTS + index] = (*recipient, channel.recipient_tokens[index]);
+        }
+        parties[TREASURY] = (treasury_owner(), channel.treasury_tokens);
+        parties
+    }
+
+    fn change(&mut self, party: usize, to: Health) {
+        let (owner, address) = self.parties()[party];
+        self.model.change(party, to);
+        let (mint, token_program) = (self.world.channel.mint, self.world.channel.token_program);
+        let mut state = TokenState::ordinary(mint, owner, &token_program, self.model.tokens[party]);
+        state.state = if to == Health::Frozen { FROZEN } else { INITIALIZED };
+        if to == Health::Sold {
+            state.owner = named("buyer");
+        }
+        if to == Health::Missing {
+            self.world.remove(address);
+            let savings = TokenState::ordinary(mint, owner, &token_program, self.model.savings[party]);
+            self.world.put_token_state(named(&format!("savings {party}")), &savings);
+        } else {
+            self.world.put_token_state(address, &state);
+        }
+    }
+
+    /// Both sides agree on every channel, every balance and every law.
+    fn compare(&self) -> Result<(), TestCaseError> {
+        for (open_slot, expected) in &self.model.channels {
+            self.compare_channel(&self.channels[open_slot], expected)?;
+        }
+        for (open_slot, channel) in &self.channels {
+            let held = self.model.escrows.get(open_slot).copied();
+            let actual = self.world.token_state(&channel.escrow).map(|state| state.amount);
+            prop_assert_eq!(actual, held, "escrow of the channel opened in slot {}", open_slot);
+        }
+        for (party, (_, address)) in self.parties().into_iter().enumerate() {
+            prop_assert_eq!(
+                self.world.tokens(&address),
+                self.model.tokens[party],
+                "tokens of party {}",
+                party
+            );
+        }
+        prop_assert_eq!(self.supply(), u128::from(self.model.supply), "tokens on the whole ledger");
+        let rent_payer = self.world.lamports(&self.world.channel.plan.rent_payer);
+        prop_assert_eq!(rent_payer, self.model.rent_payer, "lamports of the rent payer");
+        prop_assert_eq!(
+            self.world.lamports(&self.world.channel.plan.payer),
+            self.wallets,
+            "lamports of the payer"
+        );
+        Ok(())
+    }
+
+    fn compare_channel(&self, channel: &Channel, expected: &Expected) -> Result<(), TestCaseError> {
+        if expected.stage == Stage::Gone {
+            prop_assert!(self.world.is_gone(&channel.address));
+            return Ok(());
+        }
+        let mut world_channel = channel.opened();
+        let account = self.world.svm.get_account(&channel.address);
+        let account = account.ok_or_else(|| TestCaseError::fail("the channel account is gone"))?;
+        let actual = toll_program_tests::ChannelState::decode(&account.data);
+        prop_assert!(actual.payout_watermark <= actual.settled && actual.settled <= actual.deposit);
+        let (status, since) = match expected.stage {
+            Stage::Open => (Status::Open, 0),
+            Stage::Closing { since } => (Status::Closing, since),
+            Stage::Sealed => (Status::Sealed, 0),
+            Stage::Distributed | Stage::Gone => (Status::Distributed, 0),
+        };
+        world_channel.status = status as u8;
+        world_channel.closure_started_at = since;
+        world_channel.deposit = expected.deposit;
+        world_channel.settled = expected.settled;
+        world_channel.payout_watermark = expected.paid;
+        // When exactly is the business of `withdraw_payer`'s own tests.
+        world_channel.payer_withdrawn_at = actual.payer_withdrawn_at;
+        if expected.stage != Stage::Distributed {
+            prop_assert_eq!(actual.payer_withdrawn_at != 0, expected.refunded);
+        }
+        prop_assert_eq!(actual, world_channel);
+        prop_assert_eq!(account.lamports, expected.lamports);
+        Ok(())
+    }
+
+    /// Every token of the mint, wherever it is.
+    fn supply(&self) -> u128 {
+        let channel = &self.world.channel;
+        let accounts = self.world.svm.get_program_accounts(&channel.token_program);
+        let tokens = accounts.iter().filter(|(address, _)| *address != channel.mint).map(|(_, account)| {
+            let state = TokenState::decode(&account.data);
+            assert_eq!(state.mint, channel.mint);
+            u128::from(state.amount)
+        });
+        tokens.sum()
+    }
+}
+
+/// Signed by whom the instruction is for, or by a stranger in its place.
+fn by(owner: bool, attempt: Attempt<'_>) -> Attempt<'_> {
+    if owner { attempt } else { attempt.account(0, named("stranger")) }
+}
