@@ -209,19 +209,23 @@ impl Settler {
     /// With a reason, channels are closed as they come into sight, those whose opens land meanwhile included.
     async fn drain(&self, close: Option<CloseReason>) -> Result<(), SettlerError> {
         let deadline = Instant::now() + self.config.drain_timeout;
+        let mut everything = true;
         loop {
             if let Some(reason) = close {
                 self.close_all(reason).await?;
             }
-            let pass = self.survive("pass", self.pass(true).await)?;
-            if pass == Some(Pass::default()) {
+            let pass = self.survive("pass", self.pass(everything).await)?;
+            let idle = pass == Some(Pass::default());
+            if idle && everything {
                 return Ok(());
             }
+            // Look everywhere at the start and, to be sure, at the end.
+            everything = idle || pass.is_none();
             if Instant::now() >= deadline {
                 warn!(?pass, "out of time; the next run goes on from here");
                 return Ok(());
             }
-            tokio::time::sleep(self.config.confirm_interval).await;
+            tokio::time::sleep(self.config.confirm_interval.max(BREATH)).await;
         }
     }
 }

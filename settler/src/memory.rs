@@ -35,6 +35,7 @@ pub(crate) struct Kept {
     pub(crate) tip: Option<(ChainTip, Instant)>,
     blockhashes: VecDeque<(Hash, u64)>,
     sent_at: HashMap<SubmissionId, Instant>,
+    confirmed_at: Option<Instant>,
     pauses: HashMap<ChannelId, Pause>,
     summary: Summary,
     held: BTreeMap<ChannelId, String>,
@@ -75,6 +76,17 @@ impl Kept {
         let due = self.sent_at.get(&id).is_none_or(|sent| sent.elapsed() >= every);
         if due {
             self.sent_at.insert(id, Instant::now());
+        }
+        due
+    }
+
+    /// Whether it is time to ask for the fate of what is in flight, and if so notes that it was done.
+    ///
+    /// Every accepted voucher wakes the loop; the node should not notice.
+    pub(crate) fn should_confirm(&mut self, every: Duration) -> bool {
+        let due = self.confirmed_at.is_none_or(|at| at.elapsed() >= every);
+        if due {
+            self.confirmed_at = Some(Instant::now());
         }
         due
     }

@@ -110,9 +110,10 @@ impl Settler {
         view: &View,
     ) -> Result<Option<Action>, SettlerError> {
         // Most channels are open and have nothing to settle: no need to ask further.
+        let unsettled = record.watermarks.accepted > account.settled;
         if account.status == ChannelStatus::Open
             && record.state == ChannelState::Open
-            && !self.settles_early()
+            && !(unsettled && self.settles_early())
         {
             return Ok(None);
         }

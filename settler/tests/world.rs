@@ -121,7 +121,7 @@ impl World {
         SettlerConfig {
             tip_interval: Duration::from_millis(20),
             poll_interval: Duration::from_millis(20),
-            confirm_interval: Duration::from_millis(5),
+            confirm_interval: Duration::ZERO,
             resend_interval: Duration::ZERO,
             drain_timeout: Duration::from_secs(20),
             ..SettlerConfig::new(Network::Localnet, PROGRAM_ID, TREASURY_OWNER, vec![self.listed()])

@@ -228,6 +228,11 @@ impl Chain for RpcChain {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -269,6 +274,115 @@ mod tests {
     fn list_of_another_length_is_malformed() {
         let answer = json!({ "value": [null] });
         assert!(matches!(list(&answer, "x", 2), Err(SettlerError::Malformed { .. })));
+    }
+
+    /// A node that answers each call with the next of `answers` (body of `result`, or of `error` when it has
+    /// a `code`), and drops the connection on `Value::Null`. Returns its URL and the requests it saw.
+    async fn node(answers: Vec<Value>) -> (String, Arc<Mutex<Vec<Value>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let requests = Arc::clone(&seen);
+        tokio::spawn(async move {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut bytes = Vec::new();
+                let body = loop {
+                    let mut chunk = [0; 4_096];
+                    let read = stream.read(&mut chunk).await.unwrap();
+                    bytes.extend_from_slice(&chunk[..read]);
+                    let text = String::from_utf8_lossy(&bytes);
+                    let Some((_, body)) = text.split_once("\r\n\r\n") else { continue };
+                    if let Ok(body) = serde_json::from_str::<Value>(body) {
+                        break body;
+                    }
+                };
+                requests.lock().unwrap().push(body);
+                if answer.is_null() {
+                    continue;
+                }
+                let member = if answer.get("code").is_some() { "error" } else { "result" };
+                let body = json!({ "jsonrpc": "2.0", "id": 0, member: answer }).to_string();
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                    body.len()
+                );
+                stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+            }
+        });
+        (url, seen)
+    }
+
+    #[tokio::test]
+    async fn accounts_are_asked_for_by_the_hundred_and_carry_the_oldest_slot() {
+        let page = |slot: u64, count: usize| json!({ "context": { "slot": slot }, "value": vec![Value::Null; count] });
+        let (url, seen) = node(vec![page(9, 100), page(7, 100), page(8, 50)]).await;
+
+        let found = RpcChain::new(url).accounts(&vec![Pubkey::default(); 250]).await.unwrap();
+
+        assert_eq!((found.slot, found.accounts.len()), (7, 250));
+        let sizes: Vec<_> =
+            seen.lock().unwrap().iter().map(|call| call["params"][0].as_array().unwrap().len()).collect();
+        assert_eq!(sizes, [100, 100, 50]);
+    }
+
+    #[tokio::test]
+    async fn statuses_are_asked_for_with_their_history_256_at_a_time() {
+        let page = |count: usize| json!({ "context": { "slot": 1 }, "value": vec![Value::Null; count] });
+        let (url, seen) = node(vec![page(256), page(1)]).await;
+
+        let fates = RpcChain::new(url).statuses(&vec![Signature::default(); 257]).await.unwrap();
+
+        assert_eq!(fates, vec![Fate::Unknown; 257]);
+        for call in seen.lock().unwrap().iter() {
+            assert_eq!(call["params"][1], json!({ "searchTransactionHistory": true }));
+        }
+    }
+
+    #[tokio::test]
+    async fn call_is_repeated_when_the_connection_breaks_or_the_node_is_behind() {
+        let behind = json!({ "code": -32_005, "message": "Node is behind by 42 slots", "data": { "numSlotsBehind": 42 } });
+        let (url, seen) = node(vec![Value::Null, behind, json!("Genesis")]).await;
+        assert_eq!(RpcChain::new(url).genesis_hash().await.unwrap(), "Genesis");
+        assert_eq!(seen.lock().unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn refusal_is_not_repeated() {
+        let (url, seen) = node(vec![json!({ "code": -32_602, "message": "invalid" })]).await;
+        let refused = RpcChain::new(url).submit(&[1, 2, 3]).await;
+        assert!(matches!(refused, Err(SettlerError::Refused { code: -32_602, .. })), "{refused:?}");
+        assert_eq!(seen.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn transactions_are_sent_without_preflight() {
+        let (url, seen) = node(vec![json!("signature")]).await;
+        RpcChain::new(url).submit(&[1, 2, 3]).await.unwrap();
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen[0]["params"][0], json!("AQID"));
+        assert_eq!(seen[0]["params"][1]["skipPreflight"], json!(true));
+    }
+
+    #[tokio::test]
+    async fn simulation_checks_no_signatures_and_tells_why_it_failed() {
+        let failed = json!({ "context": { "slot": 1 }, "value": { "err": { "InstructionError": [2, { "Custom": 234 }] }, "unitsConsumed": 900, "logs": [] } });
+        let (url, seen) = node(vec![failed]).await;
+        let simulation = RpcChain::new(url).simulate(&[1]).await.unwrap();
+        assert!(simulation.error.unwrap().contains("234"));
+        assert_eq!(simulation.compute_units, 900);
+        assert_eq!(seen.lock().unwrap()[0]["params"][1]["sigVerify"], json!(false));
+    }
+
+    #[tokio::test]
+    async fn cost_of_a_transaction_that_is_not_indexed_yet_is_unknown() {
+        let indexed =
+            json!({ "slot": 3, "meta": { "err": null, "fee": 15_000, "computeUnitsConsumed": 6_366 } });
+        let (url, _) = node(vec![json!({ "slot": 3 }), indexed]).await;
+        let chain = RpcChain::new(url);
+        assert_eq!(chain.cost(&Signature::default()).await.unwrap(), None);
+        let cost = Cost { fee_lamports: 15_000, compute_units: 6_366 };
+        assert_eq!(chain.cost(&Signature::default()).await.unwrap(), Some(cost));
     }
 
     #[tokio::test]
