@@ -56,7 +56,7 @@ impl Gateway {
             && request.unit_type == price.unit_type
             && request.currency == self.terms.mint
             && request.recipient == self.terms.payee;
-        if same && channel.terms.mint == self.terms.mint && channel.terms.payee == self.terms.payee {
+        if same && self.is_ours(channel) {
             return Ok(());
         }
         Err(Rejection::Challenge("the challenge is for other terms than this route's".to_owned()))
@@ -146,9 +146,12 @@ impl Gateway {
     }
 
     fn can_resume(&self, channel: &ChannelRecord) -> bool {
-        channel.state == ChannelState::Open
-            && channel.closure_started_at.is_none()
-            && channel.terms.mint == self.terms.mint
+        channel.state == ChannelState::Open && channel.closure_started_at.is_none() && self.is_ours(channel)
+    }
+
+    /// The channel pays this payee, in this mint, under this program.
+    fn is_ours(&self, channel: &ChannelRecord) -> bool {
+        channel.terms.mint == self.terms.mint
             && channel.terms.payee == self.terms.payee
             && channel.program == self.terms.program
     }

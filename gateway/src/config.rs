@@ -89,6 +89,9 @@ pub struct GatewayConfig {
     /// Largest body of a paid request, in bytes.
     #[serde(default = "default_request_body_limit")]
     pub request_body_limit: usize,
+    /// Rate limits, `[gateway.limits]`.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// `[session]`: what a channel to this merchant looks like.
@@ -146,6 +149,12 @@ pub struct SessionConfig {
     /// Oldest chain observation that still allows new vouchers (at most a tenth of the grace period counts).
     #[serde(default = "default_observation_max_age")]
     pub observation_max_age_seconds: u32,
+    /// Largest compute-unit limit of a transaction to co-sign.
+    #[serde(default = "default_max_compute_unit_limit")]
+    pub max_compute_unit_limit: u32,
+    /// Highest compute-unit price of a transaction to co-sign, in micro-lamports.
+    #[serde(default = "default_max_compute_unit_price")]
+    pub max_compute_unit_price: u64,
 }
 
 /// One share of `[session] splits`.
@@ -210,6 +219,12 @@ fn default_clock_tolerance() -> u32 {
 }
 fn default_observation_max_age() -> u32 {
     30
+}
+fn default_max_compute_unit_limit() -> u32 {
+    400_000
+}
+fn default_max_compute_unit_price() -> u64 {
+    1_000_000
 }
 fn default_unit_type() -> String {
     "request".to_owned()
@@ -355,9 +370,9 @@ impl SessionConfig {
             observation_max_age: self.observation_max_age_seconds,
             tip_max_age: 30,
             landing_timeout: gateway.landing_timeout_seconds,
-            max_compute_unit_limit: 400_000,
-            max_compute_unit_price: 1_000_000,
-            limits: Limits::default(),
+            max_compute_unit_limit: self.max_compute_unit_limit,
+            max_compute_unit_price: self.max_compute_unit_price,
+            limits: gateway.limits,
         })
     }
 

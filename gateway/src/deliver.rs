@@ -72,7 +72,8 @@ where
     match body.collect().await {
         Ok(collected) => {
             let bytes = collected.to_bytes();
-            keeper.keep(Some(bytes.clone())).await;
+            // Repeats wait for the turn, and with it for this; the first answer does not.
+            tokio::spawn(keeper.keep(Some(bytes.clone())));
             Response::from_parts(parts, Body::from(bytes))
         }
         // Nothing has left yet, so the repeat may run the service again.

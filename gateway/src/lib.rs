@@ -59,5 +59,5 @@ pub use layer::{PaymentLayer, PaymentService};
 pub use price::{FixedPrice, Price, Pricer, Quote};
 pub use proxy::Proxy;
 pub use routes::{Route, RouteTable, Unpriced};
-pub use serve::{proxy_router, serve};
+pub use serve::{bind, proxy_router, serve};
 pub use terms::{Limits, Terms};

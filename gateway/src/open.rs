@@ -11,6 +11,7 @@ use crate::challenge::OpeningTerms;
 use crate::gateway::Gateway;
 use crate::price::Price;
 use crate::reject::{Refusal, Rejection};
+use crate::terms::LARGEST_DEPOSIT;
 use crate::transaction::ClientTransaction;
 use crate::{answer, wait};
 
@@ -68,11 +69,12 @@ async fn record(
             let reason = "the challenge was answered by another open already";
             Err(Rejection::Challenge(reason.to_owned()).into())
         }
-        RecordedOpen::ChannelExists => {
-            let reason = "the channel exists already; draw another salt";
-            Err(Rejection::OpenMismatch(reason.to_owned()).into())
-        }
+        RecordedOpen::ChannelExists => Err(channel_exists().into()),
     }
+}
+
+fn channel_exists() -> Rejection {
+    Rejection::OpenMismatch("the channel exists already; draw another salt".to_owned())
 }
 
 /// The channel is known. The very credential that made it learns what became of it; any other is refused.
@@ -82,6 +84,9 @@ async fn repeat(
     action: &OpenAction,
     known: &ChannelRecord,
 ) -> Result<Response, Refusal> {
+    if known.opening_challenge_id != challenge.id {
+        return Err(channel_exists().into());
+    }
     let channel = NewChannel {
         terms: known.terms,
         program: known.program,
@@ -143,6 +148,9 @@ fn check(
         token_program: terms.token_program,
     };
     transaction.check_equals(&canonical.instruction()).map_err(mismatch)?;
+    if canonical.deposit > LARGEST_DEPOSIT {
+        return Err(mismatch(format!("deposits are limited to {LARGEST_DEPOSIT} base units here")));
+    }
     if canonical.deposit < terms.minimum_deposit {
         return Err(Rejection::DepositTooSmall {
             deposit: canonical.deposit,

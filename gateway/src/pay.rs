@@ -29,14 +29,14 @@ use crate::{answer, deliver, fingerprint};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A paid request with its whole body: its digest is part of what a repeat must equal.
-pub(crate) struct PaidRequest {
+struct PaidRequest {
     parts: http::request::Parts,
     body: Bytes,
 }
 
 impl PaidRequest {
     /// Reads the body, up to `limit` bytes.
-    pub(crate) async fn read(request: Request, limit: usize) -> Result<Self, Rejection> {
+    async fn read(request: Request, limit: usize) -> Result<Self, Rejection> {
         let (parts, body) = request.into_parts();
         let body = Limited::new(body, limit).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
@@ -59,7 +59,8 @@ pub(crate) async fn pay<S>(
     price: &Price,
     challenge: &Challenge,
     action: &VoucherAction,
-    request: PaidRequest,
+    request: Request,
+    body_limit: usize,
     inner: S,
 ) -> Result<Response, Refusal>
 where
@@ -70,6 +71,7 @@ where
     gateway.check_price(challenge, price, &channel)?;
     let signed = &action.voucher;
     check_binding(&action.channel_id, signed, &channel)?;
+    let request = PaidRequest::read(request, body_limit).await?;
     let charge = charge(gateway, price, challenge, action, &request)?;
 
     if gateway.ledger.replay(&charge.replay).await?.is_none() {
@@ -77,7 +79,7 @@ where
             Ok(()) => {}
             // The ledger will refuse it too, and knows whether it repeats a key.
             Err(Rejection::NotIncreasing { .. }) => gateway.limit_refusal(channel.id)?,
-            Err(rejection) => return Err(explain(gateway, &channel, signed, rejection)),
+            Err(rejection) => return Err(explain(gateway, &channel, signed, &charge, rejection)),
         }
     }
     let verified = verify(signed, &channel)?;
@@ -227,6 +229,7 @@ fn explain(
     gateway: &Gateway,
     channel: &ChannelRecord,
     signed: &SignedVoucher,
+    charge: &Charge,
     rejection: Rejection,
 ) -> Refusal {
     if let Err(limited) = gateway.limit_refusal(channel.id) {
@@ -235,7 +238,7 @@ fn explain(
     if verify(signed, channel).is_err() {
         return Rejection::Signature.into();
     }
-    let required = channel.watermarks.required(channel.price, gateway.terms.min_voucher_delta);
+    let required = channel.watermarks.required(charge.cost, charge.min_delta);
     rejection.with_figures(Figures { required, watermarks: channel.watermarks }).resuming(channel)
 }
 

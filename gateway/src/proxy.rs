@@ -10,8 +10,8 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, FORWARDED, HOST, HeaderName, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, FORWARDED, HOST, HeaderName,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body as _;
@@ -112,6 +112,8 @@ impl Proxy {
             ConfigError::Invalid { setting: "gateway.upstream", reason: error.to_string() }
         })?;
         let host = parts.headers.remove(HOST);
+        // Answered here: the body of a paid request has been read.
+        parts.headers.remove(EXPECT);
         strip_hop_by_hop(&mut parts.headers);
         strip_payment(&mut parts.headers);
         if !self.trusted_proxy {

@@ -23,6 +23,12 @@ pub fn proxy_router(
     Ok(Proxy::new(config)?.into_router().layer(layer))
 }
 
+/// Validates `config` and listens on its address.
+pub async fn bind(config: &GatewayConfig) -> Result<TcpListener, GatewayError> {
+    config.validate()?;
+    TcpListener::bind(config.listen).await.map_err(GatewayError::Serve)
+}
+
 /// Serves `router` until `shutdown` resolves, then lets running requests finish.
 pub async fn serve(
     listener: TcpListener,

@@ -65,8 +65,7 @@ where
     match &credential.action {
         Action::Open(action) => open::open(gateway, price, challenge, action).await,
         Action::Voucher(action) => {
-            let paid = pay::PaidRequest::read(request, body_limit).await?;
-            pay::pay(gateway, price, challenge, action, paid, inner).await
+            pay::pay(gateway, price, challenge, action, request, body_limit, inner).await
         }
         Action::Use(_) => Err(Rejection::WrongMode.into()),
         Action::TopUp(action) => top_up::top_up(gateway, challenge, action).await,

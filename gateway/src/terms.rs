@@ -62,8 +62,12 @@ pub struct Terms {
     pub limits: Limits,
 }
 
+/// Largest deposit of a channel, in base units: the ledger's integers are signed.
+pub(crate) const LARGEST_DEPOSIT: Amount = Amount::new(i64::MAX as u64);
+
 /// How much of one kind of request is served before the sender is told to wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Opens per payer and minute.
     pub opens_per_minute: u32,
@@ -75,7 +79,7 @@ pub struct Limits {
     pub refusals_per_second: u32,
     /// Forced closes by one payer that suspend further opens.
     pub forced_closes: usize,
-    /// How long opens are suspended after the last of them, and how far back they count.
+    /// How far back they count, in seconds.
     pub forced_close_pause: u32,
 }
 
@@ -84,7 +88,7 @@ impl Default for Limits {
         Self {
             opens_per_minute: 10,
             updates_per_minute: 30,
-            vouchers_per_second: 500,
+            vouchers_per_second: 10_000,
             refusals_per_second: 20,
             forced_closes: 2,
             forced_close_pause: 3_600,

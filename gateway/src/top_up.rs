@@ -7,6 +7,7 @@ use toll_protocol::{Challenge, TopUp, TopUpAction};
 use crate::gateway::Gateway;
 use crate::pay::check_serving;
 use crate::reject::{Refusal, Rejection};
+use crate::terms::LARGEST_DEPOSIT;
 use crate::transaction::ClientTransaction;
 use crate::{answer, wait};
 
@@ -48,9 +49,9 @@ fn check(gateway: &Gateway, action: &TopUpAction, channel: &ChannelRecord) -> Re
             action.additional, decoded.amount
         )));
     }
-    let raises_past_u64 = channel.watermarks.deposit.checked_add(decoded.amount).is_none();
-    if raises_past_u64 {
-        return Err(mismatch("the deposit would exceed what a channel can hold".to_owned()));
+    let raised = channel.watermarks.deposit.checked_add(decoded.amount);
+    if raised.is_none_or(|raised| raised > LARGEST_DEPOSIT) {
+        return Err(mismatch(format!("deposits are limited to {LARGEST_DEPOSIT} base units here")));
     }
     let sponsor = gateway.terms.fee_payer;
     let fee_payer = transaction.fee_payer();

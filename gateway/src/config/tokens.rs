@@ -2,8 +2,10 @@
 
 use toll_protocol::Amount;
 
+use crate::terms::LARGEST_DEPOSIT;
+
 /// Reads `"1"`, `"0.001"` and the like as base units of a mint with `decimals`. Exact: a fraction finer than a
-/// base unit, a sign, an exponent and a number beyond u64 are errors, never rounded.
+/// base unit, a sign, an exponent and more than a channel can hold are errors, never rounded.
 pub fn parse_tokens(text: &str, decimals: u8) -> Result<Amount, String> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
@@ -16,7 +18,8 @@ pub fn parse_tokens(text: &str, decimals: u8) -> Result<Amount, String> {
         return Err(format!("is finer than the mint's {decimals} decimals"));
     }
     let base_units = format!("{whole}{fraction:0<decimals$}");
-    base_units.parse().map(Amount::new).map_err(|_| "is too large".to_owned())
+    let base_units = base_units.parse().ok().filter(|amount| *amount <= LARGEST_DEPOSIT.get());
+    base_units.map(Amount::new).ok_or_else(|| "is too large".to_owned())
 }
 
 #[cfg(test)]
@@ -36,7 +39,7 @@ mod tests {
     #[test]
     fn anything_inexact_or_ambiguous_is_refused() {
         for text in
-            ["", ".5", "1.", "-1", "+1", "1e3", "1,5", " 1", "0.0000001", "18446744073709.551616", "1000u"]
+            ["", ".5", "1.", "-1", "+1", "1e3", "1,5", " 1", "0.0000001", "9223372036854.775808", "1000u"]
         {
             assert!(parse_tokens(text, 6).is_err(), "{text}");
         }

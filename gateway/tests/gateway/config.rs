@@ -33,6 +33,19 @@ fn defaults_are_filled_in() {
 }
 
 #[test]
+fn the_example_is_valid() {
+    Config::parse(include_str!("../../toll.example.toml")).expect("valid");
+}
+
+#[test]
+fn limits_can_be_set_one_by_one() {
+    let config = Config::parse(&bent("[session]", "[gateway.limits]\nopens_per_minute = 3\n\n[session]"));
+    let limits = config.expect("valid").gateway.limits;
+    assert_eq!((limits.opens_per_minute, limits.updates_per_minute), (3, 30));
+    assert!(refusal(&bent("[session]", "[gateway.limits]\nopens = 3\n\n[session]")).contains("opens"));
+}
+
+#[test]
 fn a_config_survives_serialization() {
     let config = Config::parse(&config_text()).expect("valid");
     let text = toml::to_string(&config).expect("serializes");

@@ -259,12 +259,19 @@ rejects! {
     an_invalid_payer_signature: "verification-failed" "open-mismatch",
         |opening| opening.bend_signed(|signed| signed.signatures[1] = Signature::from([1; 64]));
     a_payer_signature_over_another_message: "verification-failed" "open-mismatch",
-        |opening| opening.bend_signed(|signed| {
-            let VersionedMessage::V0(v0) = &mut signed.message else { unreachable!() };
-            let last = v0.instructions.last_mut().expect("the open");
-            // Deposit, in the middle of the data: the credential is bent along below.
-            last.data[9] ^= 1;
-        });
+        |opening| {
+            opening.action.deposit = Amount::new(DEPOSIT + 1);
+            opening.bend_signed(|signed| {
+                let VersionedMessage::V0(v0) = &mut signed.message else { unreachable!() };
+                let open = v0.instructions.last_mut().expect("the open");
+                open.data[9..17].copy_from_slice(&(DEPOSIT + 1).to_le_bytes());
+            });
+        };
+    a_deposit_beyond_the_ledgers_integers: "verification-failed" "open-mismatch",
+        |opening| {
+            opening.open.deposit = Amount::new(u64::MAX);
+            opening.action.deposit = Amount::new(u64::MAX);
+        };
     a_filled_sponsor_slot: "verification-failed" "open-mismatch",
         |opening| opening.bend_signed(|signed| signed.signatures[0] = Signature::from([1; 64]));
     bytes_that_are_no_transaction: "verification-failed" "open-mismatch",

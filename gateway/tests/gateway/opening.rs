@@ -18,18 +18,18 @@ use crate::world::{self, authorization};
 type Bend<T> = Box<dyn FnOnce(&mut T) + Send>;
 
 /// A payer's `open`. Fresh from [`Opening::answering`] it is right in every respect.
-pub struct Opening {
-    pub challenge: Challenge,
+pub(crate) struct Opening {
+    pub(crate) challenge: Challenge,
     /// What the credential claims.
-    pub action: OpenAction,
+    pub(crate) action: OpenAction,
     /// What the transaction does.
-    pub open: Open,
-    pub fee_payer: Pubkey,
-    pub blockhash: Hash,
-    pub payer: SigningKey,
+    pub(crate) open: Open,
+    pub(crate) fee_payer: Pubkey,
+    pub(crate) blockhash: Hash,
+    pub(crate) payer: SigningKey,
     /// Instructions before and after the channel's.
-    pub before: Vec<Instruction>,
-    pub after: Vec<Instruction>,
+    pub(crate) before: Vec<Instruction>,
+    pub(crate) after: Vec<Instruction>,
     bend_instruction: Option<Bend<Instruction>>,
     bend_message: Option<Bend<VersionedMessage>>,
     bend_signed: Option<Bend<VersionedTransaction>>,
@@ -39,7 +39,7 @@ pub struct Opening {
 
 impl Opening {
     /// Answers `challenge` with a channel of `deposit` base units and the given salt.
-    pub fn answering(challenge: &Challenge, salt: u64, deposit: u64) -> Self {
+    pub(crate) fn answering(challenge: &Challenge, salt: u64, deposit: u64) -> Self {
         let request = challenge.session_request().expect("a session challenge");
         let details = &request.method_details;
         let ChannelOffer::New { recent_blockhash, recent_slot, grace_period, .. } = &details.channel else {
@@ -98,7 +98,7 @@ impl Opening {
     }
 
     /// Changes seeds in transaction and credential alike, and the address with them.
-    pub fn set_terms(&mut self, change: impl FnOnce(&mut ChannelTerms)) {
+    pub(crate) fn set_terms(&mut self, change: impl FnOnce(&mut ChannelTerms)) {
         change(&mut self.open.terms);
         let terms = self.open.terms;
         self.action.payer = terms.payer;
@@ -111,34 +111,34 @@ impl Opening {
     }
 
     /// Changes seeds in the transaction only; the claimed address follows it.
-    pub fn set_transaction_terms(&mut self, change: impl FnOnce(&mut ChannelTerms)) {
+    pub(crate) fn set_transaction_terms(&mut self, change: impl FnOnce(&mut ChannelTerms)) {
         change(&mut self.open.terms);
         self.action.channel_id = self.open.channel_id();
     }
 
-    pub fn bend_instruction(&mut self, bend: impl FnOnce(&mut Instruction) + Send + 'static) {
+    pub(crate) fn bend_instruction(&mut self, bend: impl FnOnce(&mut Instruction) + Send + 'static) {
         self.bend_instruction = Some(Box::new(bend));
     }
 
     /// Bends the message before it is signed.
-    pub fn bend_message(&mut self, bend: impl FnOnce(&mut VersionedMessage) + Send + 'static) {
+    pub(crate) fn bend_message(&mut self, bend: impl FnOnce(&mut VersionedMessage) + Send + 'static) {
         self.bend_message = Some(Box::new(bend));
     }
 
-    pub fn bend_signed(&mut self, bend: impl FnOnce(&mut VersionedTransaction) + Send + 'static) {
+    pub(crate) fn bend_signed(&mut self, bend: impl FnOnce(&mut VersionedTransaction) + Send + 'static) {
         self.bend_signed = Some(Box::new(bend));
     }
 
-    pub fn bend_payload(&mut self, bend: impl FnOnce(&mut Value) + Send + 'static) {
+    pub(crate) fn bend_payload(&mut self, bend: impl FnOnce(&mut Value) + Send + 'static) {
         self.bend_payload = Some(Box::new(bend));
     }
 
-    pub fn bend_echo(&mut self, bend: impl FnOnce(&mut Value) + Send + 'static) {
+    pub(crate) fn bend_echo(&mut self, bend: impl FnOnce(&mut Value) + Send + 'static) {
         self.bend_echo = Some(Box::new(bend));
     }
 
     /// The value of `Authorization`.
-    pub fn authorization(mut self) -> String {
+    pub(crate) fn authorization(mut self) -> String {
         let mut instruction = self.open.instruction();
         if let Some(bend) = self.bend_instruction.take() {
             bend(&mut instruction);
@@ -174,7 +174,7 @@ impl Opening {
 }
 
 /// `message` with `key`'s signature, if it is among the signers, and empty slots for the others.
-pub fn sign(message: VersionedMessage, key: &SigningKey) -> VersionedTransaction {
+pub(crate) fn sign(message: VersionedMessage, key: &SigningKey) -> VersionedTransaction {
     let signers = usize::from(message.header().num_required_signatures);
     let mut signatures = vec![Signature::default(); signers];
     let own = world::public(key);

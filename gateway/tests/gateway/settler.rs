@@ -13,7 +13,7 @@ use toll_protocol::{Amount, ChannelAccount, ChannelStatus};
 /// What becomes of submissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Chain {
+pub(crate) enum Chain {
     /// They land.
     Lands,
     /// Nothing happens.
@@ -26,13 +26,13 @@ pub enum Chain {
 
 /// The running stand-in; it stops when this is dropped.
 #[derive(Debug)]
-pub struct Settler {
+pub(crate) struct Settler {
     mode: Arc<AtomicU8>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Settler {
-    pub fn start(ledger: Ledger) -> Self {
+    pub(crate) fn start(ledger: Ledger) -> Self {
         let mode = Arc::new(AtomicU8::new(Chain::Lands as u8));
         let task = tokio::spawn({
             let mode = Arc::clone(&mode);
@@ -52,7 +52,7 @@ impl Settler {
         Self { mode, task }
     }
 
-    pub fn set(&self, chain: Chain) {
+    pub(crate) fn set(&self, chain: Chain) {
         self.mode.store(chain as u8, Ordering::SeqCst);
     }
 }
@@ -119,7 +119,7 @@ async fn close(ledger: &Ledger, record: &ChannelRecord) -> Result<(), LedgerErro
 }
 
 /// The account the chain would show for an open channel.
-pub fn account_of(record: &ChannelRecord) -> ChannelAccount {
+pub(crate) fn account_of(record: &ChannelRecord) -> ChannelAccount {
     ChannelAccount {
         bump: record.bump,
         status: ChannelStatus::Open,

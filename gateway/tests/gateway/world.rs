@@ -29,55 +29,55 @@ use crate::opening::Opening;
 use crate::settler::{Chain, Settler};
 
 /// When every test begins, in unix seconds.
-pub const START: i64 = 1_800_000_000;
+pub(crate) const START: i64 = 1_800_000_000;
 /// Slot of the first tip.
-pub const SLOT: u64 = 10_000;
+pub(crate) const SLOT: u64 = 10_000;
 /// Price of `/paid`, in base units.
-pub const PRICE: u64 = 16;
+pub(crate) const PRICE: u64 = 16;
 /// Deposit of [`World::opened`].
-pub const DEPOSIT: u64 = 1_000;
+pub(crate) const DEPOSIT: u64 = 1_000;
 
-pub const PAYEE: SeedKey = SeedKey(5);
-pub const SPONSOR: SeedKey = SeedKey(1);
-pub const PAYER: SeedKey = SeedKey(2);
-pub const STRANGER: SeedKey = SeedKey(9);
+pub(crate) const PAYEE: SeedKey = SeedKey(5);
+pub(crate) const SPONSOR: SeedKey = SeedKey(1);
+pub(crate) const PAYER: SeedKey = SeedKey(2);
+pub(crate) const STRANGER: SeedKey = SeedKey(9);
 
 /// A key pair with a seed of one repeated byte.
 #[derive(Clone, Copy, Debug)]
-pub struct SeedKey(pub u8);
+pub(crate) struct SeedKey(pub(crate) u8);
 
 impl SeedKey {
-    pub fn signing(self) -> SigningKey {
+    pub(crate) fn signing(self) -> SigningKey {
         SigningKey::from_bytes(&[self.0; 32])
     }
 
-    pub fn pubkey(self) -> Pubkey {
+    pub(crate) fn pubkey(self) -> Pubkey {
         public(&self.signing())
     }
 }
 
-pub fn public(key: &SigningKey) -> Pubkey {
+pub(crate) fn public(key: &SigningKey) -> Pubkey {
     Pubkey::from(key.verifying_key().to_bytes())
 }
 
-pub fn payer_key() -> SigningKey {
+pub(crate) fn payer_key() -> SigningKey {
     PAYER.signing()
 }
 
-pub fn mint() -> Pubkey {
+pub(crate) fn mint() -> Pubkey {
     Pubkey::from([3; 32])
 }
 
-pub fn secret() -> ChallengeSecret {
+pub(crate) fn secret() -> ChallengeSecret {
     ChallengeSecret::new(vec![7; 32]).expect("long enough")
 }
 
-pub fn authorization(token: &str) -> String {
+pub(crate) fn authorization(token: &str) -> String {
     format!("Payment {token}")
 }
 
 /// The configuration of every test, before a test changes it.
-pub fn config_text() -> String {
+pub(crate) fn config_text() -> String {
     format!(
         r#"
 [gateway]
@@ -130,16 +130,19 @@ price = "0.000016"
     )
 }
 
-pub fn terms() -> Terms {
+pub(crate) fn terms() -> Terms {
     let config = Config::parse(&config_text()).expect("the test configuration");
     config.session.terms(&config.gateway).expect("its terms")
 }
 
+/// A request's headers, and the evidence of payment that came with it.
+type Seen = (HeaderMap, Option<Paid>);
+
 /// What the guarded handlers saw.
 #[derive(Clone, Default)]
-pub struct Served {
+pub(crate) struct Served {
     count: Arc<AtomicUsize>,
-    last: Arc<Mutex<Option<(HeaderMap, Option<Paid>)>>>,
+    last: Arc<Mutex<Option<Seen>>>,
 }
 
 impl Served {
@@ -148,11 +151,11 @@ impl Served {
         self.count.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::SeqCst)
     }
 
-    pub fn last(&self) -> (HeaderMap, Option<Paid>) {
+    pub(crate) fn last(&self) -> Seen {
         self.last.lock().expect("lock").clone().expect("something was served")
     }
 }
@@ -214,38 +217,38 @@ fn handlers(served: Served) -> Router {
         .with_state(served)
 }
 
-pub struct World {
-    pub gateway: Arc<Gateway>,
-    pub ledger: Ledger,
-    pub clock: ManualClock,
-    pub router: Router,
-    pub served: Served,
-    pub settler: Settler,
+pub(crate) struct World {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) ledger: Ledger,
+    pub(crate) clock: ManualClock,
+    pub(crate) router: Router,
+    pub(crate) served: Served,
+    pub(crate) settler: Settler,
     seen: Mutex<HashSet<String>>,
 }
 
 /// A response, read to its end.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().expect("ASCII"))
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("UTF-8")
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("JSON")
     }
 
-    pub fn challenge(&self) -> Challenge {
+    pub(crate) fn challenge(&self) -> Challenge {
         let value = self.header(WWW_AUTHENTICATE.as_str()).expect("a challenge");
         let mut challenges = parse_www_authenticate(value).expect("well formed").payment;
         assert_eq!(challenges.len(), 1);
@@ -253,7 +256,7 @@ impl Answer {
     }
 
     /// The receipt of a success, which no shared cache may keep.
-    pub fn receipt(&self) -> Receipt {
+    pub(crate) fn receipt(&self) -> Receipt {
         assert!(self.status.is_success(), "{} {}", self.status, self.text());
         assert!(self.header("cache-control").expect("cache-control").contains("private"));
         parse_receipt(self.header("payment-receipt").expect("a receipt")).expect("well formed")
@@ -261,12 +264,12 @@ impl Answer {
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(|_| {}).await
     }
 
     /// A world whose terms a test changes.
-    pub async fn with(change: impl FnOnce(&mut Terms)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut Terms)) -> Self {
         let clock = ManualClock::new(START);
         let ledger = Ledger::temporary(clock.clone());
         let mut terms = terms();
@@ -278,7 +281,7 @@ impl World {
     }
 
     /// Another gateway, with other terms, over the same ledger.
-    pub fn over(ledger: Ledger, clock: ManualClock, terms: Terms) -> Self {
+    pub(crate) fn over(ledger: Ledger, clock: ManualClock, terms: Terms) -> Self {
         let config = Config::parse(&config_text()).expect("the test configuration");
         let routes = route_table(&config.routes, &terms, config.gateway.unpriced).expect("routes");
         let gateway = Arc::new(Gateway::new(ledger.clone(), terms, secret()));
@@ -289,7 +292,7 @@ impl World {
         Self { gateway, ledger, clock, router, served, settler, seen: Mutex::default() }
     }
 
-    pub async fn publish_tip(&self, slot: u64) {
+    pub(crate) async fn publish_tip(&self, slot: u64) {
         let tip = Tip {
             blockhash: Hash::new_from_array([slot as u8; 32]),
             slot,
@@ -301,34 +304,34 @@ impl World {
     }
 
     /// Lets `seconds` pass, with the settler alive: tip and observation stay fresh.
-    pub async fn pass(&self, seconds: i64) {
+    pub(crate) async fn pass(&self, seconds: i64) {
         self.clock.advance(seconds);
         self.publish_tip(SLOT + 1).await;
         self.ledger.mark_channels_observed(self.ledger.now()).await.expect("ledger");
     }
 
-    pub async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.expect("infallible");
         let (parts, body) = response.into_parts();
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         Answer { status: parts.status, headers: parts.headers, body }
     }
 
-    pub async fn get(&self, path: &str, authorization: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str, authorization: &str) -> Answer {
         self.send(request(Method::GET, path, Some(authorization), "")).await
     }
 
     /// The challenge of an unpaid request.
-    pub async fn challenge(&self, path: &str) -> Challenge {
+    pub(crate) async fn challenge(&self, path: &str) -> Challenge {
         self.challenge_for(Method::GET, path).await
     }
 
-    pub async fn challenge_for(&self, method: Method, path: &str) -> Challenge {
+    pub(crate) async fn challenge_for(&self, method: Method, path: &str) -> Challenge {
         self.send(request(method, path, None, "")).await.challenge()
     }
 
     /// Everything a refusal must leave alone.
-    pub async fn state(&self) -> (Vec<ChannelRecord>, usize, usize) {
+    pub(crate) async fn state(&self) -> (Vec<ChannelRecord>, usize, usize) {
         let channels = self.ledger.channels(ChannelState::ALL).await.expect("ledger");
         let mut submissions = 0;
         for channel in &channels {
@@ -338,7 +341,13 @@ impl World {
     }
 
     /// The request is refused like this, with a fresh challenge, and nothing changes.
-    pub async fn refuses(&self, request: Request<Body>, status: u16, kind: &str, code: &str) -> Answer {
+    pub(crate) async fn refuses(
+        &self,
+        request: Request<Body>,
+        status: u16,
+        kind: &str,
+        code: &str,
+    ) -> Answer {
         let before = self.state().await;
         let answer = self.send(request).await;
         assert_eq!(self.state().await, before, "a refusal changed something");
@@ -346,7 +355,7 @@ impl World {
         answer
     }
 
-    pub fn is_refusal(&self, answer: &Answer, status: u16, kind: &str, code: &str) {
+    pub(crate) fn is_refusal(&self, answer: &Answer, status: u16, kind: &str, code: &str) {
         let problem = answer.json();
         assert_eq!((answer.status.as_u16(), problem["code"].as_str()), (status, Some(code)), "{problem}");
         let expected = if kind == "about:blank" {
@@ -368,16 +377,16 @@ impl World {
     }
 
     /// `GET /paid` with this credential is refused with a 402.
-    pub async fn refuses_402(&self, authorization: &str, kind: &str, code: &str) -> Answer {
+    pub(crate) async fn refuses_402(&self, authorization: &str, kind: &str, code: &str) -> Answer {
         self.refuses(request(Method::GET, "/paid", Some(authorization), ""), 402, kind, code).await
     }
 
     /// A channel with [`DEPOSIT`], opened over HTTP.
-    pub async fn opened(&self) -> Session {
+    pub(crate) async fn opened(&self) -> Session {
         self.opened_with(7, DEPOSIT).await
     }
 
-    pub async fn opened_with(&self, salt: u64, deposit: u64) -> Session {
+    pub(crate) async fn opened_with(&self, salt: u64, deposit: u64) -> Session {
         let challenge = self.challenge("/paid").await;
         let opening = Opening::answering(&challenge, salt, deposit);
         let id = opening.action.channel_id;
@@ -386,12 +395,17 @@ impl World {
         Session { id, challenge, key: payer_key() }
     }
 
-    pub async fn channel(&self, id: &ChannelId) -> ChannelRecord {
+    pub(crate) async fn channel(&self, id: &ChannelId) -> ChannelRecord {
         self.ledger.channel(id).await.expect("ledger").expect("the channel")
     }
 }
 
-pub fn request(method: Method, path: &str, authorization: Option<&str>, body: &'static str) -> Request<Body> {
+pub(crate) fn request(
+    method: Method,
+    path: &str,
+    authorization: Option<&str>,
+    body: &'static str,
+) -> Request<Body> {
     let mut request = Request::builder().method(method).uri(path);
     if let Some(authorization) = authorization {
         request = request.header(AUTHORIZATION, authorization);
@@ -401,49 +415,49 @@ pub fn request(method: Method, path: &str, authorization: Option<&str>, body: &'
 
 /// A payer's end of an open channel.
 #[derive(Clone)]
-pub struct Session {
-    pub id: ChannelId,
-    pub challenge: Challenge,
-    pub key: SigningKey,
+pub(crate) struct Session {
+    pub(crate) id: ChannelId,
+    pub(crate) challenge: Challenge,
+    pub(crate) key: SigningKey,
 }
 
 impl Session {
-    pub fn signed(&self, cumulative: u64) -> SignedVoucher {
+    pub(crate) fn signed(&self, cumulative: u64) -> SignedVoucher {
         self.signed_until(cumulative, 0)
     }
 
-    pub fn signed_until(&self, cumulative: u64, expires_at: i64) -> SignedVoucher {
+    pub(crate) fn signed_until(&self, cumulative: u64, expires_at: i64) -> SignedVoucher {
         let voucher = Voucher { channel_id: self.id, cumulative_amount: Amount::new(cumulative), expires_at };
         SignedVoucher::sign(voucher, &self.key)
     }
 
     /// A credential that pays up to `cumulative`.
-    pub fn voucher(&self, cumulative: u64) -> String {
+    pub(crate) fn voucher(&self, cumulative: u64) -> String {
         self.with_voucher(self.signed(cumulative))
     }
 
-    pub fn with_voucher(&self, voucher: SignedVoucher) -> String {
+    pub(crate) fn with_voucher(&self, voucher: SignedVoucher) -> String {
         self.with(Action::Voucher(VoucherAction { channel_id: self.id, voucher }))
     }
 
-    pub fn close(&self, cumulative: u64) -> String {
+    pub(crate) fn close(&self, cumulative: u64) -> String {
         self.close_with(self.signed(cumulative))
     }
 
-    pub fn close_with(&self, voucher: SignedVoucher) -> String {
+    pub(crate) fn close_with(&self, voucher: SignedVoucher) -> String {
         self.with(Action::Close(CloseAction {
             channel_id: self.id,
             authority: CloseAuthority::Voucher(voucher),
         }))
     }
 
-    pub fn with(&self, action: Action) -> String {
+    pub(crate) fn with(&self, action: Action) -> String {
         let credential = Credential { challenge: self.challenge.clone(), action, source: None };
         format_authorization(&credential).expect("fits a header")
     }
 
     /// The credential with its JSON bent.
-    pub fn bent(&self, action: Action, bend: impl FnOnce(&mut Value)) -> String {
+    pub(crate) fn bent(&self, action: Action, bend: impl FnOnce(&mut Value)) -> String {
         let credential = Credential { challenge: self.challenge.clone(), action, source: None };
         let mut json = credential.to_json();
         bend(&mut json);
@@ -453,7 +467,7 @@ impl Session {
 
 /// Sets the chain's mood for a while.
 impl World {
-    pub fn chain(&self, chain: Chain) {
+    pub(crate) fn chain(&self, chain: Chain) {
         self.settler.set(chain);
     }
 }
