@@ -64,13 +64,13 @@ async fn a_repeated_close_gets_the_final_receipt() {
 #[tokio::test]
 async fn a_close_that_does_not_land_in_time_can_be_resumed() {
     let (world, session) = paid(1).await;
-    world.chain(Chain::Silent);
+    world.chain(Chain::Silent).await;
     let answer = world.get("/paid", &session.close(PRICE)).await;
     world.is_refusal(&answer, 503, "about:blank", "unavailable");
     assert!(answer.header("retry-after").is_some());
     // Service has stopped all the same.
     world.refuses_402(&session.voucher(2 * PRICE), "verification-failed", "channel-closing").await;
-    world.chain(Chain::Lands);
+    world.chain(Chain::Lands).await;
     assert_eq!(world.get("/paid", &session.close(PRICE)).await.receipt().spent.get(), PRICE);
 }
 
@@ -159,7 +159,7 @@ async fn a_close_takes_a_voucher_and_no_proof() {
 #[tokio::test]
 async fn a_close_before_the_open_landed_waits() {
     let world = World::new().await;
-    world.chain(Chain::Silent);
+    world.chain(Chain::Silent).await;
     let challenge = world.challenge("/paid").await;
     let opening = crate::opening::Opening::answering(&challenge, 7, DEPOSIT);
     let session = Session { id: opening.action.channel_id, challenge, key: crate::world::payer_key() };

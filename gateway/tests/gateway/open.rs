@@ -42,7 +42,7 @@ async fn an_open_lands_and_answers_with_a_receipt_and_no_content() {
 #[tokio::test]
 async fn the_transaction_on_record_is_the_payers() {
     let world = World::new().await;
-    world.chain(Chain::Silent);
+    world.chain(Chain::Silent).await;
     let opening = Opening::answering(&world.challenge("/paid").await, 7, DEPOSIT);
     let id = opening.action.channel_id;
     world.get("/paid", &opening.authorization()).await;
@@ -131,12 +131,12 @@ async fn a_lost_answer_is_asked_for_again_with_the_same_credential() {
 #[tokio::test]
 async fn an_open_that_does_not_land_in_time_can_be_resumed() {
     let world = World::new().await;
-    world.chain(Chain::Silent);
+    world.chain(Chain::Silent).await;
     let credential = Opening::answering(&world.challenge("/paid").await, 7, DEPOSIT).authorization();
     let answer = world.get("/paid", &credential).await;
     world.is_refusal(&answer, 503, "about:blank", "unavailable");
     assert_eq!(answer.header("retry-after"), Some("2"));
-    world.chain(Chain::Lands);
+    world.chain(Chain::Lands).await;
     assert_eq!(world.get("/paid", &credential).await.receipt().spent, Amount::ZERO);
     assert_eq!(world.state().await.1, 1, "one transaction");
 }
@@ -144,7 +144,7 @@ async fn an_open_that_does_not_land_in_time_can_be_resumed() {
 #[tokio::test]
 async fn an_open_that_fails_on_chain_says_so() {
     let world = World::new().await;
-    world.chain(Chain::Fails);
+    world.chain(Chain::Fails).await;
     let credential = Opening::answering(&world.challenge("/paid").await, 7, DEPOSIT).authorization();
     let answer = world.get("/paid", &credential).await;
     world.is_refusal(&answer, 402, "verification-failed", "transaction-failed");
@@ -154,7 +154,7 @@ async fn an_open_that_fails_on_chain_says_so() {
 #[tokio::test]
 async fn an_open_whose_blockhash_ran_out_says_so() {
     let world = World::new().await;
-    world.chain(Chain::Expires);
+    world.chain(Chain::Expires).await;
     let credential = Opening::answering(&world.challenge("/paid").await, 7, DEPOSIT).authorization();
     let answer = world.get("/paid", &credential).await;
     world.is_refusal(&answer, 402, "verification-failed", "blockhash-expired");

@@ -1,10 +1,10 @@
 //! A stand-in for the settler: it makes recorded submissions come true without a chain.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use solana_signature::Signature;
+use tokio::sync::Mutex;
 use toll_ledger::{
     ChannelRecord, ChannelState, CloseLanded, CloseReason, Ledger, LedgerError, Submission, SubmissionKind,
 };
@@ -12,7 +12,6 @@ use toll_protocol::{Amount, ChannelAccount, ChannelStatus};
 
 /// What becomes of submissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub(crate) enum Chain {
     /// They land.
     Lands,
@@ -27,33 +26,30 @@ pub(crate) enum Chain {
 /// The running stand-in; it stops when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Settler {
-    mode: Arc<AtomicU8>,
+    chain: Arc<Mutex<Chain>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Settler {
     pub(crate) fn start(ledger: Ledger) -> Self {
-        let mode = Arc::new(AtomicU8::new(Chain::Lands as u8));
+        let chain = Arc::new(Mutex::new(Chain::Lands));
         let task = tokio::spawn({
-            let mode = Arc::clone(&mode);
+            let chain = Arc::clone(&chain);
             async move {
                 loop {
-                    let chain = match mode.load(Ordering::SeqCst) {
-                        0 => Chain::Lands,
-                        1 => Chain::Silent,
-                        2 => Chain::Fails,
-                        _ => Chain::Expires,
-                    };
-                    step(&ledger, chain).await.expect("the stand-in's ledger");
+                    let chain = chain.lock().await;
+                    step(&ledger, *chain).await.expect("the stand-in's ledger");
+                    drop(chain);
                     ledger.changed(Duration::from_millis(20)).await;
                 }
             }
         });
-        Self { mode, task }
+        Self { chain, task }
     }
 
-    pub(crate) fn set(&self, chain: Chain) {
-        self.mode.store(chain as u8, Ordering::SeqCst);
+    /// Takes effect between two steps.
+    pub(crate) async fn set(&self, chain: Chain) {
+        *self.chain.lock().await = chain;
     }
 }
 

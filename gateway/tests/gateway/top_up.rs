@@ -122,12 +122,12 @@ async fn a_repeated_top_up_raises_once() {
 #[tokio::test]
 async fn a_top_up_that_does_not_land_in_time_can_be_resumed() {
     let (world, session) = opened().await;
-    world.chain(Chain::Silent);
+    world.chain(Chain::Silent).await;
     let credential = Raise::of(&session, 500).authorization();
     let answer = world.get("/paid", &credential).await;
     world.is_refusal(&answer, 503, "about:blank", "unavailable");
     assert_eq!(world.channel(&session.id).await.watermarks.deposit.get(), DEPOSIT, "not before it landed");
-    world.chain(Chain::Lands);
+    world.chain(Chain::Lands).await;
     world.get("/paid", &credential).await.receipt();
     assert_eq!(world.channel(&session.id).await.watermarks.deposit.get(), 1_500);
 }
@@ -136,7 +136,7 @@ async fn a_top_up_that_does_not_land_in_time_can_be_resumed() {
 async fn a_top_up_that_fails_on_chain_says_so() {
     let (world, session) = opened().await;
     for (chain, code) in [(Chain::Fails, "transaction-failed"), (Chain::Expires, "blockhash-expired")] {
-        world.chain(chain);
+        world.chain(chain).await;
         let amount = 500 + chain as u64;
         let answer = world.get("/paid", &Raise::of(&session, amount).authorization()).await;
         world.is_refusal(&answer, 402, "verification-failed", code);
@@ -192,7 +192,7 @@ rejects! {
 #[tokio::test]
 async fn a_closing_channel_takes_no_top_up() {
     let (world, session) = opened().await;
-    world.chain(Chain::Silent);
+    world.chain(Chain::Silent).await;
     world.ledger.request_close(&session.id, CloseReason::Idle, None).await.expect("ledger");
     let credential = Raise::of(&session, 500).authorization();
     world.refuses_402(&credential, "verification-failed", "channel-closing").await;

@@ -255,7 +255,7 @@ async fn the_minimum_increment_does_not_hold_at_the_deposit() {
 #[tokio::test]
 async fn a_closing_channel_buys_nothing() {
     let (world, session) = opened().await;
-    world.chain(crate::settler::Chain::Silent);
+    world.chain(crate::settler::Chain::Silent).await;
     world.ledger.request_close(&session.id, CloseReason::Idle, None).await.expect("ledger");
     let answer = world.refuses_402(&session.voucher(PRICE), "verification-failed", "channel-closing").await;
     assert!(answer.text().contains("session_close_pending"));
@@ -314,7 +314,7 @@ async fn an_observation_may_not_be_older_than_a_tenth_of_the_grace_period() {
 #[tokio::test]
 async fn a_voucher_before_the_open_landed_waits() {
     let world = World::new().await;
-    world.chain(crate::settler::Chain::Silent);
+    world.chain(crate::settler::Chain::Silent).await;
     let challenge = world.challenge("/paid").await;
     let opening = crate::opening::Opening::answering(&challenge, 7, DEPOSIT);
     let session = Session { id: opening.action.channel_id, challenge, key: crate::world::payer_key() };

@@ -467,7 +467,7 @@ impl Session {
 
 /// Sets the chain's mood for a while.
 impl World {
-    pub(crate) fn chain(&self, chain: Chain) {
-        self.settler.set(chain);
+    pub(crate) async fn chain(&self, chain: Chain) {
+        self.settler.set(chain).await;
     }
 }

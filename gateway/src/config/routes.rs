@@ -1,0 +1,75 @@
+//! `[[routes]]`: what costs how much.
+
+use serde::{Deserialize, Serialize};
+use toll_protocol::Amount;
+
+use super::{invalid, parse_tokens};
+use crate::error::ConfigError;
+use crate::price::Price;
+use crate::routes::{Route, RouteTable, Unpriced};
+use crate::terms::Terms;
+
+/// One of `[[routes]]`; the first that matches prices a request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteConfig {
+    /// HTTP method; every method unless given. `GET` covers `HEAD`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Path or glob: `*` stays within a segment, `**` crosses segments.
+    pub path: String,
+    /// Price of one request, in tokens.
+    pub price: String,
+    /// What one unit is called.
+    #[serde(default = "default_unit_type")]
+    pub unit_type: String,
+    /// How far a voucher may run ahead of the charge, in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headroom: Option<String>,
+}
+
+fn default_unit_type() -> String {
+    "request".to_owned()
+}
+
+/// The table that prices requests, from `[[routes]]` in the order of the file.
+pub fn route_table(
+    routes: &[RouteConfig],
+    terms: &Terms,
+    unpriced: Unpriced,
+) -> Result<RouteTable, ConfigError> {
+    if routes.is_empty() {
+        return Err(invalid("routes", "must price at least one route"));
+    }
+    let routes = routes.iter().map(|route| route.build(terms)).collect::<Result<_, _>>()?;
+    Ok(RouteTable::new(routes, unpriced))
+}
+
+impl RouteConfig {
+    fn build(&self, terms: &Terms) -> Result<Route, ConfigError> {
+        let fail = |reason: String| ConfigError::Route { path: self.path.clone(), reason };
+        let tokens = |text: &str| {
+            parse_tokens(text, terms.decimals).map_err(|reason| fail(format!("{text:?}: {reason}")))
+        };
+        if !self.path.starts_with('/') {
+            return Err(fail("path must start with `/`".to_owned()));
+        }
+        let method = match &self.method {
+            None => None,
+            Some(name) if name.bytes().all(|byte| byte.is_ascii_uppercase()) && !name.is_empty() => {
+                Some(name.parse().map_err(|_| fail(format!("method {name:?} is no HTTP method")))?)
+            }
+            Some(name) => return Err(fail(format!("method {name:?} must be in capitals"))),
+        };
+        let amount = tokens(&self.price)?;
+        if amount.is_zero() {
+            return Err(fail(
+                "price must not be zero; leave the route out and set unpriced = \"free\"".to_owned(),
+            ));
+        }
+        let headroom = self.headroom.as_deref().map(tokens).transpose()?.unwrap_or(Amount::ZERO);
+        let route = format!("{} {}", self.method.as_deref().unwrap_or("*"), self.path);
+        let price = Price { amount, unit_type: Some(self.unit_type.clone()), headroom, route };
+        Route::new(method, &self.path, price).map_err(|error| fail(error.to_string()))
+    }
+}

@@ -1,0 +1,224 @@
+//! `[session]`: the terms of every channel.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use solana_pubkey::Pubkey;
+use toll_protocol::{
+    Amount, MAX_IDLE_TIMEOUT, Network, PROGRAM_ID, Split, Splits, TOKEN_2022_PROGRAM, TOKEN_PROGRAM,
+};
+
+use super::{GatewayConfig, invalid, key, parse_tokens};
+use crate::error::ConfigError;
+use crate::terms::Terms;
+
+/// `[session]`: what a channel to this merchant looks like.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionConfig {
+    /// `mainnet`, `devnet` or `localnet`.
+    pub network: Network,
+    /// The channel program.
+    #[serde(default = "default_program", with = "key")]
+    pub program: Pubkey,
+    /// Key that earns.
+    #[serde(with = "key")]
+    pub payee: Pubkey,
+    /// Key that sponsors fees and rent.
+    #[serde(with = "key")]
+    pub fee_payer: Pubkey,
+    /// Mint of prices and deposits.
+    #[serde(with = "key")]
+    pub mint: Pubkey,
+    /// Every mint a channel may hold. No default: the operator vouches for each of them.
+    #[serde(default, with = "key::list")]
+    pub allowed_mints: Vec<Pubkey>,
+    /// The mint's token program, SPL Token unless given.
+    #[serde(default = "default_token_program", with = "key")]
+    pub token_program: Pubkey,
+    /// The mint's decimals.
+    pub decimals: u8,
+    /// Time to settle after a payer forces a close.
+    #[serde(default = "default_grace_period")]
+    pub grace_period_seconds: u32,
+    /// Idle timeout of clients that choose none.
+    #[serde(default = "default_idle_timeout")]
+    pub idle_timeout_seconds: u32,
+    /// Idle timeouts that clients may choose from, strictly increasing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub idle_timeout_options_seconds: Vec<u32>,
+    /// Smallest deposit, in tokens.
+    pub minimum_deposit: String,
+    /// Deposit hint, in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggested_deposit: Option<String>,
+    /// Smallest voucher increment, in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_voucher_delta: Option<String>,
+    /// Shares besides the payee's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub splits: Vec<SplitConfig>,
+    /// How long a voucher must stay valid to buy service; grace period + 60 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_voucher_life_seconds: Option<u32>,
+    /// Clock skew granted to the voucher of a close.
+    #[serde(default = "default_clock_tolerance")]
+    pub clock_tolerance_seconds: u32,
+    /// Oldest chain observation that still allows new vouchers (at most a tenth of the grace period counts).
+    #[serde(default = "default_observation_max_age")]
+    pub observation_max_age_seconds: u32,
+    /// Largest compute-unit limit of a transaction to co-sign.
+    #[serde(default = "default_max_compute_unit_limit")]
+    pub max_compute_unit_limit: u32,
+    /// Highest compute-unit price of a transaction to co-sign, in micro-lamports.
+    #[serde(default = "default_max_compute_unit_price")]
+    pub max_compute_unit_price: u64,
+}
+
+/// One share of `[session] splits`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitConfig {
+    /// Owner key that receives the share.
+    #[serde(with = "key")]
+    pub recipient: Pubkey,
+    /// The share, in ten-thousandths.
+    pub share_bps: u16,
+}
+
+fn default_program() -> Pubkey {
+    PROGRAM_ID
+}
+
+fn default_token_program() -> Pubkey {
+    TOKEN_PROGRAM
+}
+
+fn default_grace_period() -> u32 {
+    900
+}
+
+fn default_idle_timeout() -> u32 {
+    600
+}
+
+fn default_clock_tolerance() -> u32 {
+    30
+}
+
+fn default_observation_max_age() -> u32 {
+    30
+}
+
+fn default_max_compute_unit_limit() -> u32 {
+    400_000
+}
+
+fn default_max_compute_unit_price() -> u64 {
+    1_000_000
+}
+
+impl SessionConfig {
+    /// Validates the section and turns it into [`Terms`] for `gateway`'s realm.
+    pub fn terms(&self, gateway: &GatewayConfig) -> Result<Terms, ConfigError> {
+        let tokens = |setting, text: &str| {
+            parse_tokens(text, self.decimals)
+                .map_err(|reason| invalid(setting, format!("{text:?}: {reason}")))
+        };
+        if self.decimals > 9 {
+            return Err(invalid("session.decimals", format!("{} is above 9", self.decimals)));
+        }
+        if self.allowed_mints.is_empty() {
+            return Err(invalid(
+                "session.allowed_mints",
+                "must list the mints you accept, `mint` among them",
+            ));
+        }
+        if !self.allowed_mints.contains(&self.mint) {
+            return Err(invalid("session.mint", format!("{} is not among session.allowed_mints", self.mint)));
+        }
+        if ![TOKEN_PROGRAM, TOKEN_2022_PROGRAM].contains(&self.token_program) {
+            return Err(invalid("session.token_program", "must be SPL Token or Token-2022"));
+        }
+        if !self.payee.is_on_curve() {
+            return Err(invalid(
+                "session.payee",
+                "must be a key that can sign: a program address cannot seal",
+            ));
+        }
+        if self.grace_period_seconds == 0 {
+            return Err(invalid("session.grace_period_seconds", "must not be zero"));
+        }
+        self.check_idle_timeouts()?;
+        let minimum_deposit = tokens("session.minimum_deposit", &self.minimum_deposit)?;
+        let suggested_deposit = self
+            .suggested_deposit
+            .as_deref()
+            .map(|text| tokens("session.suggested_deposit", text))
+            .transpose()?;
+        if suggested_deposit.is_some_and(|suggested| suggested < minimum_deposit) {
+            return Err(invalid("session.suggested_deposit", "is below session.minimum_deposit"));
+        }
+        let min_voucher_delta = self
+            .min_voucher_delta
+            .as_deref()
+            .map(|text| tokens("session.min_voucher_delta", text))
+            .transpose()?;
+        let splits = self
+            .splits
+            .iter()
+            .map(|split| Split { recipient: split.recipient, share_bps: split.share_bps })
+            .collect();
+        if self.splits.iter().any(|split| split.recipient == self.payee) {
+            return Err(invalid("session.splits", "must not list the payee: it gets what the shares leave"));
+        }
+        let splits = Splits::new(splits).map_err(|error| invalid("session.splits", error.to_string()))?;
+        Ok(Terms {
+            realm: gateway.realm()?,
+            network: self.network,
+            program: self.program,
+            mint: self.mint,
+            token_program: self.token_program,
+            decimals: self.decimals,
+            payee: self.payee,
+            fee_payer: self.fee_payer,
+            grace_period: self.grace_period_seconds,
+            idle_timeout_options: self.idle_timeout_options_seconds.clone(),
+            idle_timeout: self.idle_timeout_seconds,
+            splits,
+            minimum_deposit,
+            suggested_deposit,
+            min_voucher_delta: min_voucher_delta.unwrap_or(Amount::ZERO),
+            allowed_mints: self.allowed_mints.iter().copied().collect::<BTreeSet<_>>(),
+            challenge_ttl: gateway.challenge_ttl_seconds,
+            clock_tolerance: self.clock_tolerance_seconds,
+            min_voucher_life: self
+                .min_voucher_life_seconds
+                .unwrap_or_else(|| self.grace_period_seconds.saturating_add(60)),
+            observation_max_age: self.observation_max_age_seconds,
+            tip_max_age: 30,
+            landing_timeout: gateway.landing_timeout_seconds,
+            max_compute_unit_limit: self.max_compute_unit_limit,
+            max_compute_unit_price: self.max_compute_unit_price,
+            limits: gateway.limits,
+        })
+    }
+
+    fn check_idle_timeouts(&self) -> Result<(), ConfigError> {
+        let options = &self.idle_timeout_options_seconds;
+        let within = |timeout: &u32| (1..=MAX_IDLE_TIMEOUT).contains(timeout);
+        if !within(&self.idle_timeout_seconds) || !options.iter().all(within) {
+            return Err(invalid("session.idle_timeout_seconds", format!("must be 1 to {MAX_IDLE_TIMEOUT}")));
+        }
+        if !options.is_sorted_by(|earlier, later| earlier < later) {
+            return Err(invalid("session.idle_timeout_options_seconds", "must increase strictly"));
+        }
+        if !options.is_empty() && !options.contains(&self.idle_timeout_seconds) {
+            return Err(invalid(
+                "session.idle_timeout_seconds",
+                "must be one of idle_timeout_options_seconds",
+            ));
+        }
+        Ok(())
+    }
+}
