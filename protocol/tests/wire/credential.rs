@@ -306,6 +306,14 @@ fn charge_payload_is_called_by_its_name() {
 }
 
 #[test]
+fn type_beside_an_action_is_an_unknown_member() {
+    let mut payload = voucher_action().to_json();
+    payload["type"] = "transaction".into();
+    let read = Credential::from_json(&credential_json(payload));
+    assert_eq!(read.map(|read| read.action), Ok(voucher_action()));
+}
+
+#[test]
 fn superseded_payloads_are_called_by_their_name() {
     let old =
         json!({ "data": { "channelId": "x", "cumulativeAmount": "1", "expiresAt": 1 }, "signature": "y" });

@@ -1,3 +1,5 @@
+use ed25519_dalek::Verifier;
+use sha2::{Digest, Sha512};
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use toll_protocol::*;
@@ -83,6 +85,33 @@ fn malleable_signature_is_refused() {
     assert_eq!(carry, 0);
     let changed = SignedVoucher { signature: Signature::from(bytes), ..signed.clone() };
     assert_eq!(changed.verify(&channel_id(), &signed.signer), Err(VoucherError::Signature));
+}
+
+// With the identity for R and s = H(R, A, M)·a the plain equation holds, but not the strict rules. The
+// precompile is strict too: accepting this would be accepting a voucher that cannot settle.
+#[test]
+fn signature_with_a_point_of_small_order_is_refused() {
+    let (key, signed) = (voucher_key(), voucher(16));
+    let mut bytes = [0; 64];
+    bytes[0] = 1;
+    let message = signed.voucher.encode();
+    let hash = Sha512::new().chain_update(&bytes[..32]).chain_update(signed.signer).chain_update(message);
+    let secret = key.to_scalar();
+    let mut s = secret - secret;
+    for byte in hash.finalize().into_iter().rev() {
+        for bit in (0..8).rev() {
+            s += s;
+            if byte >> bit & 1 == 1 {
+                s += secret;
+            }
+        }
+    }
+    bytes[32..].copy_from_slice(s.as_bytes());
+
+    let lax = key.verifying_key().verify(&message, &ed25519_dalek::Signature::from_bytes(&bytes));
+    assert!(lax.is_ok(), "the plain equation holds");
+    let forged = SignedVoucher { signature: Signature::from(bytes), ..signed.clone() };
+    assert_eq!(forged.verify(&channel_id(), &signed.signer), Err(VoucherError::Signature));
 }
 
 // Under a key of small order one signature fits many messages: R = A, s = 0.
