@@ -146,7 +146,6 @@ pub enum ChannelError {
     ChannelCloseTooEarly = 2414,
 }
 
-/// `error` out of the way of the compiler's inliner, as a program error.
 impl ChannelError {
     /// This error as an `Err`.
     pub fn err<T>(self) -> Result<T> {

@@ -1,7 +1,9 @@
 //! What the program keeps and what it is told.
 
+mod account;
 mod channel;
 mod split;
 
-pub use channel::{Channel, ChannelAccount, UnloadedChannel};
+pub use account::{ChannelAccount, UnloadedChannel};
+pub use channel::Channel;
 pub use split::{check as check_splits, PodU16, Split};

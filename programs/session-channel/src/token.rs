@@ -21,6 +21,8 @@ pub const TOKEN_2022: Address = Address::from_str_const("TokenzQdBNbLqP5VEhdkAS6
 
 /// Size of a mint without extensions.
 const MINT_SIZE: usize = 82;
+/// Where a mint says how many decimals its token has.
+const DECIMALS_OFFSET: usize = 44;
 /// Size of a token account without extensions.
 const ACCOUNT_SIZE: usize = 165;
 /// Size of a multisig, which no extended account may have.
@@ -33,8 +35,10 @@ const ACCOUNT_TYPE_ACCOUNT: u8 = 2;
 /// The channel's token: a mint that passed the policy, and the program it belongs to.
 pub struct Token {
     mint: AccountView,
-    program: &'static Address,
+    program: Address,
     decimals: u8,
+    /// SPL Token knows no extensions, and takes several transfers at once.
+    is_spl: bool,
 }
 
 impl Token {
@@ -44,31 +48,25 @@ impl Token {
     /// USDC's issuer can.
     #[inline(always)]
     pub fn read(mint: AccountView, token_program: &AccountView) -> Result<Self> {
-        let program = match token_program.address() {
-            id if *id == SPL_TOKEN => &SPL_TOKEN,
-            id if *id == TOKEN_2022 => &TOKEN_2022,
-            _ => return ChannelError::InvalidMintTokenProgram.err(),
-        };
+        let program = *token_program.address();
+        let is_spl = program == SPL_TOKEN;
+        require!(is_spl || program == TOKEN_2022, ChannelError::InvalidMintTokenProgram);
         // SAFETY: nothing in this program holds a reference to a mint's data.
         let data = unsafe { mint.borrow_unchecked() };
-        let token = Self { mint, program, decimals: 0 };
+        let mut token = Self { mint, program, decimals: 0, is_spl };
         let has_size = data.len() == MINT_SIZE || token.is_extended(data, ACCOUNT_TYPE_MINT);
-        require!(has_size && mint.owned_by(program), ChannelError::MintAccountMismatch);
+        require!(has_size && mint.owned_by(&token.program), ChannelError::MintAccountMismatch);
         if data.len() > MINT_SIZE {
             check_extended_mint(data)?;
         }
-        Ok(Self { decimals: data[44], ..token })
-    }
-
-    /// Whether the token program is SPL Token, which takes several transfers at once.
-    fn is_spl(&self) -> bool {
-        core::ptr::eq(self.program, &SPL_TOKEN)
+        token.decimals = data[DECIMALS_OFFSET];
+        Ok(token)
     }
 
     /// Whether `data` has the size and the type byte of a Token-2022 account with extensions.
     #[inline(always)]
     fn is_extended(&self, data: &[u8], account_type: u8) -> bool {
-        !self.is_spl()
+        !self.is_spl
             && data.len() > ACCOUNT_SIZE
             && data.len() != MULTISIG_SIZE
             && data[ACCOUNT_TYPE_OFFSET] == account_type

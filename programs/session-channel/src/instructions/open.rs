@@ -102,7 +102,7 @@ impl Open {
             rent_payer: *self.rent_payer.address(),
             open_slot: terms.open_slot.into(),
         };
-        let (address, bump) = channel.derive_address();
+        let (address, bump) = find_program_address(&channel.seeds(), &PROGRAM_ID);
         channel.bump = bump;
         let pays_itself = splits.iter().any(|split| split.recipient == address);
         require!(!pays_itself, ChannelError::InvalidSplitConfig);

@@ -1,6 +1,4 @@
-//! The channel account: its 256 bytes, and the moves between its statuses.
-
-use core::ops::{Deref, DerefMut};
+//! A channel: its 256 bytes, and the moves between its statuses.
 
 use anchor_lang::pinocchio::cpi::Seed;
 use anchor_lang::prelude::*;
@@ -98,9 +96,9 @@ impl Channel {
         self.open_slot.get().checked_add(OPEN_SLOT_WINDOW).ok_or(ProgramError::ArithmeticOverflow)
     }
 
-    /// The address that follows from the channel's terms, and its canonical bump.
-    pub fn derive_address(&self) -> (Address, u8) {
-        let seeds = [
+    /// What the channel's address is derived from.
+    pub fn seeds(&self) -> [&[u8]; 7] {
+        [
             CHANNEL_SEED,
             self.payer.as_ref(),
             self.payee.as_ref(),
@@ -108,147 +106,70 @@ impl Channel {
             self.authorized_signer.as_ref(),
             bytemuck::bytes_of(&self.salt),
             bytemuck::bytes_of(&self.open_slot),
-        ];
-        find_program_address(&seeds, &PROGRAM_ID)
+        ]
     }
 
     /// The seeds with which the channel signs, bump included.
     #[inline(always)]
     pub fn signer_seeds(&self) -> [Seed<'_>; 8] {
-        [
-            Seed::from(CHANNEL_SEED),
-            Seed::from(self.payer.as_array()),
-            Seed::from(self.payee.as_array()),
-            Seed::from(self.mint.as_array()),
-            Seed::from(self.authorized_signer.as_array()),
-            Seed::from(bytemuck::bytes_of(&self.salt)),
-            Seed::from(bytemuck::bytes_of(&self.open_slot)),
-            Seed::from(core::slice::from_ref(&self.bump)),
+        let [channel, payer, payee, mint, signer, salt, open_slot] = self.seeds().map(Seed::from);
+        [channel, payer, payee, mint, signer, salt, open_slot, Seed::from(core::slice::from_ref(&self.bump))]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::mem::offset_of;
+
+    use super::*;
+
+    #[test]
+    fn every_field_has_its_place_in_the_account() {
+        let offsets = [
+            offset_of!(Channel, version),
+            offset_of!(Channel, bump),
+            offset_of!(Channel, status),
+            offset_of!(Channel, salt),
+            offset_of!(Channel, deposit),
+            offset_of!(Channel, settled),
+            offset_of!(Channel, payout_watermark),
+            offset_of!(Channel, closure_started_at),
+            offset_of!(Channel, payer_withdrawn_at),
+            offset_of!(Channel, grace_period),
+            offset_of!(Channel, distribution_hash),
+            offset_of!(Channel, payer),
+            offset_of!(Channel, payee),
+            offset_of!(Channel, authorized_signer),
+            offset_of!(Channel, mint),
+            offset_of!(Channel, rent_payer),
+            offset_of!(Channel, open_slot),
         ]
+        .map(|offset| offset + 1);
+        assert_eq!(offsets, [1, 2, 3, 4, 12, 20, 28, 36, 44, 52, 56, 88, 120, 152, 184, 216, 248]);
+    }
+
+    #[test]
+    fn a_deadline_past_the_end_of_time_is_none() {
+        let mut channel: Channel = Zeroable::zeroed();
+        channel.closure_started_at = (i64::MAX - 10).into();
+        channel.grace_period = 10.into();
+        assert_eq!(channel.deadline(), Some(i64::MAX));
+        channel.grace_period = 11.into();
+        assert_eq!(channel.deadline(), None);
+    }
+
+    #[test]
+    fn the_address_is_the_protocol_vector() {
+        let key = Address::from_str_const;
+        let mut channel: Channel = Zeroable::zeroed();
+        channel.payer = key("9hSR6S7WPtxmTojgo6GG3k4yDPecgJY292j7xrsUGWBu");
+        channel.payee = key("AKnL4NNf3DGWZJS6cPknBuEGnVsV4A4m5tgebLHaRSZ9");
+        channel.authorized_signer = key("GyGKxMyg1p9SsHfm15MkNUu1u9TN2JtTspcdmrtGUdse");
+        channel.mint = key("4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU");
+        channel.salt = 42.into();
+        channel.open_slot = 352_114_093.into();
+        let reference = key("CHNLxYvVA28MJP9PrFuDXccuoGXAx7jBacfLEkahyGsX");
+        let vector = key("7hRdGmZcLYoyrqutCrMfbeSod2gjFcvGS5H2nU7x25Ww");
+        assert_eq!(find_program_address(&channel.seeds(), &reference), (vector, 253));
     }
 }
-
-/// A channel of this program, checked by owner, length, discriminator and version.
-///
-/// Its address is not derived again: only `open` creates accounts with this owner, at derived addresses.
-pub struct ChannelAccount(AccountView);
-
-impl ChannelAccount {
-    /// Fills the account that `open` just created.
-    pub fn create(view: AccountView, channel: Channel) -> Result<Self> {
-        let mut this = Self(view);
-        // SAFETY: `open` allocated CHANNEL_SIZE bytes here, and nobody borrows them.
-        unsafe { *this.0.data_mut_ptr() = CHANNEL_DISCRIMINATOR };
-        *this = channel;
-        Ok(this)
-    }
-
-    /// Frees the account: every lamport goes to `rent_payer`, no data is left.
-    #[inline(always)]
-    pub fn free(&mut self, rent_payer: &mut AccountView) -> Result<()> {
-        let lamports = rent_payer.lamports().checked_add(self.0.lamports());
-        rent_payer.set_lamports(lamports.ok_or(ChannelError::RentPayerBalanceOverflow)?);
-        self.0.set_lamports(0);
-        self.0.close()
-    }
-}
-
-impl AnchorAccount for ChannelAccount {
-    type Data = Channel;
-    const MIN_DATA_LEN: usize = CHANNEL_SIZE;
-
-    #[inline(always)]
-    fn load(view: AccountView) -> Result<Self> {
-        require!(view.owned_by(&PROGRAM_ID), ProgramError::InvalidAccountOwner);
-        require!(view.data_len() == CHANNEL_SIZE, ProgramError::InvalidAccountData);
-        // SAFETY: the length was checked, and no reference to the data is alive while accounts are loaded.
-        let [discriminator, version] = unsafe { *view.data_ptr().cast::<[u8; 2]>() };
-        require!(discriminator == CHANNEL_DISCRIMINATOR, ChannelError::InvalidAccountDiscriminator);
-        require!(version == CHANNEL_VERSION, ChannelError::UnsupportedChannelVersion);
-        Ok(Self(view))
-    }
-
-    #[inline(always)]
-    unsafe fn load_mut(view: AccountView) -> Result<Self> {
-        Self::load(view)
-    }
-
-    #[inline(always)]
-    fn account(&self) -> &AccountView {
-        &self.0
-    }
-}
-
-impl Deref for ChannelAccount {
-    type Target = Channel;
-
-    #[inline(always)]
-    fn deref(&self) -> &Channel {
-        // SAFETY: both constructors leave CHANNEL_SIZE bytes here; a Channel is any 255 bytes at any alignment.
-        // No other reference exists: no account of another type hands out this program's data.
-        unsafe { &*self.0.data_ptr().add(1).cast() }
-    }
-}
-
-impl DerefMut for ChannelAccount {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut Channel {
-        // SAFETY: as in `deref`, and `self` is borrowed exclusively.
-        unsafe { &mut *self.0.data_mut_ptr().add(1).cast() }
-    }
-}
-
-/// A channel that is checked only when the instruction asks for it.
-pub struct UnloadedChannel(AccountView);
-
-impl UnloadedChannel {
-    /// Checks it now.
-    #[inline(always)]
-    pub fn load(&self) -> Result<ChannelAccount> {
-        ChannelAccount::load(self.0)
-    }
-}
-
-impl AnchorAccount for UnloadedChannel {
-    type Data = AccountView;
-
-    #[inline(always)]
-    fn load(view: AccountView) -> Result<Self> {
-        Ok(Self(view))
-    }
-
-    #[inline(always)]
-    unsafe fn load_mut(view: AccountView) -> Result<Self> {
-        Ok(Self(view))
-    }
-
-    #[inline(always)]
-    fn account(&self) -> &AccountView {
-        &self.0
-    }
-}
-
-impl Deref for UnloadedChannel {
-    type Target = AccountView;
-
-    #[inline(always)]
-    fn deref(&self) -> &AccountView {
-        &self.0
-    }
-}
-
-impl IdlAccountType for UnloadedChannel {}
-
-impl IdlAccountType for ChannelAccount {
-    const __IDL_ACCOUNT_ENTRY: Option<&'static str> = Some(r#"{"name":"Channel","discriminator":[1]}"#);
-
-    #[cfg(feature = "idl-build")]
-    fn __register_idl_deps(
-        accounts: &mut anchor_lang::__alloc::vec::Vec<&'static str>,
-        types: &mut anchor_lang::__alloc::vec::Vec<&'static str>,
-    ) {
-        accounts.extend(Self::__IDL_ACCOUNT_ENTRY);
-        <Channel as IdlAccountType>::__register_idl_deps(accounts, types);
-    }
-}
-const _: () = assert!(CHANNEL_DISCRIMINATOR == 1, "the account entry above says 1");

@@ -112,7 +112,7 @@ impl Token {
         // SAFETY: nothing in this program holds a reference to a token account's data.
         let data = unsafe { account.borrow_unchecked() };
         let has_size = data.len() == ACCOUNT_SIZE || self.is_extended(data, ACCOUNT_TYPE_ACCOUNT);
-        if !has_size || !account.owned_by(self.program) {
+        if !has_size || !account.owned_by(&self.program) {
             return Err(Fault::Malformed);
         }
         if data[108] != 1 {
@@ -158,7 +158,7 @@ impl Token {
     fn is_initialized(&self, account: &AccountView) -> bool {
         // SAFETY: nothing in this program holds a reference to a token account's data.
         let data = unsafe { account.borrow_unchecked() };
-        account.owned_by(self.program)
+        account.owned_by(&self.program)
             && (data.len() == ACCOUNT_SIZE || self.is_extended(data, ACCOUNT_TYPE_ACCOUNT))
             && data[108] != 0
     }

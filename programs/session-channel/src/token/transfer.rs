@@ -58,7 +58,7 @@ impl Token {
             account: escrow,
             destination: rent_payer,
             authority: channel.account(),
-            token_program: self.program,
+            token_program: &self.program,
         };
         close.invoke_signed(&[Signer::from(&seeds)])
     }
@@ -79,7 +79,7 @@ impl Token {
             authority,
             amount,
             decimals: self.decimals,
-            token_program: self.program,
+            token_program: &self.program,
         };
         transfer.invoke_signed(signers)
     }
@@ -123,7 +123,7 @@ impl Queue {
     /// Makes the transfers. SPL Token takes several in one call; Token-2022 takes them one by one.
     #[inline(never)]
     pub fn send(&self, token: &Token, escrow: &AccountView, channel: &ChannelAccount) -> Result<()> {
-        if token.is_spl() && self.length > 1 {
+        if token.is_spl && self.length > 1 {
             for transfers in self.transfers().chunks(BATCH_SIZE) {
                 send_batch(token, escrow, channel, transfers)?;
             }
