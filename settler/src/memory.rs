@@ -148,3 +148,85 @@ impl Kept {
         Summary { held, ..std::mem::take(&mut self.summary) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel() -> ChannelId {
+        ChannelId::new([1; 32])
+    }
+
+    fn pause_length(kept: &Kept) -> Duration {
+        kept.pauses[&channel()].until.saturating_duration_since(Instant::now())
+    }
+
+    #[test]
+    fn pauses_grow_with_every_failure_up_to_the_limit() {
+        let mut kept = Kept::default();
+        let mut last = Duration::ZERO;
+        for _ in 0..6 {
+            kept.pause(channel(), Duration::MAX);
+            assert!(pause_length(&kept) > last);
+            last = pause_length(&kept);
+        }
+        for _ in 0..40 {
+            kept.pause(channel(), Duration::MAX);
+        }
+        assert!(pause_length(&kept) <= LONGEST_PAUSE);
+        kept.pause(channel(), Duration::from_secs(2));
+        assert!(pause_length(&kept) <= Duration::from_secs(2));
+    }
+
+    #[test]
+    fn success_ends_pause_and_hold() {
+        let mut kept = Kept::default();
+        kept.pause(channel(), Duration::MAX);
+        kept.hold(channel(), "reason".to_owned(), Duration::from_secs(9));
+        assert!(kept.is_paused(&channel()));
+        kept.resume(&channel());
+        assert!(!kept.is_paused(&channel()));
+        assert_eq!(kept.take_summary(), Summary::default());
+    }
+
+    #[test]
+    fn held_channel_is_not_waited_for_and_a_failing_one_only_for_a_while() {
+        let mut kept = Kept::default();
+        kept.hold(channel(), "reason".to_owned(), Duration::ZERO);
+        assert!(!kept.is_worth_waiting_for(&channel()));
+        for failure in 1..=HOPELESS {
+            kept.pause(channel(), Duration::MAX);
+            assert_eq!(kept.is_worth_waiting_for(&channel()), failure < HOPELESS);
+        }
+    }
+
+    #[test]
+    fn blockhashes_are_remembered_longer_than_they_live() {
+        let mut kept = Kept::default();
+        let hash = |number: u64| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&number.to_le_bytes());
+            Hash::new_from_array(bytes)
+        };
+        for number in 0..BLOCKHASHES as u64 + 10 {
+            let tip = ChainTip {
+                blockhash: hash(number),
+                slot: 0,
+                block_height: 0,
+                last_valid_block_height: number,
+            };
+            kept.saw_tip(tip);
+            kept.saw_tip(tip);
+        }
+        assert_eq!(kept.last_valid_block_height(&hash(300)), Some(300));
+        assert_eq!(kept.last_valid_block_height(&hash(5)), None);
+    }
+
+    #[test]
+    fn fates_are_asked_for_at_intervals() {
+        let mut kept = Kept::default();
+        assert!(kept.should_confirm(Duration::from_secs(9)));
+        assert!(!kept.should_confirm(Duration::from_secs(9)));
+        assert!(kept.should_confirm(Duration::ZERO));
+    }
+}

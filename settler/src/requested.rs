@@ -69,6 +69,10 @@ impl Settler {
         let last_valid_block_height = known.unwrap_or(tip.block_height.saturating_add(BLOCKHASH_LIFE));
         let simulation = self.chain.simulate(&submission.transaction).await?;
         if let Some(error) = simulation.error {
+            // The blockhash lives, so this node is only behind. It is asked again until the hash is too old.
+            if error.contains("BlockhashNotFound") {
+                return Ok(false);
+            }
             return self.refuse(submission, &record, &format!("simulation failed: {error}")).await;
         }
         let signed = co_sign(transaction, &self.keys.fee_payer);

@@ -118,6 +118,10 @@ impl Settler {
             return Ok(None);
         }
         let Some(record) = self.ledger.channel(&record.id).await? else { return Ok(None) };
+        if matches!(record.state, ChannelState::Opening | ChannelState::Failed | ChannelState::Gone) {
+            // What is at that address is not what was agreed: splits and rent payer are no seeds of it.
+            return Ok(None);
+        }
         let voucher = self.ledger.best_voucher_to_settle(&record.id, view.clock.unix_timestamp).await?;
         let snapshot = Snapshot {
             account,

@@ -276,3 +276,41 @@ async fn many_opens_land_side_by_side() {
     assert_eq!(open.len(), 25);
     assert_eq!(world.tokens(&world.payer.pubkey()), PAYER_TOKENS - 2_500);
 }
+
+#[tokio::test]
+async fn node_that_has_not_heard_of_the_blockhash_is_asked_again() {
+    let world = World::new();
+    let settler = world.settler().await;
+    let id = world.record_open(1, 1_000).await;
+    world.chain.fault(Faults { simulation_behind: true, ..Default::default() });
+    settler.pass(true).await.unwrap();
+    assert_eq!(world.record(&id).await.state, ChannelState::Opening);
+
+    world.chain.fault(Default::default());
+    world.drive(&settler).await;
+    assert_eq!(world.record(&id).await.state, ChannelState::Open);
+}
+
+#[tokio::test]
+async fn channel_that_the_payer_opened_on_other_terms_is_never_touched() {
+    let world = World::new();
+    let settler = world.settler().await;
+    let agreed = world.new_channel(1, 1_000);
+    let id =
+        world.record_open_as(agreed.clone(), world.payer_signed(&[world.open_instruction(&agreed)])).await;
+    // Same seeds, so the same address; but another grace period, and rent of its own.
+    let relayer = key(61);
+    world.put(
+        relayer.pubkey(),
+        solana_account::Account::new(1_000_000_000, 0, &toll_protocol::SYSTEM_PROGRAM),
+    );
+    let other = NewChannel { grace_period: 5, rent_payer: relayer.pubkey(), ..agreed };
+    world.send(&[world.open_instruction(&other)], &[&world.payer, &relayer]);
+    world.send(&[world.channel(&id).await.request_close()], &[&world.payer]);
+
+    world.drive(&settler).await;
+
+    assert_eq!(world.record(&id).await.state, ChannelState::Failed);
+    assert_eq!(world.account(&id).unwrap().status, ChannelStatus::Closing);
+    assert_eq!(world.chain.lock().submitted.len(), 0);
+}
