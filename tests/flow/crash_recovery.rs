@@ -1,0 +1,71 @@
+//! The settler is killed between any two steps of a close, and the next one finishes it, exactly once.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use toll_cli::server::Role;
+use toll_ledger::{SubmissionKind, SubmissionState};
+use toll_protocol::ChannelStatus;
+use toll_settler::Step;
+use toll_tests::World;
+use toll_tests::world::{FUNDS, PRICE};
+
+/// Paid requests on each channel.
+const REQUESTS: u64 = 2;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settler_killed_between_any_two_steps_of_a_close_finishes_it_exactly_once() {
+    let mut world = super::world().await;
+    world.config.settler.close_on_shutdown = false;
+    let text = toml::to_string(&world.config).expect("a configuration is TOML");
+    std::fs::write(world.folder().join("toll.toml"), text).expect("the configuration is written");
+
+    for (number, step) in Step::ALL.into_iter().enumerate() {
+        close_with_the_settler_killed_at(&mut world, number, step).await;
+        let earned = (number as u64 + 1) * REQUESTS * PRICE.get();
+        assert_eq!(world.balances().await, (FUNDS.get() - earned, earned), "{step:?}");
+    }
+}
+
+async fn close_with_the_settler_killed_at(world: &mut World, number: usize, step: Step) {
+    let (payer, mut book) = (world.payer(), world.book());
+    let id = world.pay(&payer, &mut book, REQUESTS).await[0].payment.as_ref().expect("paid").channel;
+    world.stop_server().await;
+    world.start_server(Role::Gateway).await;
+
+    let mut doomed = settler(world, Some(number));
+    let closing = tokio::spawn(async move {
+        payer.close(&mut book, &id).await.expect("the close is answered in the end");
+    });
+    let mut lines = BufReader::new(doomed.stdout.take().expect("its output is piped")).lines();
+    let reached = tokio::task::spawn_blocking(move || lines.next()).await.expect("reading its output");
+    assert_eq!(reached.and_then(Result::ok), Some(format!("{step:?}")));
+    doomed.kill().expect("SIGKILL");
+    doomed.wait().expect("it is dead");
+
+    let mut heir = settler(world, None);
+    closing.await.expect("the payer's side");
+    let status = world.channel(&id).await.map(|account| account.status);
+    assert_eq!(status, Some(ChannelStatus::Distributed), "{step:?}");
+    heir.kill().expect("SIGKILL");
+    heir.wait().expect("it is dead");
+
+    let submissions = world.server().ledger().submissions_of(&id).await.expect("the ledger answers");
+    let landed = submissions
+        .iter()
+        .filter(|submission| submission.kind == SubmissionKind::Close)
+        .filter(|submission| submission.state == SubmissionState::Landed)
+        .count();
+    assert!(landed <= 1, "{step:?}: {landed} closes landed");
+    world.stop_server().await;
+    world.start_server(Role::Both).await;
+}
+
+fn settler(world: &World, stop_at: Option<usize>) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_stoppable-settler"))
+        .arg(world.folder())
+        .args(stop_at.map(|number| number.to_string()))
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the settler's process starts")
+}

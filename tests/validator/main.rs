@@ -1,0 +1,35 @@
+//! The same sessions on `solana-test-validator`, where its binary is to be had.
+
+use toll_tests::{TestChain, World, scenario};
+
+/// A fresh validator with a server on it, or `None` with a word on standard error.
+async fn world() -> Option<World> {
+    match TestChain::validator().await {
+        Some(chain) => Some(World::start(chain, "").await),
+        None => {
+            eprintln!("SKIPPED: no solana-test-validator on PATH, and SOLANA_TEST_VALIDATOR names none");
+            None
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn session_from_open_to_reclaim_pays_everyone_to_the_unit() {
+    if let Some(world) = world().await {
+        scenario::session_from_open_to_reclaim(world).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forced_close_within_grace_pays_the_payee() {
+    if let Some(world) = world().await {
+        scenario::payer_leaves_and_the_payee_loses_nothing(world).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payer_recovers_the_deposit_without_the_server() {
+    if let Some(world) = world().await {
+        scenario::server_vanishes_and_the_payer_loses_nothing(world).await;
+    }
+}
