@@ -21,3 +21,4 @@ mod token_2022;
 mod top_up;
 mod voucher;
 mod withdraw_payer;
+mod wrapped_sol;

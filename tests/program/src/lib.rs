@@ -39,8 +39,8 @@ pub use solana_pubkey::Pubkey;
 pub use solana_transaction_error::TransactionError;
 pub use state::{ChannelState, Status};
 pub use token::{
-    Extension, FROZEN, IMMUTABLE_OWNER, INITIALIZED, TokenState, UNINITIALIZED, mint_account, tlv,
-    token_account,
+    Extension, FROZEN, IMMUTABLE_OWNER, INITIALIZED, TokenState, UNINITIALIZED, WRAPPED_SOL, mint_account,
+    tlv, token_account,
 };
 pub use voucher::{Voucher, voucher_key};
 pub use wire::{preimage, preimage_hash};

@@ -39,6 +39,8 @@ impl TokenKind {
 pub struct Plan {
     /// The mint's token program.
     pub token: TokenKind,
+    /// The token.
+    pub mint: Pubkey,
     /// What follows the account type byte of an extended Token-2022 mint.
     pub mint_trailer: Vec<u8>,
     /// Who deposits.
@@ -65,6 +67,7 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             token: TokenKind::Spl,
+            mint: named("mint"),
             mint_trailer: Vec::new(),
             payer: named("payer"),
             payee: named("payee"),
@@ -115,7 +118,7 @@ pub struct Channel {
 impl Channel {
     /// Derives the addresses.
     pub fn new(plan: Plan) -> Self {
-        let mint = named("mint");
+        let mint = plan.mint;
         let token_program = plan.token.program();
         let authorized_signer =
             Pubkey::new_from_array(voucher_key(plan.voucher_key).verifying_key().to_bytes());

@@ -18,6 +18,9 @@ pub const IMMUTABLE_OWNER: u16 = 7;
 /// A Token-2022 extension: its number and its data.
 pub type Extension = (u16, Vec<u8>);
 
+/// The mint whose tokens are lamports.
+pub const WRAPPED_SOL: Pubkey = solana_pubkey::pubkey!("So11111111111111111111111111111111111111112");
+
 const BASE_MINT: usize = 82;
 const BASE_ACCOUNT: usize = 165;
 const ACCOUNT_TYPE_MINT: u8 = 1;
@@ -80,6 +83,10 @@ impl TokenState {
         data[32..64].copy_from_slice(self.owner.as_ref());
         data[64..72].copy_from_slice(&self.amount.to_le_bytes());
         data[108] = self.state;
+        if self.mint == WRAPPED_SOL {
+            data[109] = 1;
+            data[113..121].copy_from_slice(&rent_of(BASE_ACCOUNT).to_le_bytes());
+        }
         if let Some(delegate) = self.delegate {
             data[72] = 1;
             data[76..108].copy_from_slice(delegate.as_ref());
@@ -111,7 +118,11 @@ impl TokenState {
 /// The ledger's account for `state`.
 pub fn token_account(token_program: &Pubkey, state: &TokenState) -> Account {
     assert!(*token_program == TOKEN_PROGRAM || *token_program == TOKEN_2022_PROGRAM);
-    owned_by(token_program, state.encode())
+    let mut account = owned_by(token_program, state.encode());
+    if state.mint == WRAPPED_SOL {
+        account.lamports += state.amount;
+    }
+    account
 }
 
 /// A rent-exempt account with `data`.
