@@ -8,6 +8,12 @@ use super::{Token, ACCOUNT_SIZE, ACCOUNT_TYPE_ACCOUNT, ACCOUNT_TYPE_OFFSET};
 use crate::error::ChannelError;
 use crate::event::RedirectReason;
 
+/// A token account is `mint[32] | owner[32] | amount u64 | …`, with its state further back.
+const AMOUNT_OFFSET: usize = 64;
+const STATE_OFFSET: usize = 108;
+const UNINITIALIZED: u8 = 0;
+const INITIALIZED: u8 = 1;
+
 /// What is wrong with a token account, in the order the checks run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -105,7 +111,9 @@ impl Token {
     pub fn balance(&self, account: &AccountView) -> u64 {
         // SAFETY: nothing in this program holds a reference to a token account's data.
         let data = unsafe { account.borrow_unchecked() };
-        data.get(64..).and_then(|rest| rest.first_chunk()).map_or(0, |amount| u64::from_le_bytes(*amount))
+        data.get(AMOUNT_OFFSET..)
+            .and_then(|rest| rest.first_chunk())
+            .map_or(0, |amount| u64::from_le_bytes(*amount))
     }
 
     fn check_contents(&self, account: &AccountView, owner: &Address) -> core::result::Result<(), Fault> {
@@ -115,7 +123,7 @@ impl Token {
         if !has_size || !account.owned_by(&self.program) {
             return Err(Fault::Malformed);
         }
-        if data[108] != 1 {
+        if data[STATE_OFFSET] != INITIALIZED {
             return Err(Fault::NotInitialized);
         }
         if data[..32] != *self.mint.address().as_array() || data[32..64] != *owner.as_array() {
@@ -130,11 +138,12 @@ impl Token {
 
     /// Whether `account` is at the canonical associated address of `owner`.
     ///
-    /// Deriving that address costs up to ten times a transfer, so it is avoided where the account vouches for
-    /// itself: an **initialized account of the token program** whose address is the hash of (owner, token program,
-    /// mint, *some* bump) is the canonical one. To be initialized it must have been allocated, and that takes the
-    /// address's own signature. For the canonical bump the associated token program signs; for any lower bump it
-    /// never does; and for a higher one the hash is a point of the curve whose private key nobody knows.
+    /// To derive that address is to show, with a curve operation each, that no higher bump would do: the largest
+    /// part of what a payout costs. It is avoided where the account vouches for itself: an **initialized account
+    /// of the token program** whose address is the hash of (owner, token program, mint, *some* bump) is the
+    /// canonical one. To be initialized it must have been allocated, and that takes the address's own signature.
+    /// For the canonical bump the associated token program signs; for any lower bump it never does; and for a
+    /// higher one the hash is a point of the curve whose private key nobody knows.
     ///
     /// Any other account takes the full derivation. That matters where a payout is redirected because an account is
     /// unusable: anyone can name an *empty* address with a lower bump, and if that passed for the beneficiary's
@@ -160,7 +169,7 @@ impl Token {
         let data = unsafe { account.borrow_unchecked() };
         account.owned_by(&self.program)
             && (data.len() == ACCOUNT_SIZE || self.is_extended(data, ACCOUNT_TYPE_ACCOUNT))
-            && data[108] != 0
+            && data[STATE_OFFSET] != UNINITIALIZED
     }
 
     /// Whether `address` is the associated address of `owner` under any bump.
