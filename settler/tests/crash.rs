@@ -1,5 +1,7 @@
 //! A settler killed between any two steps, and the next one that finishes its work exactly once.
 
+use std::sync::{Arc, Mutex};
+
 use solana_signer::Signer;
 use toll_ledger::{ChannelState, CloseReason, SubmissionKind, SubmissionState};
 use toll_protocol::{ChannelId, ChannelStatus};
@@ -166,4 +168,38 @@ async fn settler_killed_again_and_again_still_closes_once() {
     assert_eq!(world.chain.lock().landed.len(), before + 1);
     assert_landed_once(&world, &id, SubmissionKind::Close, Step::Marked).await;
     world.assert_paid_out(&id, 1_000, 160).await;
+}
+
+#[tokio::test]
+async fn steps_come_in_order_and_the_record_comes_before_the_cluster_hears_of_it() {
+    let (world, id) = paid_channel().await;
+    world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+    let sent_before = world.chain.lock().submitted.len();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (chain, steps) = (world.chain.clone(), Arc::clone(&seen));
+    let settler = world.settler().await.on_step(move |kind, step| {
+        let sent = chain.lock().submitted.len() - sent_before;
+        steps.lock().unwrap().push((kind, step, sent));
+    });
+
+    world.drive(&settler).await;
+
+    let expected = Step::ALL.map(|step| {
+        let sent = usize::from(step as u8 >= Step::Submitted as u8);
+        (SubmissionKind::Close, step, sent)
+    });
+    assert_eq!(*seen.lock().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn settler_killed_with_its_close_on_record_finds_it_there() {
+    let (world, id) = paid_channel().await;
+    world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+    world.die_at(SubmissionKind::Close, Step::Built).await;
+    assert_eq!(world.submissions(&id, SubmissionKind::Close).await, []);
+
+    world.die_at(SubmissionKind::Close, Step::Recorded).await;
+    let closes = world.submissions(&id, SubmissionKind::Close).await;
+    assert_eq!(closes.iter().map(|close| close.state).collect::<Vec<_>>(), [SubmissionState::Recorded]);
+    assert_eq!(world.account(&id).unwrap().status, ChannelStatus::Open);
 }

@@ -1,6 +1,8 @@
 //! Opens that the gateway recorded: what lands, and what is never signed.
 
 use solana_instruction::Instruction;
+use solana_message::VersionedMessage;
+use solana_message::v0::MessageAddressTableLookup;
 use solana_signer::Signer;
 use toll_ledger::{ChannelState, NewChannel, SubmissionKind, SubmissionState};
 use toll_protocol::{
@@ -313,4 +315,36 @@ async fn channel_that_the_payer_opened_on_other_terms_is_never_touched() {
     assert_eq!(world.record(&id).await.state, ChannelState::Failed);
     assert_eq!(world.account(&id).unwrap().status, ChannelStatus::Closing);
     assert_eq!(world.chain.lock().submitted.len(), 0);
+}
+
+#[tokio::test]
+async fn lookup_table_is_refused() {
+    let world = World::new();
+    let channel = world.new_channel(1, 1_000);
+    let open = world.open_instruction(&channel);
+    let mut transaction = world.signed_by(&world.fee_payer.pubkey(), &[open], &[]);
+    let VersionedMessage::V0(message) = &mut transaction.message else { panic!("not a v0 message") };
+    message.address_table_lookups.push(MessageAddressTableLookup {
+        account_key: key(70).pubkey(),
+        writable_indexes: vec![0],
+        readonly_indexes: vec![],
+    });
+    transaction.signatures[1] = world.payer.sign_message(&transaction.message.serialize());
+    let id = world.record_open_as(channel, encode_transaction(&transaction)).await;
+    assert_refused(&world, &id, "lookup tables").await;
+}
+
+#[tokio::test]
+async fn third_signer_is_refused() {
+    let world = World::new();
+    let other = key(60);
+    let id = {
+        let channel = world.new_channel(1, 1_000);
+        let mut open = world.open_instruction(&channel);
+        open.accounts[2].is_signer = true;
+        open.accounts[2].pubkey = other.pubkey();
+        let transaction = world.signed_by(&world.fee_payer.pubkey(), &[open], &[&world.payer, &other]);
+        world.record_open_as(channel, encode_transaction(&transaction)).await
+    };
+    assert_refused(&world, &id, "signers are not exactly").await;
 }

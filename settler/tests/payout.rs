@@ -174,3 +174,25 @@ async fn dust_goes_to_the_treasury() {
     assert_eq!(world.tokens(&world.payee.pubkey()), 147);
     assert_eq!(world.tokens(&TREASURY_OWNER), 1);
 }
+
+#[tokio::test]
+async fn token_2022_account_that_is_created_for_a_payout_can_take_it() {
+    let mut world = World::token_2022();
+    let settler = world.settler().await;
+    let id = world.open(&settler, 1, 20_000).await;
+    world.pay(&id, 10_000).await;
+    world.remove_tokens(world.payee.pubkey());
+
+    world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+    world.drive(&settler).await;
+
+    world.assert_paid_out(&id, 20_000, 10_000).await;
+    let created = world.chain.account(&world.token_account(&world.payee.pubkey())).unwrap();
+    assert!(created.data.len() > 165, "with an extension that the next payout has to put up with");
+
+    let second = world.open(&settler, 2, 20_000).await;
+    world.pay(&second, 5_000).await;
+    world.ledger.request_close(&second, CloseReason::Requested, None).await.unwrap();
+    world.drive(&settler).await;
+    assert_eq!(world.tokens(&world.payee.pubkey()), 15_000);
+}

@@ -20,8 +20,8 @@ use toll_ledger::{
 };
 use toll_protocol::{
     Amount, Channel, ChannelAccount, ChannelId, ChannelTerms, Network, Open, PROGRAM_ID, SYSTEM_PROGRAM,
-    SignedVoucher, Splits, TOKEN_PROGRAM, TREASURY_OWNER, VerifiedVoucher, Voucher, associated_token_address,
-    encode_transaction,
+    SignedVoucher, Splits, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, TREASURY_OWNER, VerifiedVoucher, Voucher,
+    associated_token_address, encode_transaction,
 };
 use toll_settler::{ListedMint, Settler, SettlerConfig, SettlerError, SettlerKeys, Step};
 
@@ -60,6 +60,15 @@ impl World {
 
     /// Channels of this world pay these recipients, who have token accounts.
     pub fn with_splits(splits: Splits) -> Self {
+        Self::made_of(splits, TOKEN_PROGRAM)
+    }
+
+    /// Channels of this world are in a Token-2022 mint.
+    pub fn token_2022() -> Self {
+        Self::made_of(Splits::none(), TOKEN_2022_PROGRAM)
+    }
+
+    fn made_of(splits: Splits, token_program: Pubkey) -> Self {
         let clock = ManualClock::new(NOW);
         let directory = tempfile::tempdir().expect("a temporary directory");
         let world = Self {
@@ -70,7 +79,7 @@ impl World {
             payee: key(2),
             payer: key(3),
             mint: Pubkey::new_from_array([9; 32]),
-            token_program: TOKEN_PROGRAM,
+            token_program,
             splits,
             requests: 0,
             directory,
