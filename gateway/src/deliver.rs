@@ -5,7 +5,7 @@
 //!
 //! - An answer below 500 is kept (bodies up to [`MAX_REPLAY_BODY`]) and returned again, nothing else runs.
 //! - A failure (5xx, also the proxy's own 502 and 504) is passed on and not kept: the payer was charged but
-//!   not served, so the repeat runs the service again without a second charge.
+//!   not served, so the repeat runs the service again without a second charge, a few times a minute.
 //! - An answer whose body was too long, or broke off after it had begun, is not kept; the repeat gets 409
 //!   `replay-body-gone`.
 //!
@@ -19,12 +19,13 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
-use http::header::HeaderValue;
+use http::header::{CACHE_CONTROL, HeaderValue};
+use http::{HeaderMap, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use toll_ledger::{Ledger, StoredResponse};
 use tower::{Service, ServiceExt};
+use tracing::Instrument;
 
 use crate::header::{PAYMENT_RECEIPT, mark_private};
 use crate::in_flight::Turn;
@@ -37,6 +38,9 @@ pub const MAX_REPLAY_BODY: usize = 64 * 1024;
 pub(crate) struct Undelivered;
 
 /// Answers a paid request: calls `inner`, adds `receipt` to a success, keeps the answer under the turn's key.
+///
+/// Once begun it runs to its end even when the client hangs up: otherwise hanging up and repeating would make
+/// the service work any number of times for one charge.
 pub(crate) async fn deliver<S>(
     ledger: &Ledger,
     turn: Turn,
@@ -44,6 +48,25 @@ pub(crate) async fn deliver<S>(
     request: Request,
     inner: S,
 ) -> Response
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
+    S::Future: Send,
+{
+    let running = tokio::spawn(run(ledger.clone(), turn, receipt, request, inner).in_current_span());
+    running.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "the handler of a paid request panicked");
+        failure(StatusCode::INTERNAL_SERVER_ERROR)
+    })
+}
+
+fn failure(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn run<S>(ledger: Ledger, turn: Turn, receipt: HeaderValue, request: Request, inner: S) -> Response
 where
     S: Service<Request, Response = Response, Error = Infallible>,
 {
@@ -58,12 +81,7 @@ where
     mark_private(response.headers_mut());
 
     let (parts, body) = response.into_parts();
-    let keeper = Keeper {
-        ledger: ledger.clone(),
-        turn,
-        status: parts.status.as_u16(),
-        headers: parts.headers.clone(),
-    };
+    let keeper = Keeper { ledger, turn, status: parts.status.as_u16(), headers: parts.headers.clone() };
     let bounded = body.size_hint().upper().is_some_and(|upper| upper <= MAX_REPLAY_BODY as u64);
     if !bounded {
         let recorded = Recorded { body, kept: Some(BytesMut::new()), keeper: Some(keeper) };
@@ -79,9 +97,7 @@ where
         // Nothing has left yet, so the repeat may run the service again.
         Err(error) => {
             tracing::warn!(%error, "the answer to a paid request broke off");
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = http::StatusCode::BAD_GATEWAY;
-            response
+            failure(StatusCode::BAD_GATEWAY)
         }
     }
 }
@@ -184,7 +200,7 @@ pub(crate) fn replayed(stored: StoredResponse) -> Option<Response> {
         return None;
     }
     let mut response = Response::new(Body::from(stored.body));
-    *response.status_mut() = http::StatusCode::from_u16(stored.status).ok()?;
+    *response.status_mut() = StatusCode::from_u16(stored.status).ok()?;
     for (name, value) in stored.headers {
         let name = http::HeaderName::from_bytes(name.as_bytes());
         if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(&value)) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use solana_pubkey::Pubkey;
-use toll_ledger::{ChannelRecord, Ledger};
+use toll_ledger::{ChannelRecord, Ledger, ReplayKey};
 use toll_protocol::{ChallengeSecret, ChannelId, Receipt};
 
 use crate::in_flight::InFlight;
@@ -27,7 +27,11 @@ pub struct Gateway {
     updates: RateLimit<ChannelId>,
     vouchers: RateLimit<ChannelId>,
     refusals: RateLimit<ChannelId>,
+    reruns: RateLimit<ReplayKey>,
 }
+
+/// How often a minute the service may fail one paid request and be tried again for it.
+const RERUNS_PER_MINUTE: u32 = 5;
 
 impl Gateway {
     /// A gateway that charges by `terms` into `ledger`, and signs its challenges with `secret`.
@@ -39,6 +43,7 @@ impl Gateway {
             updates: RateLimit::new(terms.limits.updates_per_minute, minute),
             vouchers: RateLimit::new(terms.limits.vouchers_per_second, second),
             refusals: RateLimit::new(terms.limits.refusals_per_second, second),
+            reruns: RateLimit::new(RERUNS_PER_MINUTE, minute),
             in_flight: InFlight::default(),
             ledger,
             terms,
@@ -100,6 +105,13 @@ impl Gateway {
             retry_after,
         };
         self.refusals.take(channel).map_err(limited)
+    }
+
+    /// A request that was charged and failed is tried again for free, within reason.
+    pub(crate) fn limit_rerun(&self, key: ReplayKey) -> Result<(), Rejection> {
+        let limited =
+            |retry_after| Rejection::RateLimited { detail: "this request failed too often", retry_after };
+        self.reruns.take(key).map_err(limited)
     }
 
     /// SES-168: a payer that keeps forcing closes costs grace periods and rent.

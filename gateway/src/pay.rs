@@ -64,7 +64,7 @@ pub(crate) async fn pay<S>(
     inner: S,
 ) -> Result<Response, Refusal>
 where
-    S: Service<Request, Response = Response, Error = Infallible> + Send,
+    S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
     S::Future: Send,
 {
     let channel = gateway.ledger.channel(&action.channel_id).await?.ok_or(Rejection::ChannelNotFound)?;
@@ -95,7 +95,10 @@ where
         Acceptance::Accepted(Accepted { watermarks, .. }) => (watermarks, challenge.id.clone()),
         Acceptance::Replayed(replay) => match replayed(gateway, &channel, replay)? {
             Repeat::Answered(response) => return Ok(response),
-            Repeat::Unserved { watermarks, challenge_id } => (watermarks, challenge_id),
+            Repeat::Unserved { watermarks, challenge_id } => {
+                gateway.limit_rerun(charge.replay)?;
+                (watermarks, challenge_id)
+            }
         },
         refused => return Err(refusal(&channel, signed, &charge, refused)),
     };

@@ -28,7 +28,7 @@ pub(crate) async fn respond<S>(
     inner: S,
 ) -> Response
 where
-    S: Service<Request, Response = Response, Error = Infallible> + Send,
+    S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
     S::Future: Send,
 {
     let price = match quote {
@@ -55,7 +55,7 @@ async fn admit<S>(
     inner: S,
 ) -> Result<Response, Refusal>
 where
-    S: Service<Request, Response = Response, Error = Infallible> + Send,
+    S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
     S::Future: Send,
 {
     let credential = credential(request.headers())?;

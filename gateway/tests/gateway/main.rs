@@ -4,6 +4,7 @@ mod challenge;
 mod close;
 mod config;
 mod credential;
+mod log;
 mod open;
 mod open_matrix;
 mod opening;

@@ -187,6 +187,39 @@ async fn a_failure_is_served_by_the_repeat_without_a_second_charge() {
 }
 
 #[tokio::test]
+async fn a_panic_is_a_500_and_the_repeat_is_served() {
+    let (world, session) = opened().await;
+    let failed = world.get("/answers/panic", &session.voucher(PRICE)).await;
+    assert_eq!((failed.status.as_u16(), failed.header("payment-receipt")), (500, None));
+    assert_eq!(world.get("/answers/panic", &session.voucher(PRICE)).await.text(), "served 2");
+    assert_eq!(spent(&world, &session).await, PRICE);
+}
+
+#[tokio::test]
+async fn hanging_up_does_not_make_the_service_work_twice() {
+    let (world, session) = opened().await;
+    let credential = session.voucher(PRICE);
+    while world.served.count() == 0 {
+        let hung_up =
+            tokio::time::timeout(std::time::Duration::from_millis(10), world.get("/ahead", &credential));
+        assert!(hung_up.await.is_err(), "the handler takes longer");
+    }
+    assert_eq!(world.get("/ahead", &credential).await.text(), "served 1");
+    assert_eq!((world.served.count(), spent(&world, &session).await), (1, PRICE));
+}
+
+#[tokio::test]
+async fn free_repeats_of_a_failure_are_rate_limited() {
+    let (world, session) = opened().await;
+    for _ in 0..6 {
+        assert_eq!(world.get("/answers/down", &session.voucher(PRICE)).await.status, 500);
+    }
+    let again = request(Method::GET, "/answers/down", Some(&session.voucher(PRICE)), "");
+    world.refuses(again, 429, "about:blank", "rate-limited").await;
+    assert_eq!(world.get("/paid", &session.voucher(2 * PRICE)).await.status, 200, "the channel goes on");
+}
+
+#[tokio::test]
 async fn an_answer_below_500_is_kept_and_without_success_carries_no_receipt() {
     let (world, session) = opened().await;
     for _ in 0..2 {

@@ -189,6 +189,8 @@ fn handlers(served: Served) -> Router {
         let response = match kind.as_str() {
             // Fails once, then works.
             "flaky" if count == 1 => build.status(503).body(Body::from("down")),
+            "panic" if count == 1 => panic!("a bug in the handler"),
+            "down" => build.status(500).body(Body::empty()),
             "missing" => build.status(404).body(Body::from(format!("no {count}"))),
             "large" => build.body(Body::from(vec![b'x'; toll_gateway::MAX_REPLAY_BODY + 1])),
             "stream" => {
