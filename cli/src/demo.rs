@@ -10,15 +10,14 @@ use serde::Serialize;
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use tokio::sync::oneshot;
-use toll_gateway::{GatewayConfig, Limits, RouteConfig, SessionConfig};
+use toll_gateway::Limits;
 use toll_ledger::SubmissionKind;
 use toll_protocol::{Amount, ChannelId, ChannelStatus, Network, OPEN_SLOT_WINDOW, TOKEN_PROGRAM};
 use toll_settler::Summary;
 
 use crate::cluster::Cluster;
-use crate::config::{Config, LedgerConfig, SettlerSection};
+use crate::config::Config;
 use crate::error::{CliError, Exit, Result};
-use crate::keys;
 use crate::localnet::{Actors, DECIMALS, Fixture, Localnet, LocalnetConfig};
 use crate::payer::{Payer, Policy, Request};
 use crate::program::{ELF, PROGRAM_ID};

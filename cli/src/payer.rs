@@ -77,9 +77,9 @@ pub struct Payment {
 /// What an exchange with an open channel led to.
 enum Turn {
     /// The request is answered.
-    Served(Reply),
+    Served(Box<Reply>),
     /// Go on with the channel as it is now.
-    Again(SavedChannel),
+    Again(Box<SavedChannel>),
     /// The channel buys nothing more.
     Gone,
 }
@@ -138,12 +138,12 @@ impl Payer {
                     if let Some(payment) = &mut reply.payment {
                         (payment.opened, payment.topped_up) = (opened, topped_up);
                     }
-                    return Ok(reply);
+                    return Ok(*reply);
                 }
                 Turn::Again(next) => {
                     let raised = next.deposit.saturating_sub(deposit);
                     topped_up = topped_up.checked_add(raised).unwrap_or(topped_up);
-                    channel = Some(next);
+                    channel = Some(*next);
                 }
                 Turn::Gone => channel = None,
             }

@@ -38,9 +38,45 @@ pub struct Server {
     /// Where the gateway listens, if it runs here.
     pub address: Option<SocketAddr>,
     ledger: Ledger,
-    gateway: Option<(watch::Sender<bool>, JoinHandle<Result<(), GatewayError>>)>,
-    settler: Option<(watch::Sender<bool>, JoinHandle<Result<Summary, SettlerError>>)>,
+    gateway: Option<Part<(), GatewayError>>,
+    settler: Option<Part<Summary, SettlerError>>,
 }
+
+/// A task, and the word that ends it.
+struct Part<T, E> {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<Result<T, E>>,
+}
+
+impl<T: Send + 'static, E: Send + 'static> Part<T, E> {
+    fn spawn<F>(work: impl FnOnce(BoxFuture) -> F) -> Self
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let (stop, mut stopped) = watch::channel(false);
+        // A dropped sender stops too.
+        let until = Box::pin(async move { drop(stopped.wait_for(|stop| *stop).await) });
+        Self { stop, task: tokio::spawn(work(until)) }
+    }
+
+    async fn stop(self, describe: impl Fn(&E) -> CliError) -> Result<T> {
+        self.stop.send_replace(true);
+        self.task.await.map_err(panicked)?.map_err(|error| describe(&error))
+    }
+
+    /// Resolves when the task ends by itself.
+    async fn failed(&mut self, describe: impl Fn(&E) -> CliError) -> CliError {
+        match (&mut self.task).await {
+            Ok(Err(error)) => describe(&error),
+            Ok(Ok(_)) => {
+                CliError::new(Exit::Internal, "a part of the server ended unasked", "start it again")
+            }
+            Err(error) => panicked(error),
+        }
+    }
+}
+
+type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Server {
     /// Starts what `role` says. Everything that must hold is checked before the first request is taken.
@@ -54,14 +90,13 @@ impl Server {
         let mut server = Self { address: None, ledger, gateway: None, settler: None };
         if role != Role::Gateway {
             let settler = start_settler(config, server.ledger.clone()).await?;
-            let (stop, stopped) = watch::channel(false);
-            server.settler = Some((stop, tokio::spawn(settler.run(until(stopped)))));
+            server.settler = Some(Part::spawn(|stop| settler.run(stop)));
         }
         if role != Role::Settler {
             // A failure here drops the settler, which closes nothing: no request was taken.
-            let (address, stop, task) = start_gateway(config, server.ledger.clone(), limits).await?;
+            let (address, part) = start_gateway(config, server.ledger.clone(), limits).await?;
             server.address = Some(address);
-            server.gateway = Some((stop, task));
+            server.gateway = Some(part);
         }
         Ok(server)
     }
@@ -75,13 +110,13 @@ impl Server {
     pub async fn failed(&mut self) -> CliError {
         let gateway = async {
             match &mut self.gateway {
-                Some((_, task)) => ended(task.await, |error| gateway_error(&error)),
+                Some(part) => part.failed(gateway_error).await,
                 None => std::future::pending().await,
             }
         };
         let settler = async {
             match &mut self.settler {
-                Some((_, task)) => ended(task.await, |error| settler_error(&error)),
+                Some(part) => part.failed(settler_error).await,
                 None => std::future::pending().await,
             }
         };
@@ -90,13 +125,13 @@ impl Server {
 
     /// Stops the gateway, then the settler. Returns what the settler did in its life.
     pub async fn stop(self) -> Result<Summary> {
-        if let Some((stop, task)) = self.gateway {
-            stop.send_replace(true);
-            task.await.map_err(panicked)?.map_err(|error| gateway_error(&error))?;
+        if let Some(gateway) = self.gateway {
+            gateway.stop(gateway_error).await?;
         }
-        let Some((stop, task)) = self.settler else { return Ok(Summary::default()) };
-        stop.send_replace(true);
-        task.await.map_err(panicked)?.map_err(|error| settler_error(&error))
+        match self.settler {
+            Some(settler) => settler.stop(settler_error).await,
+            None => Ok(Summary::default()),
+        }
     }
 }
 
@@ -114,7 +149,7 @@ async fn start_gateway(
     config: &Config,
     ledger: Ledger,
     limits: Limits,
-) -> Result<(SocketAddr, watch::Sender<bool>, JoinHandle<Result<(), GatewayError>>)> {
+) -> Result<(SocketAddr, Part<(), GatewayError>)> {
     let terms = toll_gateway::Terms { limits, ..config.terms()? };
     let routes = config.routes(&terms)?;
     let secret = config.gateway.challenge_secret().map_err(|error| config_error(&error))?;
@@ -128,8 +163,7 @@ async fn start_gateway(
     };
     let listener = TcpListener::bind(listen).await.map_err(unavailable)?;
     let address = listener.local_addr().map_err(unavailable)?;
-    let (stop, stopped) = watch::channel(false);
-    Ok((address, stop, tokio::spawn(serve(listener, router, until(stopped)))))
+    Ok((address, Part::spawn(|stop| serve(listener, router, stop))))
 }
 
 async fn start_settler(config: &Config, ledger: Ledger) -> Result<Settler> {
@@ -172,38 +206,20 @@ fn matching_key(path: &std::path::Path, expected: &Pubkey, role: &str) -> Result
     Ok(key)
 }
 
-async fn until(mut stop: watch::Receiver<bool>) {
-    // A dropped sender stops too.
-    let _ = stop.wait_for(|stop| *stop).await;
-}
-
 /// Resolves at ctrl-c, or when the system asks the process to end.
-pub fn interrupted() -> impl Future<Output = ()> {
-    async {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-                tokio::select! {
-                    _ = tokio::signal::ctrl_c() => {}
-                    _ = terminate.recv() => {}
-                }
-                return;
+pub async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
             }
+            return;
         }
-        let _ = tokio::signal::ctrl_c().await;
     }
-}
-
-fn ended<T, E>(
-    outcome: Result<Result<T, E>, tokio::task::JoinError>,
-    describe: impl Fn(E) -> CliError,
-) -> CliError {
-    match outcome {
-        Ok(Err(error)) => describe(error),
-        Ok(Ok(_)) => CliError::new(Exit::Internal, "a part of the server ended unasked", "start it again"),
-        Err(error) => panicked(error),
-    }
+    drop(tokio::signal::ctrl_c().await);
 }
 
 fn panicked(error: tokio::task::JoinError) -> CliError {

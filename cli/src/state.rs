@@ -174,10 +174,22 @@ struct Document {
 }
 
 /// The open state file, locked until dropped.
+///
+/// [`Self::put`] is for what must be on disk before the next step; [`Self::note`] for what may be lost in a
+/// crash, and is written with the next `put`, by [`Self::flush`], or when the book is dropped.
 pub struct Book {
     path: PathBuf,
     channels: Vec<SavedChannel>,
+    noted: bool,
     _lock: File,
+}
+
+impl Drop for Book {
+    fn drop(&mut self) {
+        if let Err(error) = self.flush() {
+            tracing::warn!(%error, "channel state");
+        }
+    }
 }
 
 impl Book {
@@ -188,7 +200,7 @@ impl Book {
         }
         let lock = lock(path, patience)?;
         let channels = read(path)?;
-        Ok(Self { path: path.into(), channels, _lock: lock })
+        Ok(Self { path: path.into(), channels, noted: false, _lock: lock })
     }
 
     /// All channels, oldest first.
@@ -220,11 +232,22 @@ impl Book {
 
     /// Writes `channel` in place of the one with its address, or adds it. On disk when this returns.
     pub fn put(&mut self, channel: SavedChannel) -> Result<()> {
+        self.note(channel);
+        self.save()
+    }
+
+    /// The same, in memory for now.
+    pub fn note(&mut self, channel: SavedChannel) {
+        self.noted = true;
         match self.channels.iter_mut().find(|known| known.channel_id == channel.channel_id) {
             Some(known) => *known = channel,
             None => self.channels.push(channel),
         }
-        self.save()
+    }
+
+    /// Writes what was noted. On disk when this returns.
+    pub fn flush(&mut self) -> Result<()> {
+        if self.noted { self.save() } else { Ok(()) }
     }
 
     /// Forgets a channel. On disk when this returns.
@@ -233,7 +256,7 @@ impl Book {
         self.save()
     }
 
-    fn save(&self) -> Result<()> {
+    fn save(&mut self) -> Result<()> {
         let folder =
             self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let document = DocumentRef { version: VERSION, channels: &self.channels };
@@ -249,7 +272,9 @@ impl Book {
             // The rename itself is durable only once the folder is.
             File::open(folder)?.sync_all()
         })();
-        written.map_err(|error| unwritable(&self.path, &error))
+        written.map_err(|error| unwritable(&self.path, &error))?;
+        self.noted = false;
+        Ok(())
     }
 }
 

@@ -54,6 +54,7 @@ impl Pay {
         let payer = payer(&self.payer, &self.limits)?;
         let mut book = Book::open(&self.payer.state_path(), STATE_PATIENCE)?;
         let reply = payer.pay(&mut book, &request).await?;
+        book.flush()?;
         report(output, &reply, self.limits.decimals);
         if reply.status.is_success() || reply.status.is_redirection() {
             return Ok(());

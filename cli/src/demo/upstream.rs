@@ -67,7 +67,7 @@ fn factors(mut number: u64) -> Vec<u64> {
     let mut factors = Vec::new();
     let mut divisor = 2;
     while divisor * divisor <= number {
-        while number % divisor == 0 {
+        while number.is_multiple_of(divisor) {
             factors.push(divisor);
             number /= divisor;
         }

@@ -31,7 +31,7 @@ const SUBMIT_ATTEMPTS: usize = 6;
 /// What became of a deposit that was sent.
 pub(super) enum Opening {
     /// The channel is open.
-    Opened(SavedChannel),
+    Opened(Box<SavedChannel>),
     /// Its blockhash expired; nothing landed.
     BlockhashExpired,
     /// The server does not know it.
@@ -53,7 +53,7 @@ impl Payer {
             let channel = self.sign_deposit(request, &mut offer).await?;
             book.put(channel.clone())?;
             match self.submit_open(book, request, channel.clone()).await? {
-                Opening::Opened(channel) => return Ok(channel),
+                Opening::Opened(channel) => return Ok(*channel),
                 Opening::BlockhashExpired => {
                     book.remove(&channel.channel_id)?;
                     offer = self.fresh_offer(request).await?;
@@ -92,7 +92,7 @@ impl Payer {
         mut channel: SavedChannel,
     ) -> Result<Opening, PayError> {
         let Some(Pending::Open { authorization }) = channel.pending.clone() else {
-            return Ok(Opening::Opened(channel));
+            return Ok(Opening::Opened(Box::new(channel)));
         };
         for attempt in 1..=SUBMIT_ATTEMPTS {
             let response = self.send(request, &[(AUTHORIZATION, authorization.clone())]).await?;
@@ -103,7 +103,7 @@ impl Payer {
                 channel.stage = ChannelStage::Open;
                 channel.pending = None;
                 book.put(channel.clone())?;
-                return Ok(Opening::Opened(channel));
+                return Ok(Opening::Opened(Box::new(channel)));
             }
             let refusal = response.refusal();
             match response.status.as_u16() {

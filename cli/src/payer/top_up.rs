@@ -118,7 +118,7 @@ impl Payer {
     ) -> Result<Option<SavedChannel>, PayError> {
         match &channel.pending {
             Some(Pending::Open { .. }) => match self.submit_open(book, request, channel.clone()).await? {
-                Opening::Opened(channel) => Ok(Some(channel)),
+                Opening::Opened(channel) => Ok(Some(*channel)),
                 Opening::BlockhashExpired | Opening::Unknown(_) => self.look_up(book, channel).await,
             },
             Some(Pending::TopUp { .. }) => match self.submit_top_up(book, request, channel).await? {

@@ -33,7 +33,7 @@ impl Payer {
         };
         if cumulative > channel.deposit {
             let additional = self.policy.top_up_for(channel.deposit, cumulative)?;
-            return self.top_up_by(book, request, channel, additional).await.map(Turn::Again);
+            return self.top_up_by(book, request, channel, additional).await.map(again);
         }
         channel.signed = channel.signed.max(cumulative);
         channel.pending =
@@ -57,7 +57,7 @@ impl Payer {
                 self.after_conflict(book, channel, cumulative, &response)
             }
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Err(response.refusal().into()),
-            _ => self.served(book, channel, response).map(Turn::Served),
+            _ => self.served(book, channel, response).map(|reply| Turn::Served(Box::new(reply))),
         }
     }
 
@@ -107,7 +107,8 @@ impl Payer {
             charged: channel.spent.saturating_sub(spent_before),
             receipt,
         });
-        book.put(channel)?;
+        // Not written yet: losing this costs one exchange, in which the server tells it again.
+        book.note(channel);
         Ok(Reply { payment, ..response.into() })
     }
 
@@ -150,7 +151,7 @@ impl Payer {
                     return Err(refusal.into());
                 }
                 book.put(channel.clone())?;
-                Ok(Turn::Again(channel))
+                Ok(again(channel))
             }
             _ => Err(refusal.into()),
         }
@@ -181,7 +182,7 @@ impl Payer {
         match refusal.code.as_str() {
             "idempotency-key-reuse" => {
                 book.put(channel.clone())?;
-                Ok(Turn::Again(channel))
+                Ok(again(channel))
             }
             "replay-body-gone" => {
                 adopt(&mut channel, cumulative)?;
@@ -189,9 +190,13 @@ impl Payer {
                 Err(PayError::AnswerLost)
             }
             // Some 409 of the service behind the gateway: an answer like any other.
-            _ => self.served(book, channel, response.clone()).map(Turn::Served),
+            _ => self.served(book, channel, response.clone()).map(|reply| Turn::Served(Box::new(reply))),
         }
     }
+}
+
+fn again(channel: SavedChannel) -> Turn {
+    Turn::Again(Box::new(channel))
 }
 
 fn fresh_key() -> String {

@@ -1,0 +1,282 @@
+//! The paying client against a real gateway: reuse, crashes, lost answers, limits.
+
+mod support;
+
+use std::sync::atomic::Ordering;
+
+use support::gateway::{Customer, Merchant, PRICE, is_private};
+use toll_cli::payer::{PayError, Request};
+use toll_cli::state::{ChannelStage, Pending};
+use toll_protocol::Amount;
+
+#[tokio::test]
+async fn the_first_request_opens_a_channel_and_the_next_ones_reuse_it() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+
+    for number in 0..3 {
+        // A new book each time, as a new process would have.
+        let mut book = customer.book();
+        let reply = customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+        let payment = reply.payment.unwrap();
+        assert_eq!(reply.body, format!("answer {number}").as_bytes());
+        assert_eq!(payment.charged, PRICE);
+        assert_eq!(payment.opened, number == 0);
+        assert_eq!(payment.receipt.spent, Amount::new(1_000 * (number + 1)));
+    }
+
+    assert_eq!(merchant.channels().await, 1);
+    assert_eq!(merchant.charged().await, 3_000);
+}
+
+#[tokio::test]
+async fn the_state_file_is_private_and_versioned() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+
+    assert!(is_private(&customer.state()));
+    let text = std::fs::read_to_string(customer.state()).unwrap();
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(document["version"], 1);
+    assert_eq!(document["channels"][0]["signed"], "1000");
+    let secret = serde_json::to_string(&customer.key.to_bytes().to_vec()).unwrap();
+    assert!(!text.contains(&secret[1..60]), "the key is in the state file");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_is_fetched_again_without_a_second_charge() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+
+    merchant.lose_answer.store(true, Ordering::SeqCst);
+    let lost = customer.payer.pay(&mut customer.book(), &merchant.request()).await;
+    assert!(matches!(lost, Err(PayError::Unreachable { .. })), "{lost:?}");
+    assert_eq!(merchant.charged().await, 2_000);
+
+    let reply = customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+
+    assert_eq!(reply.body, b"answer 1");
+    assert_eq!(merchant.charged().await, 2_000);
+    assert_eq!(merchant.served(), 2);
+}
+
+#[tokio::test]
+async fn after_a_lost_answer_another_request_is_paid_for_on_top() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    merchant.lose_answer.store(true, Ordering::SeqCst);
+    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap_err();
+
+    let other = Request::get(merchant.url.join("/other").unwrap());
+    let reply = customer.payer.pay(&mut customer.book(), &other).await.unwrap();
+
+    assert_eq!(reply.body, b"answer 2");
+    assert_eq!(merchant.charged().await, 3_000);
+    let book = customer.book();
+    assert_eq!(book.channels()[0].signed, Amount::new(3_000));
+}
+
+#[tokio::test]
+async fn a_crash_between_signing_and_sending_spends_nothing_twice() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    // What the file holds when the process dies after `put` and before the request leaves.
+    let mut book = customer.book();
+    let mut channel = book.channels()[0].clone();
+    channel.signed = Amount::new(2_000);
+    channel.pending = Some(Pending::Voucher {
+        cumulative: Amount::new(2_000),
+        fingerprint: merchant.request().fingerprint(),
+        idempotency_key: "k".into(),
+    });
+    book.put(channel).unwrap();
+    drop(book);
+
+    let reply = customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+
+    assert_eq!(reply.payment.unwrap().charged, PRICE);
+    assert_eq!(customer.book().channels()[0].signed, Amount::new(2_000));
+    assert_eq!(merchant.charged().await, 2_000);
+}
+
+#[tokio::test]
+async fn a_state_file_that_fell_behind_catches_up_with_the_servers_figures() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    for _ in 0..3 {
+        customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    }
+    // The last answers were never written: signed is known, accepted is not.
+    let mut book = customer.book();
+    let mut channel = book.channels()[0].clone();
+    channel.accepted = Amount::new(1_000);
+    channel.spent = Amount::new(1_000);
+    book.put(channel).unwrap();
+    drop(book);
+
+    let other = Request::get(merchant.url.join("/other").unwrap());
+    let reply = customer.payer.pay(&mut customer.book(), &other).await.unwrap();
+
+    assert_eq!(reply.body, b"answer 3");
+    assert_eq!(merchant.charged().await, 4_000);
+    assert_eq!(customer.book().channels()[0].signed, Amount::new(4_000));
+}
+
+#[tokio::test]
+async fn a_server_that_claims_more_than_was_signed_is_not_believed() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    for _ in 0..3 {
+        customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    }
+    // A payer that signed 1000 only, facing a server that says 3000.
+    let mut book = customer.book();
+    let mut channel = book.channels()[0].clone();
+    (channel.accepted, channel.spent, channel.signed) = (Amount::ZERO, Amount::ZERO, Amount::new(1_000));
+    book.put(channel).unwrap();
+    drop(book);
+
+    let other = Request::get(merchant.url.join("/other").unwrap());
+    let refused = customer.payer.pay(&mut customer.book(), &other).await;
+
+    assert!(matches!(refused, Err(PayError::Dishonest(_))), "{refused:?}");
+    assert_eq!(customer.book().channels()[0].signed, Amount::new(1_000));
+    assert_eq!(merchant.charged().await, 3_000);
+}
+
+#[tokio::test]
+async fn an_open_whose_answer_is_lost_is_not_made_twice() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    // The plain request and the open are two exchanges; lose the second answer.
+    let (mut book, request) = (customer.book(), merchant.request());
+    let first = customer.payer.pay(&mut book, &request);
+    let lose = async {
+        while merchant.channels().await == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        merchant.lose_answer.store(true, Ordering::SeqCst);
+    };
+    let (first, ()) = tokio::join!(first, lose);
+    assert!(first.is_err());
+    drop(book);
+
+    let reply = customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+
+    assert!(reply.payment.is_some());
+    assert_eq!(merchant.channels().await, 1);
+    assert_eq!(customer.book().channels().len(), 1);
+}
+
+#[tokio::test]
+async fn a_deposit_that_runs_short_is_topped_up_on_the_way() {
+    let (merchant, customer) = (
+        Merchant::start().await,
+        Customer::with(|policy| {
+            policy.deposit = Some(Amount::new(2_000));
+        }),
+    );
+    let mut book = customer.book();
+    let mut topped_up = Vec::new();
+    for _ in 0..5 {
+        let reply = customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+        topped_up.push(reply.payment.unwrap().topped_up.get());
+    }
+    assert_eq!(topped_up, [0, 0, 2_000, 0, 2_000]);
+    assert_eq!(merchant.channels().await, 1);
+    assert_eq!(book.channels()[0].deposit, Amount::new(6_000));
+}
+
+#[tokio::test]
+async fn a_top_up_beyond_the_limit_is_not_signed() {
+    let (merchant, customer) = (
+        Merchant::start().await,
+        Customer::with(|policy| {
+            policy.deposit = Some(Amount::new(2_000));
+            policy.max_deposit = Amount::new(2_500);
+        }),
+    );
+    let mut book = customer.book();
+    for _ in 0..2 {
+        customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+    }
+
+    let refused = customer.payer.pay(&mut book, &merchant.request()).await;
+
+    assert!(matches!(refused, Err(PayError::DepositAboveLimit { .. })), "{refused:?}");
+    assert_eq!(book.channels()[0].deposit, Amount::new(2_000));
+    assert_eq!(book.channels()[0].signed, Amount::new(2_000));
+    assert_eq!(merchant.charged().await, 2_000);
+}
+
+#[tokio::test]
+async fn a_price_that_rises_within_the_limit_is_paid_and_above_it_refused() {
+    let merchant = Merchant::start().await;
+    let dearer = merchant.listen(Amount::new(1_500)).await;
+    let customer = Customer::with(|policy| policy.max_amount = Amount::new(1_500));
+    let mut book = customer.book();
+    customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+    // The same server at another address: what a changed price looks like to the payer.
+    let mut channel = book.channels()[0].clone();
+    channel.origin = dearer.origin().ascii_serialization();
+    book.put(channel).unwrap();
+
+    let reply = customer.payer.pay(&mut book, &Request::get(dearer.clone())).await.unwrap();
+    assert_eq!(reply.payment.unwrap().charged, Amount::new(1_500));
+
+    let dearest = merchant.listen(Amount::new(1_501)).await;
+    let mut channel = book.channels()[0].clone();
+    channel.origin = dearest.origin().ascii_serialization();
+    book.put(channel).unwrap();
+    let refused = customer.payer.pay(&mut book, &Request::get(dearest)).await;
+    assert!(matches!(refused, Err(PayError::PriceAboveLimit { .. })), "{refused:?}");
+    assert_eq!(merchant.charged().await, 2_500);
+}
+
+#[tokio::test]
+async fn a_channel_the_server_closes_is_replaced_by_a_new_one() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    let mut book = customer.book();
+    customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+    let first = book.channels()[0].channel_id;
+    merchant.ledger.request_close(&first, toll_ledger::CloseReason::Shutdown, None).await.unwrap();
+
+    let reply = customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+
+    let payment = reply.payment.unwrap();
+    assert!(payment.opened);
+    assert_ne!(payment.channel, first);
+    assert_eq!(book.channel(&first).unwrap().stage, ChannelStage::Closing);
+    assert_eq!(merchant.channels().await, 2);
+}
+
+#[tokio::test]
+async fn two_payers_with_one_state_file_take_turns() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    let open = || toll_cli::state::Book::open(&customer.state(), std::time::Duration::ZERO);
+    let book = open().unwrap();
+    assert_eq!(open().err().unwrap().exit, toll_cli::Exit::State);
+    drop(book);
+    let mut book = open().unwrap();
+    customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_resource_that_costs_nothing_is_answered_without_a_channel() {
+    let customer = Customer::new();
+    let free = axum::Router::new().fallback(|| async { "free" });
+    let url = format!("http://{}/", support::serve(free).await).parse().unwrap();
+    let mut book = customer.book();
+
+    let reply = customer.payer.pay(&mut book, &Request::get(url)).await.unwrap();
+
+    assert_eq!(reply.body, b"free");
+    assert!(reply.payment.is_none());
+    assert!(book.channels().is_empty());
+}
+
+#[tokio::test]
+async fn the_body_arrives_with_the_paid_request() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    let request =
+        Request { method: http::Method::POST, body: b"{\"question\":1}".to_vec(), ..merchant.request() };
+    let reply = customer.payer.pay(&mut customer.book(), &request).await.unwrap();
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.payment.unwrap().charged, PRICE);
+}

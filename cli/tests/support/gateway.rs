@@ -1,0 +1,259 @@
+//! A real gateway on a real ledger, whose settler is replaced by a task that calls everything landed.
+//!
+//! So the whole HTTP side runs, and tests can lose answers and restart payers at will; what the chain does
+//! with the same transactions is tested elsewhere.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::{Router, routing::get};
+use solana_hash::Hash;
+use solana_keypair::Keypair;
+use solana_pubkey::Pubkey;
+use solana_signature::Signature;
+use toll_cli::config::Config;
+use toll_cli::payer::{Payer, Policy, Request as PayerRequest};
+use toll_cli::state::Book;
+use toll_gateway::{FixedPrice, Gateway, PaymentLayer};
+use toll_ledger::{ChannelState, Ledger, Submission, SubmissionKind, SystemClock, Tip};
+use toll_protocol::{
+    Amount, ChannelAccount, ChannelStatus, Network, Open, PROGRAM_ID, TopUp, decode_transaction,
+    static_instructions,
+};
+
+pub const PRICE: Amount = Amount::new(1_000);
+
+/// The gateway, and what the test may do to it.
+pub struct Merchant {
+    pub url: reqwest::Url,
+    pub ledger: Ledger,
+    /// Requests that reached the paid service.
+    pub served: Arc<AtomicUsize>,
+    /// Cut the next answer off after its headers.
+    pub lose_answer: Arc<AtomicBool>,
+    pub folder: tempfile::TempDir,
+}
+
+impl Merchant {
+    /// Charges [`PRICE`] for everything.
+    pub async fn start() -> Self {
+        Self::charging(PRICE).await
+    }
+
+    pub async fn charging(price: Amount) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(folder.path().join("ledger.db"), SystemClock).unwrap();
+        tokio::spawn(land(ledger.clone()));
+        let mut merchant = Self {
+            url: "http://127.0.0.1".parse().unwrap(),
+            ledger,
+            served: Arc::default(),
+            lose_answer: Arc::default(),
+            folder,
+        };
+        merchant.url = merchant.listen(price).await;
+        while merchant.ledger.latest_tip().await.unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        merchant
+    }
+
+    /// Another listener on the same ledger, with another price.
+    pub async fn listen(&self, price: Amount) -> reqwest::Url {
+        let config = Config::parse(&config_text(), self.folder.path()).unwrap();
+        let secret = toll_protocol::ChallengeSecret::new([7; 32].to_vec()).unwrap();
+        let gateway = Arc::new(Gateway::new(self.ledger.clone(), config.terms().unwrap(), secret));
+        let (served, lose) = (Arc::clone(&self.served), Arc::clone(&self.lose_answer));
+        let serve = move || {
+            let number = served.fetch_add(1, Ordering::SeqCst);
+            std::future::ready(format!("answer {number}"))
+        };
+        let router = Router::new()
+            .route("/thing", get(serve.clone()).post(serve.clone()))
+            .route("/other", get(serve))
+            .layer(PaymentLayer::new(gateway, Arc::new(FixedPrice::new(price))))
+            .layer(middleware::from_fn(move |request: Request, next: Next| {
+                let lose = Arc::clone(&lose);
+                async move {
+                    let response = next.run(request).await;
+                    if lose.swap(false, Ordering::SeqCst) { cut(response).await } else { response }
+                }
+            }));
+        format!("http://{}/thing", super::serve(router).await).parse().unwrap()
+    }
+
+    pub fn request(&self) -> PayerRequest {
+        PayerRequest::get(self.url.clone())
+    }
+
+    pub fn served(&self) -> usize {
+        self.served.load(Ordering::SeqCst)
+    }
+
+    /// What the ledger says was charged, over all channels.
+    pub async fn charged(&self) -> u64 {
+        let channels = self.ledger.channels(&ChannelState::ALL).await.unwrap();
+        channels.iter().map(|channel| channel.watermarks.spent.get()).sum()
+    }
+
+    pub async fn channels(&self) -> usize {
+        self.ledger.channels(&ChannelState::ALL).await.unwrap().len()
+    }
+}
+
+/// Consumes the answer, as the network would, and passes on only that there was one.
+async fn cut(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    parts.headers.remove("content-length");
+    let broken = futures_broken();
+    Response::from_parts(parts, broken)
+}
+
+fn futures_broken() -> Body {
+    struct Broken;
+    impl http_body::Body for Broken {
+        type Data = axum::body::Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+            std::task::Poll::Ready(Some(Err(std::io::Error::other("cut off"))))
+        }
+    }
+    Body::new(Broken)
+}
+
+/// A payer with limits that fit [`Merchant`], and nothing remembered.
+pub struct Customer {
+    pub payer: Payer,
+    pub key: Keypair,
+    pub home: tempfile::TempDir,
+}
+
+impl Customer {
+    pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub fn with(change: impl FnOnce(&mut Policy)) -> Self {
+        let mut policy = Policy::new(Network::Localnet, vec![PROGRAM_ID]);
+        policy.deposit = Some(Amount::new(10_000));
+        change(&mut policy);
+        let key = Keypair::new();
+        let payer = Payer::new(key.insecure_clone(), policy, None).unwrap();
+        Self { payer, key, home: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn state(&self) -> std::path::PathBuf {
+        self.home.path().join("channels.json")
+    }
+
+    pub fn book(&self) -> Book {
+        Book::open(&self.state(), Duration::from_secs(1)).unwrap()
+    }
+}
+
+fn config_text() -> String {
+    let key = |byte| Pubkey::new_from_array([byte; 32]);
+    // A curve point: the base point's own encoding is one.
+    let payee = "AKnL4NNf3DGWZJS6cPknBuEGnVsV4A4m5tgebLHaRSZ9";
+    format!(
+        "[ledger]\npath = \"ledger.db\"\n\
+         [gateway]\nupstream = \"http://127.0.0.1:1\"\nrealm = \"test\"\n\
+         [session]\nnetwork = \"localnet\"\npayee = \"{payee}\"\nfee_payer = \"{payee}\"\n\
+         mint = \"{mint}\"\nallowed_mints = [\"{mint}\"]\ndecimals = 6\nminimum_deposit = \"0.001\"\n\
+         [settler]\nrpc = \"http://127.0.0.1:1\"\nfee_payer = \"a\"\npayee = \"a\"\n\
+         [[routes]]\npath = \"/**\"\nprice = \"0.001\"\n",
+        mint = key(1),
+    )
+}
+
+/// Lands everything the gateway asks for, the moment it asks.
+async fn land(ledger: Ledger) {
+    for slot in 2_000.. {
+        let now = ledger.now();
+        let tip = Tip {
+            blockhash: Hash::new_from_array([5; 32]),
+            slot,
+            block_height: slot,
+            last_valid_block_height: slot + 150,
+            published_at: now,
+        };
+        ledger.publish_tip(tip).await.unwrap();
+        ledger.mark_channels_observed(now).await.unwrap();
+        for submission in ledger.requested().await.unwrap() {
+            land_one(&ledger, &submission, slot).await;
+        }
+        ledger.changed(Duration::from_millis(10)).await;
+    }
+}
+
+async fn land_one(ledger: &Ledger, submission: &Submission, slot: u64) {
+    let transaction = decode_transaction(&submission.transaction).unwrap();
+    let instruction = &static_instructions(&transaction).unwrap()[0];
+    let accounts: Vec<Pubkey> = instruction.accounts.iter().map(|meta| meta.pubkey).collect();
+    let id = submission.channel();
+    let account = match submission.kind {
+        SubmissionKind::Open => opened(&Open::decode(&instruction.data, &accounts).unwrap()),
+        SubmissionKind::TopUp => {
+            let top_up = TopUp::decode(&instruction.data, &accounts).unwrap();
+            let record = ledger.channel(&id).await.unwrap().unwrap();
+            let deposit = record.watermarks.deposit.checked_add(top_up.amount).unwrap();
+            ChannelAccount { deposit, ..account_of(&record) }
+        }
+        _ => return,
+    };
+    let signature: [u8; 64] = std::array::from_fn(|index| id.as_bytes()[index % 32] ^ slot as u8);
+    let signature = Signature::from(signature);
+    ledger.record_signed(submission.id, submission.transaction.clone(), signature, slot + 150).await.unwrap();
+    ledger.observe(&id, Some(&account), slot).await.unwrap();
+    ledger.landed(submission.id, slot, Some(10_000), Some(1)).await.unwrap();
+}
+
+fn opened(open: &Open) -> ChannelAccount {
+    ChannelAccount {
+        bump: open.terms.address(&open.program).1,
+        status: ChannelStatus::Open,
+        salt: open.terms.salt,
+        deposit: open.deposit,
+        settled: Amount::ZERO,
+        payout_watermark: Amount::ZERO,
+        closure_started_at: 0,
+        payer_withdrawn_at: 0,
+        grace_period: open.grace_period,
+        distribution_hash: open.splits.hash(),
+        payer: open.terms.payer,
+        payee: open.terms.payee,
+        authorized_signer: open.terms.authorized_signer,
+        mint: open.terms.mint,
+        rent_payer: open.rent_payer,
+        open_slot: open.terms.open_slot,
+    }
+}
+
+fn account_of(record: &toll_ledger::ChannelRecord) -> ChannelAccount {
+    opened(&Open {
+        program: record.program,
+        terms: record.terms,
+        deposit: record.watermarks.deposit,
+        grace_period: record.grace_period,
+        splits: record.splits.clone(),
+        rent_payer: record.rent_payer,
+        token_program: record.token_program,
+    })
+}
+
+/// Whether `path` is readable by its owner only.
+pub fn is_private(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o077 == 0
+}
