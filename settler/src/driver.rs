@@ -229,11 +229,3 @@ impl Settler {
         }
     }
 }
-
-const _: () = {
-    const fn is_send<T: Send>(_: &T) {}
-    #[allow(dead_code, reason = "checked by the compiler only")]
-    fn loop_can_be_spawned(settler: Settler) {
-        is_send(&settler.run(async {}));
-    }
-};
