@@ -76,6 +76,9 @@ fn op() -> impl Strategy<Value = Op> {
         12 => channel().prop_map(|channel| Op::Distribute { channel }),
         4 => (channel(), by_owner()).prop_map(|(channel, by_owner)| Op::WithdrawPayer { channel, by_owner }),
         4 => (channel(), by_owner()).prop_map(|(channel, to_owner)| Op::Reclaim { channel, to_owner }),
+        8 => (channel(), any::<usize>(), any::<usize>(), any::<usize>()).prop_map(
+            |(channel, instruction, account, with)| Op::Exchange { channel, instruction, account, with }
+        ),
         4 => slots().prop_map(Op::PassSlots),
         4 => seconds().prop_map(Op::PassSeconds),
         2 => (channel(), 1..1_000_000u64).prop_map(|(channel, amount)| Op::GiveTokens { channel, amount }),

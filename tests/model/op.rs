@@ -56,6 +56,13 @@ pub(crate) enum Op {
         channel: usize,
         to_owner: bool,
     },
+    /// Sends an instruction with one account exchanged for another that somebody might try.
+    Exchange {
+        channel: usize,
+        instruction: usize,
+        account: usize,
+        with: usize,
+    },
     PassSlots(u64),
     PassSeconds(i64),
     /// Anyone sends tokens to an escrow address, making the account if there is none.
@@ -90,6 +97,7 @@ impl Op {
             Self::Distribute { .. } => "distribute",
             Self::WithdrawPayer { .. } => "withdraw_payer",
             Self::Reclaim { .. } => "reclaim",
+            Self::Exchange { .. } => "exchange",
             Self::PassSlots(_) | Self::PassSeconds(_) => "wait",
             Self::GiveTokens { .. } | Self::GiveLamports { .. } => "give",
             Self::Change { .. } => "change",

@@ -1,5 +1,6 @@
 //! Runs a sequence on the program and on the model, and compares the two after every step.
 
+use crate::hostile;
 use crate::model::{Channel as Expected, Model, PARTIES, PAYEE, Refused, SHARES, Signed, Stage, TREASURY};
 use crate::op::{Claim, Cumulative, Health, Op};
 use proptest::test_runner::TestCaseError;
@@ -37,15 +38,17 @@ struct Run {
     order: Vec<u64>,
     vouchers: Vec<Signed>,
     wallets: u64,
+    impostors: Vec<Pubkey>,
     /// Whether the last instruction landed; `None` when the step sent none.
     landed: Option<bool>,
 }
 
 impl Run {
     fn new(token: TokenKind) -> Self {
-        let world = World::before_open(Plan { token, ..Plan::with_shares(&SHARES) });
+        let mut world = World::before_open(Plan { token, ..Plan::with_shares(&SHARES) });
         let escrow_rent = rent_of(if token == TokenKind::Spl { 165 } else { 170 });
         let wallets = world.lamports(&world.channel.plan.rent_payer);
+        let impostors = hostile::impostors(&mut world);
         let first = world.channel.clone();
         Self {
             world,
@@ -54,6 +57,7 @@ impl Run {
             channels: BTreeMap::from([(first.plan.open_slot, first)]),
             vouchers: Vec::new(),
             wallets,
+            impostors,
             landed: None,
         }
     }
@@ -139,6 +143,18 @@ impl Run {
                     if to_owner { reclaim } else { reclaim.account(1, named("stranger")) }
                 });
                 return Some(self.apply(|model| model.reclaim(open_slot, to_owner)));
+            }
+            Op::Exchange { channel, instruction, account, with } => {
+                self.select(channel);
+                let (action, account) = hostile::target(instruction, account);
+                let with = self.pool(with);
+                let mut attempt = action(&mut self.world);
+                if attempt.account_at(account) == with {
+                    return None;
+                }
+                attempt = attempt.account(account, with);
+                self.landed = Some(attempt.send().is_ok());
+                return Some(Err(Refused));
             }
             Op::PassSlots(slots) => self.model.slot += slots,
             Op::PassSeconds(seconds) => self.model.now += seconds,
@@ -232,6 +248,15 @@ impl Run {
         let held = self.model.escrows.get(&open_slot).copied().unwrap_or(0);
         self.world.put_tokens(self.channels[&open_slot].address, held + amount);
         self.model.give_tokens(open_slot, amount);
+    }
+
+    /// The address number `index` of those that somebody might pass off as another.
+    fn pool(&self, index: usize) -> Pubkey {
+        let parties = self.parties();
+        let escrows = self.channels.values().flat_map(|channel| [channel.escrow, channel.address]);
+        let accounts = parties.iter().flat_map(|(owner, address)| [*owner, *address]);
+        let pool: Vec<_> = escrows.chain(accounts).chain(self.impostors.iter().copied()).collect();
+        pool[index % pool.len()]
     }
 
     /// Each party's owner and token account.

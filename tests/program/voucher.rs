@@ -1,11 +1,11 @@
 //! The voucher's proof: the Ed25519 instruction just before, its one form, and the message in it.
 //!
-//! `settle` and `settle_and_seal` share every check, so every test runs through both.
+//! `settle` and `settle_and_seal` share every check: what is rejected runs through both.
 
 use toll_program_tests::{
     ChannelError::{self, *},
     ChannelState, Instruction, InstructionError, NOW, Plan, Proof, Status, TransactionError, Voucher, World,
-    compute_unit_limit, named, voucher_key,
+    compute_unit_limit, named, sha256_hex, voucher_key,
 };
 
 const SETTLED: u64 = 50;
@@ -67,6 +67,14 @@ fn the_header_is_the_documented_one() {
     let proof = good(&world());
     assert_eq!(proof.data().len(), 162);
     assert_eq!(proof.data()[..16], [1, 0, 48, 0, 0xff, 0xff, 16, 0, 0xff, 0xff, 112, 0, 50, 0, 0xff, 0xff]);
+}
+
+#[test]
+fn the_proof_is_bit_for_bit_the_documented_vector() {
+    let channel = "7hRdGmZcLYoyrqutCrMfbeSod2gjFcvGS5H2nU7x25Ww".parse().unwrap();
+    let voucher = Voucher { magic: [0x56, 0x01], channel, cumulative: 16, expires_at: 0 };
+    let proof = Proof::of(&voucher.encode(), &voucher_key(3));
+    assert_eq!(sha256_hex(proof.data()), "818cd17252ac3a7ef62438a20f5a9dce94bff80e6e9438775350a87229764ddf");
 }
 
 #[test]

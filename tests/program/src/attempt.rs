@@ -101,6 +101,11 @@ impl<'w> Attempt<'w> {
         self
     }
 
+    /// The account at `index`.
+    pub fn account_at(&self, index: usize) -> Pubkey {
+        self.subject.accounts[index].pubkey
+    }
+
     /// How many accounts the subject names.
     pub fn account_count(&self) -> usize {
         self.subject.accounts.len()

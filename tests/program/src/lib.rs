@@ -30,7 +30,7 @@ pub use plan::{Channel, GRACE_PERIOD, Plan, TokenKind};
 pub use program::{
     ASSOCIATED_TOKEN_PROGRAM, COMPUTE_BUDGET_PROGRAM, ED25519_PROGRAM, INSTRUCTIONS_SYSVAR, RENT_SYSVAR,
     SYSTEM_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, associated_token_address, event_authority, named,
-    program_id, treasury_owner,
+    program_id, sha256_hex, treasury_owner,
 };
 pub use proof::Proof;
 pub use solana_account::Account;

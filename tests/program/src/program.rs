@@ -63,6 +63,11 @@ pub fn named(name: &str) -> Pubkey {
     Pubkey::new_from_array(Sha256::digest(name.as_bytes()).into())
 }
 
+/// SHA-256, as the documents print it.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn from_environment(variable: &str, default: &str) -> Pubkey {
     let text = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
     text.parse().unwrap_or_else(|_| panic!("{variable} is no address: {text}"))
