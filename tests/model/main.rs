@@ -4,6 +4,7 @@
 //! `TOLL_MODEL_CASES` and `TOLL_MODEL_STEPS` set how many sequences run and how long they are.
 
 mod arbitrary;
+mod bend;
 mod hostile;
 mod model;
 mod op;
