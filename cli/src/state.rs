@@ -132,6 +132,9 @@ pub struct SavedChannel {
     pub stage: ChannelStage,
     /// What to echo: the opening challenge, or a newer one for the same terms.
     pub challenge: Challenge,
+    /// Blockhash of the last top-up: another one by the same amount under it would be the same transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_up_blockhash: Option<String>,
     /// What was signed and not answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,

@@ -4,9 +4,10 @@ use http::header::AUTHORIZATION;
 use toll_protocol::{Action, ChannelId, CloseAction, CloseAuthority, Credential, Receipt};
 
 use super::error::PayError;
+use super::offer::Offer;
 use super::open::authorization;
 use super::top_up::{open_channel, resource};
-use super::{Payer, adopt};
+use super::{Payer, adopt, unix_now};
 use crate::state::{Book, ChannelStage};
 
 /// How often a close is sent again while the server cannot say how it went, or knows better watermarks.
@@ -51,6 +52,14 @@ impl Payer {
                 (503 | 429, _) => tokio::time::sleep(response.retry_after()).await,
                 // A voucher was accepted whose answer never came.
                 (402, Some(accepted)) if accepted > channel.accepted => adopt(&mut channel, accepted)?,
+                // The server has changed its secret, as one that was restarted may have.
+                (402, _) if refusal.code == "challenge" => {
+                    let offer = Offer::from_headers(&response.headers, &channel.url, unix_now())?;
+                    if offer.challenge.id == channel.challenge.id {
+                        return Err(refusal.into());
+                    }
+                    channel.challenge = offer.challenge;
+                }
                 _ => {
                     if matches!(refusal.code.as_str(), "channel-closed" | "channel-not-found") {
                         channel.stage = ChannelStage::Closed;

@@ -231,6 +231,7 @@ fn build(
         spent: Amount::ZERO,
         stage: ChannelStage::Opening,
         challenge: offer.challenge.clone(),
+        top_up_blockhash: None,
         pending: Some(Pending::Open { authorization: authorization(&credential)? }),
         last_receipt: None,
         opened_at: unix_now(),

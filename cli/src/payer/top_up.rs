@@ -1,17 +1,24 @@
 //! Raising a deposit, and picking up what a crash left unanswered.
 
+use std::time::Duration;
+
 use http::Method;
 use http::header::{AUTHORIZATION, HeaderMap};
+use solana_hash::Hash;
 use toll_protocol::{Action, Amount, ChannelId, Credential, TopUp, TopUpAction};
 
 use super::Payer;
 use super::error::PayError;
 use super::http_exchange::{Refusal, Request};
+use super::offer::Offer;
 use super::open::{Opening, authorization, sign_as_payer};
 use crate::state::{Book, ChannelStage, Pending, SavedChannel};
 
 /// How often the same credential is sent again while the server cannot say how it went.
 const SUBMIT_ATTEMPTS: usize = 6;
+
+/// How often an offer with another blockhash is asked for, half a second apart.
+const BLOCKHASH_ATTEMPTS: usize = 20;
 
 impl Payer {
     /// Raises the deposit of a saved channel by `additional`, within the limits.
@@ -43,11 +50,7 @@ impl Payer {
         additional: Amount,
     ) -> Result<SavedChannel, PayError> {
         // Vouchers are accepted under any challenge for the channel; a transaction needs a living blockhash.
-        let offer = self.fresh_offer(request).await?;
-        self.policy.check(&offer)?;
-        let Some((blockhash, _)) = offer.terms.recent else {
-            return Err(PayError::Malformed("it quotes no blockhash".into()));
-        };
+        let (offer, blockhash) = self.unused_blockhash(request, &channel).await?;
         self.check_funds(&channel.mint, &channel.token_program, additional).await?;
         let top_up = TopUp {
             channel: channel.channel_id,
@@ -64,12 +67,35 @@ impl Payer {
             action: Action::TopUp(TopUpAction { channel_id: channel.channel_id, additional, transaction }),
             source: None,
         };
+        channel.top_up_blockhash = Some(blockhash.to_string());
         channel.pending = Some(Pending::TopUp { authorization: authorization(&credential)?, additional });
         book.put(channel.clone())?;
         match self.submit_top_up(book, request, channel).await? {
             Ok(channel) => Ok(channel),
             Err((_, refusal)) => Err(refusal.into()),
         }
+    }
+
+    /// An offer whose blockhash the channel's last top-up did not use.
+    ///
+    /// Two top-ups by one amount under one blockhash are one transaction, which lands once.
+    async fn unused_blockhash(
+        &self,
+        request: &Request,
+        channel: &SavedChannel,
+    ) -> Result<(Offer, Hash), PayError> {
+        for _ in 0..BLOCKHASH_ATTEMPTS {
+            let offer = self.fresh_offer(request).await?;
+            self.policy.check(&offer)?;
+            let Some((blockhash, _)) = offer.terms.recent else {
+                return Err(PayError::Malformed("it quotes no blockhash".into()));
+            };
+            if channel.top_up_blockhash != Some(blockhash.to_string()) {
+                return Ok((offer, blockhash));
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        Err(PayError::Malformed("it quotes a blockhash that was used before".into()))
     }
 
     /// Sends a signed top-up, and again while the server cannot say how it went.
@@ -127,6 +153,15 @@ impl Payer {
             },
             _ => Ok(Some(channel)),
         }
+    }
+
+    /// Corrects the recorded deposit by the chain's, if the chain may be asked.
+    pub(super) async fn reread_deposit(&self, channel: &mut SavedChannel) -> Result<(), PayError> {
+        let Some(cluster) = &self.cluster else { return Ok(()) };
+        if let Some(account) = cluster.channel(&channel.channel_id, &channel.program).await? {
+            channel.deposit = account.deposit;
+        }
+        Ok(())
     }
 
     /// Asks the chain about a channel whose last step the server does not know, if the chain may be asked.

@@ -52,7 +52,7 @@ impl Payer {
             response = self.send(request, &headers).await?;
         }
         match response.status {
-            StatusCode::PAYMENT_REQUIRED => self.after_refusal(book, channel, &response),
+            StatusCode::PAYMENT_REQUIRED => self.after_refusal(book, channel, &response).await,
             StatusCode::CONFLICT if !response.refusal().code.is_empty() => {
                 self.after_conflict(book, channel, cumulative, &response)
             }
@@ -113,7 +113,7 @@ impl Payer {
     }
 
     /// A 402 for a voucher: learn from it what may be learned, or give up.
-    fn after_refusal(
+    async fn after_refusal(
         &self,
         book: &mut Book,
         mut channel: SavedChannel,
@@ -136,10 +136,15 @@ impl Payer {
             "not-increasing"
             | "insufficient"
             | "top-up-needed"
+            | "exceeds-deposit"
             | "delta-too-small"
             | "excessive-increment"
             | "challenge" => {
-                let (accepted, price, id) = (channel.accepted, channel.price, channel.challenge.id.clone());
+                let known = (channel.accepted, channel.price, channel.deposit);
+                let id = channel.challenge.id.clone();
+                if matches!(refusal.code.as_str(), "top-up-needed" | "exceeds-deposit") {
+                    self.reread_deposit(&mut channel).await?;
+                }
                 if let Some(accepted) = refusal.accepted {
                     adopt(&mut channel, accepted)?;
                 }
@@ -147,7 +152,8 @@ impl Payer {
                 self.take_terms(&mut channel, &offer)?;
                 channel.pending = None;
                 // Asking again makes sense only if something was learned.
-                if (channel.accepted, channel.price) == (accepted, price) && channel.challenge.id == id {
+                let learned = (channel.accepted, channel.price, channel.deposit) != known;
+                if !learned && (refusal.code != "challenge" || channel.challenge.id == id) {
                     return Err(refusal.into());
                 }
                 book.put(channel.clone())?;

@@ -27,26 +27,28 @@ use toll_protocol::{
     static_instructions,
 };
 
-pub const PRICE: Amount = Amount::new(1_000);
+pub(crate) const PRICE: Amount = Amount::new(1_000);
 
 /// The gateway, and what the test may do to it.
-pub struct Merchant {
-    pub url: reqwest::Url,
-    pub ledger: Ledger,
+pub(crate) struct Merchant {
+    pub(crate) url: reqwest::Url,
+    pub(crate) ledger: Ledger,
     /// Requests that reached the paid service.
-    pub served: Arc<AtomicUsize>,
+    pub(crate) served: Arc<AtomicUsize>,
     /// Cut the next answer off after its headers.
-    pub lose_answer: Arc<AtomicBool>,
-    pub folder: tempfile::TempDir,
+    pub(crate) lose_answer: Arc<AtomicBool>,
+    /// Keep every answer back.
+    pub(crate) stall: Arc<AtomicBool>,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Merchant {
     /// Charges [`PRICE`] for everything.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::charging(PRICE).await
     }
 
-    pub async fn charging(price: Amount) -> Self {
+    pub(crate) async fn charging(price: Amount) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(folder.path().join("ledger.db"), SystemClock).unwrap();
         tokio::spawn(land(ledger.clone()));
@@ -55,6 +57,7 @@ impl Merchant {
             ledger,
             served: Arc::default(),
             lose_answer: Arc::default(),
+            stall: Arc::default(),
             folder,
         };
         merchant.url = merchant.listen(price).await;
@@ -65,11 +68,12 @@ impl Merchant {
     }
 
     /// Another listener on the same ledger, with another price.
-    pub async fn listen(&self, price: Amount) -> reqwest::Url {
+    pub(crate) async fn listen(&self, price: Amount) -> reqwest::Url {
         let config = Config::parse(&config_text(), self.folder.path()).unwrap();
         let secret = toll_protocol::ChallengeSecret::new([7; 32].to_vec()).unwrap();
         let gateway = Arc::new(Gateway::new(self.ledger.clone(), config.terms().unwrap(), secret));
         let (served, lose) = (Arc::clone(&self.served), Arc::clone(&self.lose_answer));
+        let stall = Arc::clone(&self.stall);
         let serve = move || {
             let number = served.fetch_add(1, Ordering::SeqCst);
             std::future::ready(format!("answer {number}"))
@@ -79,31 +83,34 @@ impl Merchant {
             .route("/other", get(serve))
             .layer(PaymentLayer::new(gateway, Arc::new(FixedPrice::new(price))))
             .layer(middleware::from_fn(move |request: Request, next: Next| {
-                let lose = Arc::clone(&lose);
+                let (lose, stall) = (Arc::clone(&lose), Arc::clone(&stall));
                 async move {
                     let response = next.run(request).await;
+                    if stall.load(Ordering::SeqCst) {
+                        std::future::pending::<()>().await;
+                    }
                     if lose.swap(false, Ordering::SeqCst) { cut(response).await } else { response }
                 }
             }));
         format!("http://{}/thing", super::serve(router).await).parse().unwrap()
     }
 
-    pub fn request(&self) -> PayerRequest {
+    pub(crate) fn request(&self) -> PayerRequest {
         PayerRequest::get(self.url.clone())
     }
 
-    pub fn served(&self) -> usize {
+    pub(crate) fn served(&self) -> usize {
         self.served.load(Ordering::SeqCst)
     }
 
     /// What the ledger says was charged, over all channels.
-    pub async fn charged(&self) -> u64 {
-        let channels = self.ledger.channels(&ChannelState::ALL).await.unwrap();
+    pub(crate) async fn charged(&self) -> u64 {
+        let channels = self.ledger.channels(ChannelState::ALL).await.unwrap();
         channels.iter().map(|channel| channel.watermarks.spent.get()).sum()
     }
 
-    pub async fn channels(&self) -> usize {
-        self.ledger.channels(&ChannelState::ALL).await.unwrap().len()
+    pub(crate) async fn channels(&self) -> usize {
+        self.ledger.channels(ChannelState::ALL).await.unwrap().len()
     }
 }
 
@@ -133,18 +140,18 @@ fn futures_broken() -> Body {
 }
 
 /// A payer with limits that fit [`Merchant`], and nothing remembered.
-pub struct Customer {
-    pub payer: Payer,
-    pub key: Keypair,
-    pub home: tempfile::TempDir,
+pub(crate) struct Customer {
+    pub(crate) payer: Payer,
+    pub(crate) key: Keypair,
+    pub(crate) home: tempfile::TempDir,
 }
 
 impl Customer {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(|_| {})
     }
 
-    pub fn with(change: impl FnOnce(&mut Policy)) -> Self {
+    pub(crate) fn with(change: impl FnOnce(&mut Policy)) -> Self {
         let mut policy = Policy::new(Network::Localnet, vec![PROGRAM_ID]);
         policy.deposit = Some(Amount::new(10_000));
         change(&mut policy);
@@ -153,11 +160,11 @@ impl Customer {
         Self { payer, key, home: tempfile::tempdir().unwrap() }
     }
 
-    pub fn state(&self) -> std::path::PathBuf {
+    pub(crate) fn state(&self) -> std::path::PathBuf {
         self.home.path().join("channels.json")
     }
 
-    pub fn book(&self) -> Book {
+    pub(crate) fn book(&self) -> Book {
         Book::open(&self.state(), Duration::from_secs(1)).unwrap()
     }
 }
@@ -179,10 +186,10 @@ fn config_text() -> String {
 
 /// Lands everything the gateway asks for, the moment it asks.
 async fn land(ledger: Ledger) {
-    for slot in 2_000.. {
+    for slot in 2_000u64.. {
         let now = ledger.now();
         let tip = Tip {
-            blockhash: Hash::new_from_array([5; 32]),
+            blockhash: Hash::new_from_array(std::array::from_fn(|index| slot.to_le_bytes()[index % 8])),
             slot,
             block_height: slot,
             last_valid_block_height: slot + 150,
@@ -212,7 +219,8 @@ async fn land_one(ledger: &Ledger, submission: &Submission, slot: u64) {
         }
         _ => return,
     };
-    let signature: [u8; 64] = std::array::from_fn(|index| id.as_bytes()[index % 32] ^ slot as u8);
+    let signature: [u8; 64] =
+        std::array::from_fn(|index| id.as_bytes()[index % 32] ^ slot.to_le_bytes()[index % 8]);
     let signature = Signature::from(signature);
     ledger.record_signed(submission.id, submission.transaction.clone(), signature, slot + 150).await.unwrap();
     ledger.observe(&id, Some(&account), slot).await.unwrap();
@@ -253,7 +261,7 @@ fn account_of(record: &toll_ledger::ChannelRecord) -> ChannelAccount {
 }
 
 /// Whether `path` is readable by its owner only.
-pub fn is_private(path: &Path) -> bool {
+pub(crate) fn is_private(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     std::fs::metadata(path).unwrap().permissions().mode() & 0o077 == 0
 }

@@ -1,7 +1,7 @@
 //! A server that only ever asks for money, a real gateway without a chain, and the command itself.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
-pub mod gateway;
+pub(crate) mod gateway;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ use toll_protocol::{
 };
 
 /// The request of a challenge that every check passes.
-pub fn acceptable() -> SessionRequest {
+pub(crate) fn acceptable() -> SessionRequest {
     SessionRequest {
         amount: Amount::new(1_000),
         currency: Pubkey::new_from_array([1; 32]),
@@ -56,7 +56,7 @@ pub fn acceptable() -> SessionRequest {
 }
 
 /// A `WWW-Authenticate` value for `request`, good until `expires_at`.
-pub fn challenge(request: &SessionRequest, expires_at: i64) -> String {
+pub(crate) fn challenge(request: &SessionRequest, expires_at: i64) -> String {
     let secret = ChallengeSecret::new([7; 32].to_vec()).unwrap();
     let realm = Realm::new("example.com").unwrap();
     let opaque = BTreeMap::new();
@@ -65,15 +65,15 @@ pub fn challenge(request: &SessionRequest, expires_at: i64) -> String {
 }
 
 /// Answers everything with one 402, and counts who tried to pay. Its `/rpc` knows no account at all.
-pub struct Asking {
-    pub address: SocketAddr,
-    pub requests: Arc<AtomicUsize>,
-    pub credentials: Arc<AtomicUsize>,
+pub(crate) struct Asking {
+    pub(crate) address: SocketAddr,
+    pub(crate) requests: Arc<AtomicUsize>,
+    pub(crate) credentials: Arc<AtomicUsize>,
 }
 
 impl Asking {
     /// Asks with `www_authenticate`.
-    pub async fn with(www_authenticate: String) -> Self {
+    pub(crate) async fn with(www_authenticate: String) -> Self {
         let (requests, credentials) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (seen, paid) = (Arc::clone(&requests), Arc::clone(&credentials));
         let ask = move |request: Request| {
@@ -92,19 +92,19 @@ impl Asking {
     }
 
     /// Asks with a challenge for `request`, good for years.
-    pub async fn with_request(request: &SessionRequest) -> Self {
+    pub(crate) async fn with_request(request: &SessionRequest) -> Self {
         Self::with(challenge(request, 4_000_000_000)).await
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/thing", self.address)
     }
 
-    pub fn rpc(&self) -> String {
+    pub(crate) fn rpc(&self) -> String {
         format!("http://{}/rpc", self.address)
     }
 
-    pub fn credentials(&self) -> usize {
+    pub(crate) fn credentials(&self) -> usize {
         self.credentials.load(Ordering::SeqCst)
     }
 }
@@ -116,7 +116,7 @@ async fn empty_chain(body: String) -> String {
 }
 
 /// Serves `router` on a free port for as long as the test runs.
-pub async fn serve(router: Router) -> SocketAddr {
+pub(crate) async fn serve(router: Router) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -124,32 +124,32 @@ pub async fn serve(router: Router) -> SocketAddr {
 }
 
 /// The command, in a home of its own: no key, no state, no environment of the caller's.
-pub struct Toll {
-    pub home: tempfile::TempDir,
+pub(crate) struct Toll {
+    pub(crate) home: tempfile::TempDir,
 }
 
 /// How a run of the command ended.
 #[derive(Debug)]
-pub struct Ended {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Toll {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { home: tempfile::tempdir().unwrap() }
     }
 
     /// With a key at the default place.
-    pub fn with_key() -> Self {
+    pub(crate) fn with_key() -> Self {
         let toll = Self::new();
         toll_cli::keys::write(&toll.home.path().join(".config/toll/id.json"), &Keypair::new(), false)
             .unwrap();
         toll
     }
 
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_toll"));
         for name in ["TOLL_KEYPAIR", "TOLL_STATE", "TOLL_RPC", "TOLL_NETWORK", "XDG_STATE_HOME", "RUST_LOG"] {
             command.env_remove(name);
@@ -158,28 +158,28 @@ impl Toll {
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         self.command().args(arguments).output().unwrap().into()
     }
 
     /// The same, without blocking the servers of an asynchronous test.
-    pub async fn run_beside(&self, arguments: &[&str]) -> Ended {
+    pub(crate) async fn run_beside(&self, arguments: &[&str]) -> Ended {
         let mut command = self.command();
         command.args(arguments);
         tokio::task::spawn_blocking(move || command.output().unwrap().into()).await.unwrap()
     }
 
-    pub fn state(&self) -> std::path::PathBuf {
+    pub(crate) fn state(&self) -> std::path::PathBuf {
         self.home.path().join(".local/state/toll/channels.json")
     }
 
     /// The channels in the state file.
-    pub fn channels(&self) -> Vec<Value> {
+    pub(crate) fn channels(&self) -> Vec<Value> {
         let Ok(text) = std::fs::read_to_string(self.state()) else { return Vec::new() };
         serde_json::from_str::<Value>(&text).unwrap()["channels"].as_array().unwrap().clone()
     }
 
-    pub fn write(&self, name: &str, text: &str) -> std::path::PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> std::path::PathBuf {
         let path = self.home.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).unwrap();
         std::fs::write(&path, text).unwrap();
@@ -200,7 +200,7 @@ impl From<Output> for Ended {
 impl Ended {
     /// It failed with `code` and one line on stderr that has every one of `words`.
     #[track_caller]
-    pub fn fails_with(&self, code: u8, words: &[&str]) -> &Self {
+    pub(crate) fn fails_with(&self, code: u8, words: &[&str]) -> &Self {
         assert_eq!(self.code, i32::from(code), "{self:?}");
         let errors: Vec<&str> = self.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
         assert_eq!(errors.len(), 1, "{self:?}");
@@ -212,13 +212,13 @@ impl Ended {
     }
 
     #[track_caller]
-    pub fn succeeds(&self) -> &Self {
+    pub(crate) fn succeeds(&self) -> &Self {
         assert_eq!(self.code, 0, "{self:?}");
         self
     }
 
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
