@@ -20,6 +20,7 @@ pub mod money;
 mod output;
 pub mod payer;
 pub mod program;
+mod secret;
 pub mod server;
 pub mod state;
 

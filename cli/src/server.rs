@@ -152,7 +152,11 @@ async fn start_gateway(
 ) -> Result<(SocketAddr, Part<(), GatewayError>)> {
     let terms = toll_gateway::Terms { limits, ..config.terms()? };
     let routes = config.routes(&terms)?;
-    let secret = config.gateway.challenge_secret().map_err(|error| config_error(&error))?;
+    let mut settings = config.gateway.clone();
+    if settings.secret_file.is_none() {
+        settings.secret_file = Some(crate::secret::beside(&config.ledger.path)?);
+    }
+    let secret = settings.challenge_secret().map_err(|error| config_error(&error))?;
     let gateway = Arc::new(Gateway::new(ledger, terms, secret));
     let router =
         proxy_router(gateway, Arc::new(routes), &config.gateway).map_err(|error| gateway_error(&error))?;

@@ -2,21 +2,24 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use toll_cli::server::Role;
 use toll_ledger::{SubmissionKind, SubmissionState};
 use toll_protocol::ChannelStatus;
 use toll_settler::Step;
 use toll_tests::World;
-use toll_tests::world::{FUNDS, PRICE};
+use toll_tests::world::{AtShutdown, FUNDS, PRICE};
+
+/// How long the settler may take to get to the step it dies at.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Paid requests on each channel.
 const REQUESTS: u64 = 2;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settler_killed_between_any_two_steps_of_a_close_finishes_it_exactly_once() {
-    let mut world = super::world().await;
-    world.config.settler.close_on_shutdown = false;
+    let mut world = super::world(AtShutdown::LeaveOpen).await;
     let text = toml::to_string(&world.config).expect("a configuration is TOML");
     std::fs::write(world.folder().join("toll.toml"), text).expect("the configuration is written");
 
@@ -38,10 +41,12 @@ async fn close_with_the_settler_killed_at(world: &mut World, number: usize, step
         payer.close(&mut book, &id).await.expect("the close is answered in the end");
     });
     let mut lines = BufReader::new(doomed.stdout.take().expect("its output is piped")).lines();
-    let reached = tokio::task::spawn_blocking(move || lines.next()).await.expect("reading its output");
-    assert_eq!(reached.and_then(Result::ok), Some(format!("{step:?}")));
+    let reached = tokio::task::spawn_blocking(move || lines.next());
+    let reached = tokio::time::timeout(PATIENCE, reached).await;
     doomed.kill().expect("SIGKILL");
     doomed.wait().expect("it is dead");
+    let line = reached.expect("the settler gets there in time").expect("reading its output");
+    assert_eq!(line.and_then(Result::ok), Some(format!("{step:?}")));
 
     let mut heir = settler(world, None);
     closing.await.expect("the payer's side");
@@ -56,7 +61,7 @@ async fn close_with_the_settler_killed_at(world: &mut World, number: usize, step
         .filter(|submission| submission.kind == SubmissionKind::Close)
         .filter(|submission| submission.state == SubmissionState::Landed)
         .count();
-    assert!(landed <= 1, "{step:?}: {landed} closes landed");
+    assert_eq!(landed, 1, "{step:?}");
     world.stop_server().await;
     world.start_server(Role::Both).await;
 }

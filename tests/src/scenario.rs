@@ -55,11 +55,11 @@ pub async fn payer_leaves_and_the_payee_loses_nothing(world: World) {
     assert_ne!(next, id);
 }
 
-/// The server is gone for good: after the grace period the payer takes back everything.
+/// The server is gone for good: after the grace period the payer takes back everything. Needs a world that leaves
+/// channels open.
 pub async fn server_vanishes_and_the_payer_loses_nothing(mut world: World) {
     let (payer, mut book) = (world.payer(), world.book());
     let id = world.pay(&payer, &mut book, 2).await[0].payment.as_ref().expect("paid").channel;
-    world.config.settler.close_on_shutdown = false;
     world.stop_server().await;
 
     let channel = world.instructions(id);

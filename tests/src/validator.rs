@@ -30,7 +30,9 @@ impl Validator {
             return Some(named.into());
         }
         let path = std::env::var_os("PATH")?;
-        std::env::split_paths(&path).map(|folder| folder.join("solana-test-validator")).find(|file| file.is_file())
+        std::env::split_paths(&path)
+            .map(|folder| folder.join("solana-test-validator"))
+            .find(|file| file.is_file())
     }
 
     /// Starts a validator on ports of its own and waits until it answers.

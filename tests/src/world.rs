@@ -30,6 +30,15 @@ pub const GRACE: u32 = 20;
 /// How far back channels open: their rent comes back as soon as that.
 pub const BACKDATE: u64 = 1_440;
 
+/// What a server does with open channels when it stops.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum AtShutdown {
+    /// Closes them.
+    Close,
+    /// Leaves them as they are.
+    LeaveOpen,
+}
+
 /// A chain, a server on it, an upstream behind that, and a payer.
 pub struct World {
     /// The chain.
@@ -47,14 +56,15 @@ pub struct World {
 }
 
 impl World {
-    /// Prepares `chain` and starts a server with `extra` lines in its `[session]` section.
-    pub async fn start(chain: TestChain, extra: &str) -> Self {
+    /// Prepares `chain` and starts a server that does `at_shutdown` with its channels.
+    pub async fn start(chain: TestChain, at_shutdown: AtShutdown) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let actors = Actors::in_folder(folder.path()).expect("keys are made");
-        let fixture = Fixture::prepare(Cluster::new(chain.rpc_url()), &actors).await.expect("the chain is ready");
+        let fixture =
+            Fixture::prepare(Cluster::new(chain.rpc_url()), &actors).await.expect("the chain is ready");
         fixture.mint_to(&actors.payer.pubkey(), FUNDS).await.expect("the payer has funds");
         let upstream = Upstream::start().await;
-        let text = config(&chain, &actors, &upstream, extra);
+        let text = config(&chain, &actors, &upstream, at_shutdown);
         let config = Config::parse(&text, folder.path()).expect("the configuration is valid");
         let mut world = Self { chain, fixture, actors, upstream, config, server: None, folder };
         world.start_server(Role::Both).await;
@@ -63,10 +73,15 @@ impl World {
 
     /// Starts a server on the world's ledger.
     pub async fn start_server(&mut self, role: Role) {
-        self.server = Some(Server::start(&self.config, role).await.expect("the server starts"));
+        let server = Server::start(&self.config, role).await.expect("the server starts");
+        if let Some(address) = server.address {
+            // The next one is found where this one was.
+            self.config.gateway.listen = address;
+        }
+        self.server = Some(server);
     }
 
-    /// Stops the server; channels are closed if its configuration says so.
+    /// Stops the server; see [`AtShutdown`].
     pub async fn stop_server(&mut self) {
         if let Some(server) = self.server.take() {
             server.stop().await.expect("the server stops cleanly");
@@ -98,7 +113,8 @@ impl World {
 
     /// The payer's memory.
     pub fn book(&self) -> Book {
-        Book::open(&self.folder().join("channels.json"), Duration::from_secs(5)).expect("the state file opens")
+        Book::open(&self.folder().join("channels.json"), Duration::from_secs(5))
+            .expect("the state file opens")
     }
 
     /// A client of the chain.
@@ -144,10 +160,14 @@ impl World {
         }
     }
 
-    /// Sends an instruction of the payer's, its fee paid by somebody with SOL.
+    /// Sends an instruction, signed by the payer if it must be, its fee paid by somebody with SOL.
     pub async fn act_as_payer(&self, instruction: solana_instruction::Instruction) -> Result<()> {
         let sponsor: &Keypair = &self.fixture.mint_authority;
-        self.cluster().send(&[instruction], sponsor, &[&self.actors.payer]).await.map(drop)
+        let payer = &self.actors.payer;
+        let signs =
+            instruction.accounts.iter().any(|account| account.is_signer && account.pubkey == payer.pubkey());
+        let signers: &[&Keypair] = if signs { &[payer] } else { &[] };
+        self.cluster().send(&[instruction], sponsor, signers).await.map(drop)
     }
 
     /// Tokens of payer and payee.
@@ -179,7 +199,7 @@ impl World {
     }
 }
 
-fn config(chain: &TestChain, actors: &Actors, upstream: &Upstream, extra: &str) -> String {
+fn config(chain: &TestChain, actors: &Actors, upstream: &Upstream, at_shutdown: AtShutdown) -> String {
     format!(
         r#"
 [ledger]
@@ -200,12 +220,12 @@ allowed_mints = ["{mint}"]
 decimals = 6
 minimum_deposit = "0.001"
 grace_period_seconds = {GRACE}
-{extra}
 
 [settler]
 rpc = "{rpc}"
 fee_payer = "fee-payer.json"
 payee = "payee.json"
+close_on_shutdown = {close_on_shutdown}
 tip_interval_ms = 300
 poll_interval_ms = 300
 
@@ -218,5 +238,6 @@ price = "0.001"
         fee_payer = actors.fee_payer.pubkey(),
         mint = actors.mint.pubkey(),
         rpc = chain.rpc_url(),
+        close_on_shutdown = at_shutdown == AtShutdown::Close,
     )
 }

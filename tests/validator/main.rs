@@ -1,11 +1,12 @@
 //! The same sessions on `solana-test-validator`, where its binary is to be had.
 
+use toll_tests::world::AtShutdown;
 use toll_tests::{TestChain, World, scenario};
 
 /// A fresh validator with a server on it, or `None` with a word on standard error.
-async fn world() -> Option<World> {
+async fn world(at_shutdown: AtShutdown) -> Option<World> {
     match TestChain::validator().await {
-        Some(chain) => Some(World::start(chain, "").await),
+        Some(chain) => Some(World::start(chain, at_shutdown).await),
         None => {
             eprintln!("SKIPPED: no solana-test-validator on PATH, and SOLANA_TEST_VALIDATOR names none");
             None
@@ -15,21 +16,21 @@ async fn world() -> Option<World> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn session_from_open_to_reclaim_pays_everyone_to_the_unit() {
-    if let Some(world) = world().await {
+    if let Some(world) = world(AtShutdown::Close).await {
         scenario::session_from_open_to_reclaim(world).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forced_close_within_grace_pays_the_payee() {
-    if let Some(world) = world().await {
+    if let Some(world) = world(AtShutdown::Close).await {
         scenario::payer_leaves_and_the_payee_loses_nothing(world).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn payer_recovers_the_deposit_without_the_server() {
-    if let Some(world) = world().await {
+    if let Some(world) = world(AtShutdown::LeaveOpen).await {
         scenario::server_vanishes_and_the_payer_loses_nothing(world).await;
     }
 }
