@@ -90,7 +90,8 @@ pub(super) fn on_chain(account: &ChannelAccount) -> Value {
 
 fn members(part: &Value) -> String {
     let mut table = table(["", ""]);
-    for (name, value) in part.as_object().into_iter().flatten() {
+    // Nested documents are for `--json`.
+    for (name, value) in part.as_object().into_iter().flatten().filter(|(_, value)| !value.is_object()) {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         table.add_row([name.clone(), text]);
     }

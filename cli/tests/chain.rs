@@ -1,0 +1,191 @@
+//! Commands that talk to a chain: leaving a channel without its server, funding, settling once.
+
+mod support;
+
+use solana_keypair::Keypair;
+use solana_pubkey::Pubkey;
+use solana_signer::Signer;
+use support::Toll;
+use toll_cli::Exit;
+use toll_cli::cluster::Cluster;
+use toll_cli::localnet::{Actors, Fixture, Localnet, LocalnetConfig};
+use toll_cli::program::{ELF, PROGRAM_ID};
+use toll_protocol::{Amount, ChannelId, ChannelTerms, Open, Splits, TOKEN_PROGRAM};
+
+const GRACE: u32 = 60;
+
+/// A chain with the program, and the keys of everybody in the home of the command.
+struct World {
+    localnet: Localnet,
+    fixture: Fixture,
+    actors: Actors,
+    toll: Toll,
+}
+
+impl World {
+    async fn new() -> Self {
+        let toll = Toll::new();
+        let localnet =
+            Localnet::start(LocalnetConfig { slot_ms: 100, ..LocalnetConfig::default() }).await.unwrap();
+        localnet.deploy(&PROGRAM_ID, ELF).await.unwrap();
+        let actors = Actors::in_folder(toll.home.path()).unwrap();
+        let fixture = Fixture::prepare(Cluster::new(&localnet.rpc_url), &actors).await.unwrap();
+        fixture.mint_to(&actors.payer.pubkey(), Amount::new(50_000)).await.unwrap();
+        Self { localnet, fixture, actors, toll }
+    }
+
+    /// A channel that holds 10,000, opened without any server.
+    async fn open(&self) -> ChannelId {
+        let payer = self.actors.payer.pubkey();
+        let open = Open {
+            program: PROGRAM_ID,
+            terms: ChannelTerms {
+                payer,
+                payee: self.actors.payee.pubkey(),
+                mint: self.fixture.mint,
+                authorized_signer: payer,
+                salt: 1,
+                open_slot: self.fixture.cluster.slot().await.unwrap(),
+            },
+            deposit: Amount::new(10_000),
+            grace_period: GRACE,
+            splits: Splits::none(),
+            rent_payer: self.actors.fee_payer.pubkey(),
+            token_program: TOKEN_PROGRAM,
+        };
+        let signers = [&self.actors.payer];
+        self.fixture.cluster.send(&[open.instruction()], &self.actors.fee_payer, &signers).await.unwrap();
+        open.channel_id()
+    }
+
+    /// Runs a command as the payer, on this chain.
+    async fn run(&self, arguments: &[&str]) -> support::Ended {
+        let mut all = vec!["--json"];
+        all.extend_from_slice(arguments);
+        all.extend(["--rpc", &self.localnet.rpc_url]);
+        self.toll.run_beside(&all).await
+    }
+
+    async fn payer_tokens(&self) -> u64 {
+        self.fixture.tokens(&self.actors.payer.pubkey()).await.unwrap().get()
+    }
+
+    fn config(&self) -> String {
+        let (payee, fee_payer) = (self.actors.payee.pubkey(), self.actors.fee_payer.pubkey());
+        let (mint, rpc) = (self.fixture.mint, &self.localnet.rpc_url);
+        format!(
+            "[ledger]\npath = \"ledger.db\"\n\
+             [gateway]\nlisten = \"127.0.0.1:0\"\nupstream = \"http://127.0.0.1:1\"\nrealm = \"test\"\n\
+             [session]\nnetwork = \"localnet\"\npayee = \"{payee}\"\nfee_payer = \"{fee_payer}\"\n\
+             mint = \"{mint}\"\nallowed_mints = [\"{mint}\"]\ndecimals = 6\nminimum_deposit = \"0.01\"\n\
+             [settler]\nrpc = \"{rpc}\"\nfee_payer = \"fee-payer.json\"\npayee = \"payee.json\"\n\
+             [[routes]]\npath = \"/**\"\nprice = \"0.001\"\n"
+        )
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payer_without_sol_leaves_a_silent_server_and_gets_everything_back() {
+    let world = World::new().await;
+    let id = world.open().await.to_string();
+    assert_eq!(world.payer_tokens().await, 40_000);
+    let payer = ["--keypair", "payer.json"];
+    let sponsored = ["--keypair", "payer.json", "--fee-payer", "fee-payer.json"];
+    let with = |command: &'static str, flags: &[&'static str]| -> Vec<String> {
+        [&[command, &id][..], flags].concat().iter().map(|text| (*text).to_string()).collect()
+    };
+    let run = async |arguments: Vec<String>| {
+        world.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await
+    };
+
+    run(with("request-close", &payer)).await.fails_with(Exit::Funds.code(), &["--fee-payer"]);
+    run(with("withdraw", &sponsored)).await.fails_with(Exit::Refused.code(), &["still open"]);
+    let not_ours = run(with("request-close", &["--keypair", "payee.json"])).await;
+    not_ours.fails_with(Exit::Key.code(), &["belongs to", "--keypair"]);
+
+    let closing = run(with("request-close", &sponsored)).await;
+    assert_eq!(closing.succeeds().json()["gracePeriodSeconds"], GRACE);
+    run(with("request-close", &sponsored)).await.fails_with(Exit::Refused.code(), &["is not open"]);
+    run(with("withdraw", &sponsored)).await.fails_with(Exit::Refused.code(), &["grace period", "s more"]);
+    assert_eq!(run(with("show", &[])).await.succeeds().json()["chain"]["status"], "closing");
+
+    world.localnet.advance_seconds(u64::from(GRACE) + 1).await.unwrap();
+    let withdrawn = run(with("withdraw", &sponsored)).await;
+    assert_eq!(withdrawn.succeeds().json()["refunded"], "10000");
+    assert_eq!(world.payer_tokens().await, 50_000);
+    run(with("withdraw", &sponsored)).await.fails_with(Exit::Refused.code(), &["was taken"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn balance_and_fund_agree_with_each_other() {
+    let world = World::new().await;
+    let address = Pubkey::new_from_array([77; 32]).to_string();
+    let mint = world.fixture.mint.to_string();
+    let funded = world
+        .run(&[
+            "fund",
+            &address,
+            "--sol",
+            "1.5",
+            "--tokens",
+            "2.5",
+            "--mint",
+            &mint,
+            "--mint-authority",
+            "mint-authority.json",
+        ])
+        .await;
+    funded.succeeds();
+
+    let balance = world.run(&["balance", &address, "--mint", &mint]).await.succeeds().json();
+
+    assert_eq!(balance["lamports"], 1_500_000_000);
+    assert_eq!(balance["tokens"]["amount"], "2500000");
+    assert_eq!(balance["tokens"]["decimals"], 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settling_an_empty_ledger_once_does_nothing_and_succeeds() {
+    let world = World::new().await;
+    world.toll.write("toll.toml", &world.config());
+    let done = world.toll.run_beside(&["--json", "settle", "--once"]).await;
+    let document = done.succeeds().json();
+    assert_eq!(document["transactions"], serde_json::json!([]));
+    assert_eq!(document["feesLamports"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_of_another_cluster_stops_the_settler() {
+    let world = World::new().await;
+    world.toll.write("toll.toml", &world.config());
+    let ledger =
+        toll_ledger::Ledger::open(world.toll.home.path().join("ledger.db"), toll_ledger::SystemClock);
+    let elsewhere = toll_ledger::ClusterIdentity {
+        network: toll_protocol::Network::Localnet,
+        genesis_hash: Keypair::new().pubkey().to_string(),
+        program: PROGRAM_ID,
+    };
+    ledger.unwrap().bind_cluster(&elsewhere).await.unwrap();
+
+    for command in [&["settle", "--once"][..], &["serve"], &["settler"]] {
+        let ended = world.toll.run_beside(command).await;
+        ended.fails_with(Exit::WrongCluster.code(), &["bound to", "settler.rpc"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_without_the_program_or_the_network_named_stops_the_settler() {
+    let world = World::new().await;
+    let elsewhere = Pubkey::new_from_array([78; 32]);
+    let other_program =
+        world.config().replace("[session]\n", &format!("[session]\nprogram = \"{elsewhere}\"\n"));
+    world.toll.write("toll.toml", &other_program);
+    let ended = world.toll.run_beside(&["settle", "--once"]).await;
+    ended.fails_with(Exit::WrongCluster.code(), &["no program"]);
+
+    let owner = format!("[settler]\ntreasury_owner = \"{elsewhere}\"\n");
+    let devnet = world.config().replace("\"localnet\"", "\"devnet\"").replace("[settler]\n", &owner);
+    world.toll.write("toll.toml", &devnet);
+    let ended = world.toll.run_beside(&["settle", "--once"]).await;
+    ended.fails_with(Exit::WrongCluster.code(), &["devnet", "genesis"]);
+}
