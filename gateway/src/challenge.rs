@@ -99,8 +99,8 @@ impl Gateway {
         let ChannelOffer::New { recent_blockhash, recent_slot, .. } = &request.method_details.channel else {
             return refuse("the challenge resumes a channel, it cannot open one");
         };
-        let (blockhash, recent_slot) = (recent_blockhash.clone(), *recent_slot);
-        let now_offered = self.new_channel_request(price, blockhash.clone(), recent_slot);
+        let (blockhash, recent_slot) = (*recent_blockhash, *recent_slot);
+        let now_offered = self.new_channel_request(price, blockhash, recent_slot);
         if request != now_offered || route_tag(challenge).as_deref() != Some(price.route.as_str()) {
             return refuse("the challenge is for other terms than this route's");
         }
