@@ -44,11 +44,11 @@ pub(crate) fn exit_codes() -> String {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ClusterArgs {
     /// The cluster: mainnet, devnet or localnet
-    #[arg(long, env = "TOLL_NETWORK", default_value = "localnet")]
+    #[arg(long, env = "TOLL_NETWORK", hide_env_values = true, default_value = "localnet")]
     pub(crate) network: Network,
 
     /// RPC endpoint [default: the network's own; for localnet http://127.0.0.1:8899]
-    #[arg(long, env = "TOLL_RPC", value_name = "URL")]
+    #[arg(long, env = "TOLL_RPC", hide_env_values = true, value_name = "URL")]
     pub(crate) rpc: Option<String>,
 }
 
@@ -72,11 +72,11 @@ impl ClusterArgs {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct PayerArgs {
     /// The payer's key file [default: ~/.config/toll/id.json]
-    #[arg(long, env = "TOLL_KEYPAIR", value_name = "FILE")]
+    #[arg(long, env = "TOLL_KEYPAIR", hide_env_values = true, value_name = "FILE")]
     pub(crate) keypair: Option<PathBuf>,
 
     /// Where channels are remembered [default: ~/.local/state/toll/channels.json]
-    #[arg(long, env = "TOLL_STATE", value_name = "FILE")]
+    #[arg(long, env = "TOLL_STATE", hide_env_values = true, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,
 
     /// Channel programs to trust, besides the one this build knows on localnet; repeat for several

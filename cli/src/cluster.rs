@@ -16,7 +16,8 @@ use solana_rpc_client_api::config::RpcTransactionConfig;
 use solana_signature::Signature;
 use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
-use toll_protocol::{Amount, ChannelAccount, ChannelId, associated_token_address};
+use toll_protocol::{Amount, ChannelAccount, ChannelId, Network, associated_token_address};
+use toll_settler::{DEVNET_GENESIS, MAINNET_GENESIS};
 
 use crate::error::{CliError, Exit, Result};
 
@@ -69,6 +70,24 @@ impl Cluster {
             .await
             .map(|hash| hash.to_string())
             .map_err(|error| self.unreachable(&error))
+    }
+
+    /// Refuses a cluster that is not the one named: public networks are known by their genesis hash.
+    pub async fn check_network(&self, network: Network) -> Result<()> {
+        let found = self.genesis_hash().await?;
+        let right = match network {
+            Network::Mainnet => found == MAINNET_GENESIS,
+            Network::Devnet => found == DEVNET_GENESIS,
+            Network::Localnet => ![MAINNET_GENESIS, DEVNET_GENESIS].contains(&found.as_str()),
+        };
+        if right {
+            return Ok(());
+        }
+        Err(CliError::new(
+            Exit::WrongCluster,
+            format_args!("the RPC at {} is not on {network}: its genesis hash is {found}", self.url),
+            "check --rpc and --network",
+        ))
     }
 
     /// Lamports of `address`; nothing for an account that does not exist.

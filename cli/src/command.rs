@@ -34,6 +34,9 @@ pub(crate) enum Command {
     /// Get SOL and test tokens on a test cluster
     Fund(fund::Fund),
     /// Guard a service: gateway and settler in one process
+    ///
+    /// Stops in order at ctrl-c: running requests end, open channels are closed. With --json, prints one
+    /// document when it is ready and one when it has stopped.
     Serve(serve::Serve),
     /// Run the settler alone
     Settler(settle::Daemon),

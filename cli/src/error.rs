@@ -20,13 +20,13 @@ pub enum Exit {
     Funds = 6,
     /// The price, deposit or grace period is above the limit given.
     AboveLimit = 7,
-    /// Another network, another cluster, or a program that is not on the list.
+    /// Another network, another cluster, or a program that is not on the list or not deployed.
     WrongCluster = 8,
     /// A key file is missing, unreadable, readable by others, or belongs to somebody else.
     Key = 9,
     /// The channel state file is unreadable, newer than this program, or in use.
     State = 10,
-    /// The ledger is unreadable, newer than this program, or bound to another cluster.
+    /// The ledger is unreadable, newer than this program, or in another settler's hands.
     Ledger = 11,
     /// The figures do not add up.
     Mismatch = 12,
@@ -89,7 +89,7 @@ impl Exit {
             Self::WrongCluster => "another network or cluster, or an unknown program",
             Self::Key => "key file missing, unreadable or not the right one",
             Self::State => "channel state file unreadable, too new, or in use",
-            Self::Ledger => "ledger unreadable, too new, or bound to another cluster",
+            Self::Ledger => "ledger unreadable, too new, or in use by another settler",
             Self::Mismatch => "the figures do not add up",
             Self::Unsupported => "the server asks for a payment this program cannot make",
         }

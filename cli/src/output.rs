@@ -1,6 +1,7 @@
 //! What reaches the user: one JSON document or text on stdout, everything else on stderr.
 
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use comfy_table::presets::UTF8_BORDERS_ONLY;
@@ -10,6 +11,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::error::CliError;
+
+/// Whether stdout has a result already: an error that follows one is told on stderr only.
+static RESULT_PRINTED: AtomicBool = AtomicBool::new(false);
 
 /// Where a command's results go.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +39,7 @@ impl Output {
         } else {
             text()
         };
+        RESULT_PRINTED.store(true, Ordering::Relaxed);
         // A closed pipe (`toll … | head`) is not worth an error.
         let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end());
     }
@@ -52,10 +57,10 @@ impl Output {
         }
     }
 
-    /// Prints an error: one line on stderr, and in JSON mode a document on stdout as well.
+    /// Prints an error: one line on stderr, and in JSON mode a document on stdout, unless the result is there.
     pub(crate) fn error(self, error: &CliError) {
         let _ = writeln!(std::io::stderr().lock(), "error: {error}");
-        if self.json {
+        if self.json && !RESULT_PRINTED.load(Ordering::Relaxed) {
             let _ = writeln!(std::io::stdout().lock(), "{:#}", error_document(error));
         }
     }

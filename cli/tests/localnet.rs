@@ -1,9 +1,27 @@
 //! The embedded chain behaves like a cluster, plus a clock that can be moved.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use solana_signer::Signer;
 use toll_cli::cluster::Cluster;
 use toll_cli::localnet::{Actors, Fixture, Localnet, LocalnetConfig};
 use toll_protocol::Amount;
+
+/// What the server answers to a websocket handshake.
+fn upgrades(address: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let handshake = format!(
+        "GET / HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(handshake.as_bytes()).unwrap();
+    let mut answer = [0; 64];
+    let length = stream.read(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer[..length]).into_owned()
+}
 
 #[tokio::test]
 async fn a_fresh_chain_funds_actors_and_moves_its_clock() {
@@ -22,6 +40,9 @@ async fn a_fresh_chain_funds_actors_and_moves_its_clock() {
     assert!(fixture.cluster.slot().await.unwrap() >= slot + 1_501);
     // The chain still takes transactions afterwards.
     fixture.mint_to(&actors.payer.pubkey(), Amount::new(1)).await.unwrap();
+
+    let websocket = localnet.ws_url.trim_start_matches("ws://").to_owned();
+    assert!(upgrades(&websocket).starts_with("HTTP/1.1 101"));
 
     let url = localnet.rpc_url.clone();
     localnet.stop().await;

@@ -73,6 +73,15 @@ async fn a_balance_that_cannot_be_read_stops_the_payment() {
 }
 
 #[tokio::test]
+async fn an_rpc_of_another_cluster_is_refused() {
+    let mut request = acceptable();
+    request.method_details.network = Network::Devnet;
+    let program = toll_protocol::PROGRAM_ID.to_string();
+    let ended = pay(&request, &["--network", "devnet", "--program", &program]).await;
+    ended.fails_with(Exit::WrongCluster.code(), &["not on devnet", "genesis", "--rpc"]);
+}
+
+#[tokio::test]
 async fn a_deposit_above_the_limit_is_refused() {
     let ended = pay(&acceptable(), &["--max-deposit", "9999"]).await;
     ended.fails_with(Exit::AboveLimit.code(), &["10000", "9999", "--max-deposit"]);

@@ -15,7 +15,7 @@ use crate::{keys, money};
 #[derive(Debug, Args)]
 pub(crate) struct Balance {
     /// An address or a key file [default: ~/.config/toll/id.json]
-    #[arg(value_parser = keys::parse_address, env = "TOLL_KEYPAIR")]
+    #[arg(value_parser = keys::parse_address, env = "TOLL_KEYPAIR", hide_env_values = true)]
     address: Option<Pubkey>,
 
     /// Show tokens of this mint as well

@@ -15,7 +15,7 @@ use crate::state::{self, Book, SavedChannel};
 #[derive(Debug, Args)]
 pub(crate) struct Channels {
     /// Where channels are remembered [default: ~/.local/state/toll/channels.json]
-    #[arg(long, env = "TOLL_STATE", value_name = "FILE")]
+    #[arg(long, env = "TOLL_STATE", hide_env_values = true, value_name = "FILE")]
     state: Option<PathBuf>,
 }
 

@@ -19,7 +19,7 @@ use crate::output::Output;
 #[derive(Debug, Args)]
 pub(crate) struct Fund {
     /// An address or a key file [default: ~/.config/toll/id.json]
-    #[arg(value_parser = keys::parse_address, env = "TOLL_KEYPAIR")]
+    #[arg(value_parser = keys::parse_address, env = "TOLL_KEYPAIR", hide_env_values = true)]
     address: Option<Pubkey>,
 
     /// SOL to ask the cluster for

@@ -56,8 +56,12 @@ pub(super) async fn run(config: &Config, role: Role, output: Output) -> Result<(
         () = interrupted() => {}
         error = server.failed() => return Err(error),
     }
-    output.note("stopping");
-    let done = server.stop().await?;
+    output.note("stopping; again to stop at once");
+    let done = tokio::select! {
+        done = server.stop() => done?,
+        // What was sent is on record, and the next start goes on from there.
+        () = interrupted() => return Ok(()),
+    };
     if role != Role::Gateway {
         output.result(&summary(&done).0, || summary(&done).1);
     }

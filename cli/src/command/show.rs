@@ -25,7 +25,7 @@ pub(crate) struct Show {
     program: Option<Pubkey>,
 
     /// Where channels are remembered [default: ~/.local/state/toll/channels.json]
-    #[arg(long, env = "TOLL_STATE", value_name = "FILE")]
+    #[arg(long, env = "TOLL_STATE", hide_env_values = true, value_name = "FILE")]
     state: Option<PathBuf>,
 
     #[command(flatten)]

@@ -72,12 +72,17 @@ impl Payer {
     async fn sign_deposit(&self, request: &Request, offer: &mut Offer) -> Result<SavedChannel, PayError> {
         self.policy.check(offer)?;
         let deposit = self.policy.deposit_for(offer)?;
+        if let Some(cluster) = &self.cluster {
+            cluster.check_network(self.policy.network).await?;
+        }
         let token_program = self.token_program(offer).await?;
-        self.check_funds(&offer.terms.mint, &token_program, deposit).await?;
+        let mint = offer.terms.mint;
+        self.check_funds(&mint, &token_program, deposit).await?;
         if offer.is_stale(Instant::now()) || offer.terms.recent.is_none() {
             *offer = self.fresh_offer(request).await?;
             self.policy.check(offer)?;
-            if self.policy.deposit_for(offer)? != deposit || offer.terms.mint == Pubkey::default() {
+            let checked = (deposit, mint);
+            if (self.policy.deposit_for(offer)?, offer.terms.mint) != checked {
                 return Err(PayError::Malformed("the terms changed while they were being accepted".into()));
             }
         }
