@@ -4,6 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::Router;
 use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
@@ -54,14 +55,14 @@ impl<T: Send + 'static, E: Send + 'static> Part<T, E> {
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
         let (stop, mut stopped) = watch::channel(false);
-        // A dropped sender stops too.
+        // The sender lives as long as the task may.
         let until = Box::pin(async move { drop(stopped.wait_for(|stop| *stop).await) });
         Self { stop, task: tokio::spawn(work(until)) }
     }
 
-    async fn stop(self, describe: impl Fn(&E) -> CliError) -> Result<T> {
+    async fn stop(&mut self, describe: impl Fn(&E) -> CliError) -> Result<T> {
         self.stop.send_replace(true);
-        self.task.await.map_err(panicked)?.map_err(|error| describe(&error))
+        (&mut self.task).await.map_err(panicked)?.map_err(|error| describe(&error))
     }
 
     /// Resolves when the task ends by itself.
@@ -73,6 +74,13 @@ impl<T: Send + 'static, E: Send + 'static> Part<T, E> {
             }
             Err(error) => panicked(error),
         }
+    }
+}
+
+impl<T, E> Drop for Part<T, E> {
+    /// Ends at once what was not stopped in order: a settler that merely lost its owner must close nothing.
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
@@ -88,15 +96,18 @@ impl Server {
     pub async fn start_with(config: &Config, role: Role, limits: Limits) -> Result<Self> {
         let ledger = open_ledger(config)?;
         let mut server = Self { address: None, ledger, gateway: None, settler: None };
+        // The port first: a settler that has begun has work on record.
+        let gateway = match role {
+            Role::Settler => None,
+            Role::Both | Role::Gateway => Some(bind(config, server.ledger.clone(), limits).await?),
+        };
         if role != Role::Gateway {
             let settler = start_settler(config, server.ledger.clone()).await?;
             server.settler = Some(Part::spawn(|stop| settler.run(stop)));
         }
-        if role != Role::Settler {
-            // A failure here drops the settler, which closes nothing: no request was taken.
-            let (address, part) = start_gateway(config, server.ledger.clone(), limits).await?;
+        if let Some((address, listener, router)) = gateway {
             server.address = Some(address);
-            server.gateway = Some(part);
+            server.gateway = Some(Part::spawn(|stop| serve(listener, router, stop)));
         }
         Ok(server)
     }
@@ -124,11 +135,11 @@ impl Server {
     }
 
     /// Stops the gateway, then the settler. Returns what the settler did in its life.
-    pub async fn stop(self) -> Result<Summary> {
-        if let Some(gateway) = self.gateway {
+    pub async fn stop(mut self) -> Result<Summary> {
+        if let Some(gateway) = &mut self.gateway {
             gateway.stop(gateway_error).await?;
         }
-        match self.settler {
+        match &mut self.settler {
             Some(settler) => settler.stop(settler_error).await,
             None => Ok(Summary::default()),
         }
@@ -145,11 +156,7 @@ fn open_ledger(config: &Config) -> Result<Ledger> {
     Ledger::open(&config.ledger.path, SystemClock).map_err(|error| ledger_error(&error))
 }
 
-async fn start_gateway(
-    config: &Config,
-    ledger: Ledger,
-    limits: Limits,
-) -> Result<(SocketAddr, Part<(), GatewayError>)> {
+async fn bind(config: &Config, ledger: Ledger, limits: Limits) -> Result<(SocketAddr, TcpListener, Router)> {
     let terms = toll_gateway::Terms { limits, ..config.terms()? };
     let routes = config.routes(&terms)?;
     let mut settings = config.gateway.clone();
@@ -167,7 +174,7 @@ async fn start_gateway(
     };
     let listener = TcpListener::bind(listen).await.map_err(unavailable)?;
     let address = listener.local_addr().map_err(unavailable)?;
-    Ok((address, Part::spawn(|stop| serve(listener, router, stop))))
+    Ok((address, listener, router))
 }
 
 async fn start_settler(config: &Config, ledger: Ledger) -> Result<Settler> {

@@ -189,3 +189,45 @@ async fn a_cluster_without_the_program_or_the_network_named_stops_the_settler() 
     let ended = world.toll.run_beside(&["settle", "--once"]).await;
     ended.fails_with(Exit::WrongCluster.code(), &["devnet", "genesis"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_port_is_taken_does_not_start_and_leaves_its_channels_open() {
+    let world = World::new().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().to_string();
+    world.toll.write("toll.toml", &world.config().replace("127.0.0.1:0", &port));
+    world.toll.run_beside(&["serve"]).await.fails_with(Exit::Network.code(), &[&port, "gateway.listen"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_paid_in_earnest_and_stops_in_order() {
+    let world = World::new().await;
+    world.toll.write(
+        "toll.toml",
+        &world.config().replace("\"http://127.0.0.1:1\"\nrealm", "\"http://127.0.0.1:2\"\nrealm"),
+    );
+    let mut command = world.toll.command();
+    command.args(["--json", "serve"]).stdout(std::process::Stdio::piped());
+    let mut server = command.spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(server.stdout.take().unwrap()));
+    let ready: String = lines.by_ref().map(Result::unwrap).take_while(|line| line != "}").collect();
+    let ready: serde_json::Value = serde_json::from_str(&(ready + "}")).unwrap();
+    let url = format!("{}/x", ready["address"].as_str().unwrap());
+
+    let pay = ["pay", &url, "--keypair", "payer.json", "--deposit", "20000"];
+    let paid = world.run(&pay).await;
+    // Nobody serves behind the gateway: the deposit is made, the answer is a 502, and that is said.
+    paid.fails_with(Exit::Refused.code(), &["502"]);
+    assert_eq!(world.payer_tokens().await, 30_000);
+
+    // SIGINT closes the channel on the way out and gives the deposit back.
+    let interrupt = std::process::Command::new("kill").args(["-INT", &server.id().to_string()]).status();
+    assert!(interrupt.unwrap().success());
+    let rest: String = lines.map(Result::unwrap).collect();
+    assert!(server.wait().unwrap().success());
+    let done: serde_json::Value = serde_json::from_str(&rest).unwrap();
+    let kinds: Vec<&str> =
+        done["transactions"].as_array().unwrap().iter().map(|it| it["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["open", "close"]);
+    assert!(world.payer_tokens().await >= 49_000);
+}

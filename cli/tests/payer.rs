@@ -242,7 +242,8 @@ async fn a_channel_the_server_closes_is_replaced_by_a_new_one() {
     let payment = reply.payment.unwrap();
     assert!(payment.opened);
     assert_ne!(payment.channel, first);
-    assert_eq!(book.channel(&first).unwrap().stage, ChannelStage::Closing);
+    let stage = book.channel(&first).unwrap().stage;
+    assert!(matches!(stage, ChannelStage::Closing | ChannelStage::Closed), "{stage:?}");
     assert_eq!(merchant.channels().await, 2);
 }
 
@@ -279,4 +280,83 @@ async fn the_body_arrives_with_the_paid_request() {
     let reply = customer.payer.pay(&mut customer.book(), &request).await.unwrap();
     assert_eq!(reply.status, 200);
     assert_eq!(reply.payment.unwrap().charged, PRICE);
+}
+
+/// Moves the saved channel to another address of the same server.
+fn relocate(book: &mut toll_cli::state::Book, url: &reqwest::Url) {
+    let mut channel = book.channels()[0].clone();
+    channel.origin = url.origin().ascii_serialization();
+    channel.url = url.to_string();
+    book.put(channel).unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_lost_its_secret_is_paid_and_closed_under_a_new_challenge() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    let mut book = customer.book();
+    customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+
+    let restarted = merchant.listen_with(PRICE, [9; 32]).await;
+    relocate(&mut book, &restarted);
+    let reply = customer.payer.pay(&mut book, &Request::get(restarted)).await.unwrap();
+    assert_eq!(reply.payment.unwrap().charged, PRICE);
+
+    let again = merchant.listen_with(PRICE, [10; 32]).await;
+    relocate(&mut book, &again);
+    let id = book.channels()[0].channel_id;
+    let receipt = customer.payer.close(&mut book, &id).await.unwrap();
+    assert_eq!(receipt.refunded, Some(Amount::new(8_000)));
+    assert_eq!(merchant.channels().await, 1);
+}
+
+#[tokio::test]
+async fn a_close_pays_for_what_was_delivered_even_if_the_last_answer_was_lost() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    let mut book = customer.book();
+    customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+    merchant.lose_answer.store(true, Ordering::SeqCst);
+    customer.payer.pay(&mut book, &merchant.request()).await.unwrap_err();
+    let id = book.channels()[0].channel_id;
+
+    let receipt = customer.payer.close(&mut book, &id).await.unwrap();
+
+    assert_eq!(receipt.spent, Amount::new(2_000));
+    assert_eq!(receipt.refunded, Some(Amount::new(8_000)));
+    assert_eq!(book.channel(&id).unwrap().stage, ChannelStage::Closed);
+    // A closed channel pays for nothing more, and is not closed twice.
+    let twice = customer.payer.close(&mut book, &id).await;
+    assert!(matches!(twice, Err(PayError::NoChannel(_))), "{twice:?}");
+}
+
+#[tokio::test]
+async fn a_close_below_what_was_delivered_is_corrected_not_insisted_on() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    let mut book = customer.book();
+    customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+    let mut channel = book.channels()[0].clone();
+    assert_eq!(channel.accepted, PRICE);
+    channel.accepted = Amount::ZERO;
+    let id = channel.channel_id;
+    book.put(channel).unwrap();
+
+    // A cumulative amount below what was delivered is refused; the payer learns and signs the right one.
+    let receipt = customer.payer.close(&mut book, &id).await.unwrap();
+
+    assert_eq!(receipt.spent, PRICE);
+}
+
+#[tokio::test]
+async fn a_top_up_by_hand_raises_the_deposit_by_exactly_that() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    let mut book = customer.book();
+    customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+    let id = book.channels()[0].channel_id;
+
+    let channel = customer.payer.top_up(&mut book, &id, Amount::new(123)).await.unwrap();
+
+    assert_eq!(channel.deposit, Amount::new(10_123));
+    let record = merchant.ledger.channel(&id).await.unwrap().unwrap();
+    assert_eq!(record.watermarks.deposit, Amount::new(10_123));
+    let refused = customer.payer.top_up(&mut book, &id, Amount::new(10_000_000)).await;
+    assert!(matches!(refused, Err(PayError::DepositAboveLimit { .. })), "{refused:?}");
 }

@@ -166,12 +166,8 @@ impl Payer {
     /// Takes price and challenge of a newer offer for the same relation, within the limits.
     fn take_terms(&self, channel: &mut SavedChannel, offer: &Offer) -> Result<(), PayError> {
         self.policy.check(offer)?;
-        let terms = &offer.terms;
-        if (terms.mint, terms.payee, terms.program) != (channel.mint, channel.payee, channel.program) {
-            return Err(PayError::Malformed("it is for another channel than the one it answers".into()));
-        }
-        channel.price = terms.price;
-        channel.challenge = offer.challenge.clone();
+        channel.take_challenge(offer)?;
+        channel.price = offer.terms.price;
         Ok(())
     }
 
@@ -198,6 +194,19 @@ impl Payer {
             // Some 409 of the service behind the gateway: an answer like any other.
             _ => self.served(book, channel, response.clone()).map(|reply| Turn::Served(Box::new(reply))),
         }
+    }
+}
+
+impl SavedChannel {
+    /// Echoes `offer` from now on, if it is for the same relation.
+    pub(super) fn take_challenge(&mut self, offer: &Offer) -> Result<(), PayError> {
+        let terms = &offer.terms;
+        let same = (terms.mint, terms.payee, terms.program) == (self.mint, self.payee, self.program);
+        if !same || terms.resume.is_some_and(|id| id != self.channel_id) {
+            return Err(PayError::Malformed("it is for another channel than the one it answers".into()));
+        }
+        self.challenge = offer.challenge.clone();
+        Ok(())
     }
 }
 

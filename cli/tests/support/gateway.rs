@@ -21,7 +21,7 @@ use toll_cli::config::Config;
 use toll_cli::payer::{Payer, Policy, Request as PayerRequest};
 use toll_cli::state::Book;
 use toll_gateway::{FixedPrice, Gateway, PaymentLayer};
-use toll_ledger::{ChannelState, Ledger, Submission, SubmissionKind, SystemClock, Tip};
+use toll_ledger::{ChannelState, CloseLanded, Ledger, Submission, SubmissionKind, SystemClock, Tip};
 use toll_protocol::{
     Amount, ChannelAccount, ChannelStatus, Network, Open, PROGRAM_ID, TopUp, decode_transaction,
     static_instructions,
@@ -69,8 +69,13 @@ impl Merchant {
 
     /// Another listener on the same ledger, with another price.
     pub(crate) async fn listen(&self, price: Amount) -> reqwest::Url {
+        self.listen_with(price, [7; 32]).await
+    }
+
+    /// The same, with another challenge secret.
+    pub(crate) async fn listen_with(&self, price: Amount, secret: [u8; 32]) -> reqwest::Url {
         let config = Config::parse(&config_text(), self.folder.path()).unwrap();
-        let secret = toll_protocol::ChallengeSecret::new([7; 32].to_vec()).unwrap();
+        let secret = toll_protocol::ChallengeSecret::new(secret.to_vec()).unwrap();
         let gateway = Arc::new(Gateway::new(self.ledger.clone(), config.terms().unwrap(), secret));
         let (served, lose) = (Arc::clone(&self.served), Arc::clone(&self.lose_answer));
         let stall = Arc::clone(&self.stall);
@@ -199,6 +204,12 @@ async fn land(ledger: Ledger) {
         ledger.mark_channels_observed(now).await.unwrap();
         for submission in ledger.requested().await.unwrap() {
             land_one(&ledger, &submission, slot).await;
+        }
+        for record in ledger.channels(&[ChannelState::Closing]).await.unwrap() {
+            let settled = record.watermarks.accepted;
+            let refunded = record.watermarks.deposit.saturating_sub(settled);
+            let close = CloseLanded { signature: Signature::from([8; 64]), settled, refunded, slot };
+            ledger.close_landed(&record.id, close).await.unwrap();
         }
         ledger.changed(Duration::from_millis(10)).await;
     }
