@@ -1,7 +1,5 @@
 //! The chains that scenarios run on.
 
-use std::time::Duration;
-
 use toll_cli::localnet::{Localnet, LocalnetConfig};
 use toll_cli::program::ELF;
 use toll_protocol::PROGRAM_ID;
@@ -45,7 +43,7 @@ impl TestChain {
             Self::Embedded(localnet) => {
                 localnet.advance_seconds(seconds).await.expect("the clock moves");
             }
-            Self::Validator(_) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+            Self::Validator(validator) => validator.wait(seconds).await,
         }
     }
 
