@@ -85,7 +85,7 @@ pub async fn shutdown_settles_what_was_accepted(mut world: World) {
 async fn fees(world: &mut World) -> u64 {
     let ledger = world.server().ledger().clone();
     let mut fees = 0;
-    for channel in ledger.channels(&toll_ledger::ChannelState::ALL).await.expect("the ledger answers") {
+    for channel in ledger.channels(toll_ledger::ChannelState::ALL).await.expect("the ledger answers") {
         for submission in ledger.submissions_of(&channel.id).await.expect("the ledger answers") {
             let Some(signature) = submission.signature else { continue };
             fees += world.cluster().outcome(&signature).await.expect("it landed").fee_lamports;

@@ -83,7 +83,7 @@ impl Opening {
         Self {
             challenge: challenge.clone(),
             action,
-            blockhash: recent_blockhash.clone(),
+            blockhash: *recent_blockhash,
             open,
             fee_payer,
             payer,
@@ -145,7 +145,7 @@ impl Opening {
         }
         let instructions: Vec<_> =
             self.before.drain(..).chain([instruction]).chain(self.after.drain(..)).collect();
-        let message = v0::Message::try_compile(&self.fee_payer, &instructions, &[], self.blockhash.clone());
+        let message = v0::Message::try_compile(&self.fee_payer, &instructions, &[], self.blockhash);
         let mut message = VersionedMessage::V0(message.expect("compiles"));
         if let Some(bend) = self.bend_message.take() {
             bend(&mut message);
