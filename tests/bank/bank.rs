@@ -20,14 +20,14 @@ const BPF_LOADER: Pubkey = Pubkey::from_str_const("BPFLoader21111111111111111111
 const LAMPORTS: u64 = 1_000_000_000;
 
 /// What the payer owns before anything happens.
-pub const FUNDS: u64 = 50_000_000;
+pub(crate) const FUNDS: u64 = 50_000_000;
 /// What the channel is opened with.
-pub const DEPOSIT: u64 = 1_000_000;
+pub(crate) const DEPOSIT: u64 = 1_000_000;
 /// Seconds between a payer's request to close and the right of anyone to seal.
-pub const GRACE: u32 = 900;
+pub(crate) const GRACE: u32 = 900;
 
 /// One bank and the parties of one channel.
-pub struct Bank {
+pub(crate) struct Bank {
     context: ProgramTestContext,
     mint: Pubkey,
     sponsor: Keypair,
@@ -38,7 +38,7 @@ pub struct Bank {
 
 impl Bank {
     /// A bank whose payer owns [`FUNDS`] and no lamports, with a channel open on it.
-    pub async fn with_open_channel() -> Self {
+    pub(crate) async fn with_open_channel() -> Self {
         let (mint, sponsor, payer, payee) =
             (Pubkey::new_unique(), Keypair::new(), Keypair::new(), Keypair::new());
         let mut genesis = ProgramTest::default();
@@ -86,19 +86,19 @@ impl Bank {
     }
 
     /// The channel's instructions.
-    pub fn channel(&self) -> &Channel {
+    pub(crate) fn channel(&self) -> &Channel {
         &self.channel
     }
 
     /// A voucher of the payer's for `cumulative_amount`.
-    pub fn voucher(&self, cumulative_amount: u64) -> SignedVoucher {
+    pub(crate) fn voucher(&self, cumulative_amount: u64) -> SignedVoucher {
         let key = SigningKey::from_bytes(self.payer.secret_bytes());
         let cumulative_amount = Amount::new(cumulative_amount);
         SignedVoucher::sign(Voucher { channel_id: self.channel.id, cumulative_amount, expires_at: 0 }, &key)
     }
 
     /// Sends `instructions`, paid for by the sponsor and signed by `parties` as well.
-    pub async fn send(
+    pub(crate) async fn send(
         &mut self,
         instructions: &[Instruction],
         parties: &[Party],
@@ -120,20 +120,20 @@ impl Bank {
     }
 
     /// The channel account, if it is still there.
-    pub async fn account(&self) -> Option<ChannelAccount> {
+    pub(crate) async fn account(&self) -> Option<ChannelAccount> {
         let account =
             self.context.banks_client.get_account(self.channel.id.pubkey()).await.expect("the bank answers");
         account.map(|account| ChannelAccount::decode(&account.data).expect("a channel account decodes"))
     }
 
     /// Base units in the token account at `address`; `None` when there is none.
-    pub async fn tokens(&self, address: Pubkey) -> Option<u64> {
+    pub(crate) async fn tokens(&self, address: Pubkey) -> Option<u64> {
         let account = self.context.banks_client.get_account(address).await.expect("the bank answers")?;
         Some(u64::from_le_bytes(account.data[64..72].try_into().expect("eight bytes")))
     }
 
     /// Base units that `party` owns.
-    pub async fn balance(&self, party: Party) -> u64 {
+    pub(crate) async fn balance(&self, party: Party) -> u64 {
         let owner = match party {
             Party::Payer => self.payer.pubkey(),
             Party::Payee => self.payee.pubkey(),
@@ -144,17 +144,17 @@ impl Bank {
     }
 
     /// Lamports of the one who pays fees and rent.
-    pub async fn sponsor_lamports(&self) -> u64 {
+    pub(crate) async fn sponsor_lamports(&self) -> u64 {
         self.context.banks_client.get_balance(self.sponsor.pubkey()).await.expect("the bank answers")
     }
 
     /// Moves to `slot`.
-    pub fn warp(&mut self, slot: u64) {
+    pub(crate) fn warp(&mut self, slot: u64) {
         self.context.warp_to_slot(slot).expect("slots only rise");
     }
 
     /// Moves the bank's clock on by `seconds`.
-    pub async fn wait(&mut self, seconds: i64) {
+    pub(crate) async fn wait(&mut self, seconds: i64) {
         let mut clock: solana_clock::Clock = self.context.banks_client.get_sysvar().await.expect("a clock");
         clock.unix_timestamp += seconds;
         self.context.set_sysvar(&clock);
@@ -163,13 +163,13 @@ impl Bank {
 
 /// Who signs besides the sponsor.
 #[derive(Clone, Copy)]
-pub enum Party {
+pub(crate) enum Party {
     Payer,
     Payee,
 }
 
 /// The program's error code, if that is what `result` holds.
-pub fn code(result: Result<(), BanksClientError>) -> Option<u32> {
+pub(crate) fn code(result: Result<(), BanksClientError>) -> Option<u32> {
     match result.err()?.unwrap() {
         TransactionError::InstructionError(_, InstructionError::Custom(code)) => Some(code),
         other => panic!("not an error of the program: {other}"),
