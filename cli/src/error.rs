@@ -22,7 +22,7 @@ pub enum Exit {
     AboveLimit = 7,
     /// Another network, another cluster, or a program that is not on the list or not deployed.
     WrongCluster = 8,
-    /// A key file is missing, unreadable, readable by others, or belongs to somebody else.
+    /// A key file is missing, unreadable, or belongs to somebody else.
     Key = 9,
     /// The channel state file is unreadable, newer than this program, or in use.
     State = 10,
@@ -109,17 +109,25 @@ pub struct CliError {
 }
 
 impl CliError {
-    /// An error ending with `exit`. Both texts are flattened to one line.
+    /// An error ending with `exit`. Both texts are flattened to one line that is safe to show.
     pub fn new(exit: Exit, what: impl Display, remedy: impl Display) -> Self {
-        Self { exit, what: one_line(&what.to_string()), remedy: one_line(&remedy.to_string()) }
+        let what = one_line(&what.to_string());
+        Self { exit, what: what.trim_end_matches('.').into(), remedy: one_line(&remedy.to_string()) }
     }
 }
 
 /// A command's result.
 pub type Result<T, E = CliError> = std::result::Result<T, E>;
 
+/// Servers' words are in here too: nothing in them may move the cursor or turn the line around.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().filter(|c| !c.is_control() && !turns_text(*c)).collect()
+}
+
+/// Whether `c` changes the direction of the text around it.
+pub(crate) fn turns_text(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -142,5 +150,16 @@ mod tests {
     fn a_message_of_several_lines_becomes_one() {
         let error = CliError::new(Exit::Network, "connection\n  refused", "start\nit");
         assert_eq!(error.to_string(), "connection refused; start it");
+    }
+
+    #[test]
+    fn a_message_cannot_steer_the_terminal() {
+        let error = CliError::new(Exit::Refused, "\u{1b}[2Jno\u{7}\u{9b}1A \u{202e}yes\u{0}", "\u{1b}]0;x");
+        assert_eq!(error.to_string(), "[2Jno1A yes; ]0;x");
+    }
+
+    #[test]
+    fn a_full_stop_does_not_meet_the_semicolon() {
+        assert_eq!(CliError::new(Exit::Refused, "limit reached.", "wait").to_string(), "limit reached; wait");
     }
 }

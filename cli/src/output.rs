@@ -1,5 +1,6 @@
 //! What reaches the user: one JSON document or text on stdout, everything else on stderr.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::error::CliError;
+use crate::error::{CliError, turns_text};
 
 /// Whether stdout has a result already: an error that follows one is told on stderr only.
 static RESULT_PRINTED: AtomicBool = AtomicBool::new(false);
@@ -44,10 +45,11 @@ impl Output {
         let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end());
     }
 
-    /// Prints bytes as they are.
+    /// Prints bytes as they are, or on a terminal without what would steer it.
     pub(crate) fn bytes(self, bytes: &[u8]) {
         let mut stdout = std::io::stdout().lock();
-        let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+        let shown = if stdout.is_terminal() { harmless(bytes) } else { Cow::Borrowed(bytes) };
+        let _ = stdout.write_all(&shown).and_then(|()| stdout.flush());
     }
 
     /// A line for a person who watches; nothing in JSON mode.
@@ -86,6 +88,15 @@ impl Output {
     }
 }
 
+/// A body for a terminal: whoever sent it may print, but not move the cursor, retitle the window or worse.
+fn harmless(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let steers = |c: char| (c.is_control() && !matches!(c, '\n' | '\t')) || turns_text(c);
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains(steers) => Cow::Borrowed(bytes),
+        _ => Cow::Owned(String::from_utf8_lossy(bytes).replace(steers, "\u{fffd}").into_bytes()),
+    }
+}
+
 /// The document of an error: `{"error": {"code", "exit", "message", "remedy"}}`.
 pub(crate) fn error_document(error: &CliError) -> Value {
     json!({
@@ -112,6 +123,13 @@ pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
 mod tests {
     use super::*;
     use crate::error::Exit;
+
+    #[test]
+    fn a_body_cannot_steer_the_terminal_it_is_shown_on() {
+        assert_eq!(&*harmless("a\tb\nö".as_bytes()), "a\tb\nö".as_bytes());
+        assert_eq!(&*harmless(b"a\x1b[2Jb\rc\xff"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}".as_bytes());
+        assert_eq!(&*harmless("\u{202e}x\u{9b}1A".as_bytes()), "\u{fffd}x\u{fffd}1A".as_bytes());
+    }
 
     #[test]
     fn an_error_document_names_code_exit_message_and_remedy() {
