@@ -48,6 +48,12 @@ impl Cluster {
         Self { rpc: RpcClient::new_with_commitment(url.clone(), CommitmentConfig::confirmed()), url }
     }
 
+    /// The RPC endpoint as messages name it: without the path and query that providers hide an access key in.
+    fn name(&self) -> String {
+        let url = self.url.parse::<reqwest::Url>();
+        url.map_or_else(|_| self.url.clone(), |url| url.origin().ascii_serialization())
+    }
+
     /// The RPC endpoint.
     pub fn url(&self) -> &str {
         &self.url
@@ -85,7 +91,7 @@ impl Cluster {
         }
         Err(CliError::new(
             Exit::WrongCluster,
-            format_args!("the RPC at {} is not on {network}: its genesis hash is {found}", self.url),
+            format_args!("the RPC at {} is not on {network}: its genesis hash is {found}", self.name()),
             "check --rpc and --network",
         ))
     }
@@ -126,7 +132,7 @@ impl Cluster {
         let (owner, data) = self.account(mint).await?.ok_or_else(|| {
             CliError::new(
                 Exit::WrongCluster,
-                format_args!("there is no mint {mint} on {}", self.url),
+                format_args!("there is no mint {mint} on {}", self.name()),
                 "check --mint and --rpc",
             )
         })?;
@@ -158,7 +164,7 @@ impl Cluster {
         self.rpc.request_airdrop(to, lamports).await.map_err(|error| {
             CliError::new(
                 Exit::Refused,
-                format_args!("{} gives no SOL away: {error}", self.url),
+                format_args!("{} gives no SOL away: {}", self.name(), self.cause(&error)),
                 "airdrops exist on test clusters only, and devnet rations them",
             )
         })?;
@@ -244,10 +250,15 @@ impl Cluster {
         })
     }
 
+    /// Why a call failed. An HTTP error spells the whole URL out.
+    fn cause(&self, error: &ClientError) -> String {
+        cause(error).replace(self.url.as_str(), &self.name())
+    }
+
     fn unreachable(&self, error: &ClientError) -> CliError {
         CliError::new(
             Exit::Network,
-            format_args!("the RPC at {} does not answer: {}", self.url, cause(error)),
+            format_args!("the RPC at {} does not answer: {}", self.name(), self.cause(error)),
             "check --rpc, or start a local chain with `toll localnet`",
         )
     }
@@ -258,7 +269,7 @@ impl Cluster {
         {
             return CliError::new(
                 Exit::Refused,
-                format_args!("the cluster refused the transaction: {}", cause(error)),
+                format_args!("the cluster refused the transaction: {}", self.cause(error)),
                 "nothing was changed",
             );
         }
