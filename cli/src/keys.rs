@@ -35,6 +35,12 @@ pub fn read(path: &Path) -> Result<Keypair> {
             "check its owner and permissions",
         ),
     })?;
+    #[cfg(unix)]
+    if fs::metadata(path)
+        .is_ok_and(|file| std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & 0o077 != 0)
+    {
+        tracing::warn!("key file {} is open to other users; `chmod 600` it", path.display());
+    }
     parse(&text).ok_or_else(|| {
         CliError::new(
             Exit::Key,

@@ -4,6 +4,8 @@
 //! [`payer`], [`localnet`], [`server`] and [`demo`] never write to a terminal, so that other programs can use
 //! them. [`run`] is the command itself.
 
+use std::io::IsTerminal;
+
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
@@ -38,7 +40,7 @@ pub fn command_line() -> clap::Command {
 pub fn run() -> u8 {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return report_usage(&error),
+        Err(error) => return report_usage(&error, std::env::args_os().any(|word| word == "--json")),
     };
     let output = Output::new(cli.json);
     log_to_stderr(cli.verbose);
@@ -58,14 +60,19 @@ pub fn run() -> u8 {
     }
 }
 
-/// Help and version go to stdout; a wrong command line is clap's own message, on stderr.
-fn report_usage(error: &clap::Error) -> u8 {
+/// Help and version go to stdout; a wrong command line is clap's own message on stderr, and with `--json` the
+/// document of an error on stdout.
+fn report_usage(error: &clap::Error, json: bool) -> u8 {
+    let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if json && !asked_for {
+        let text = error.to_string();
+        let what = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+        Output::new(json).error(&CliError::new(Exit::Usage, what, "try --help"));
+        return Exit::Usage.code();
+    }
     // Fails only when nobody reads.
     let _ = error.print();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
-        _ => Exit::Usage.code(),
-    }
+    if asked_for { 0 } else { Exit::Usage.code() }
 }
 
 fn log_to_stderr(verbose: u8) {
@@ -78,5 +85,9 @@ fn log_to_stderr(verbose: u8) {
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     // Fails only when a program that uses this library has its own.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .try_init();
 }

@@ -206,7 +206,10 @@ async fn start_settler(config: &Config, ledger: Ledger) -> Result<Settler> {
 
 /// The key in `path`, which must be the one that challenges name.
 fn matching_key(path: &std::path::Path, expected: &Pubkey, role: &str) -> Result<Keypair> {
-    let key = keys::read(path)?;
+    let key = keys::read(path).map_err(|error| CliError {
+        remedy: format!("name the key file in settler.{role}; `toll keygen` makes one"),
+        ..error
+    })?;
     if key.pubkey() != *expected {
         return Err(CliError::new(
             Exit::Config,

@@ -37,6 +37,16 @@ fn no_command_and_unknown_flags_are_usage_errors() {
 }
 
 #[test]
+fn a_usage_error_with_json_is_a_document_as_well() {
+    for arguments in [&["--json", "pay"][..], &["balance", "nonsense", "--json"], &["--json"]] {
+        let ended = Toll::new().run(arguments);
+        ended.fails_with(Exit::Usage.code(), &["--help"]);
+        assert_eq!(ended.json()["error"]["code"], "usage", "{ended:?}");
+    }
+    assert!(Toll::new().run(&["--json", "--help"]).succeeds().stdout.contains("Exit codes:"));
+}
+
+#[test]
 fn help_and_version_succeed() {
     let toll = Toll::new();
     assert!(toll.run(&["--help"]).succeeds().stdout.contains("Exit codes:"));
@@ -136,6 +146,33 @@ fn a_chain_that_does_not_answer_is_a_network_error() {
 }
 
 #[test]
+fn the_access_key_in_an_rpc_url_is_not_shown() {
+    let toll = Toll::with_key();
+    for url in
+        ["http://127.0.0.1:1/s3cret", "http://127.0.0.1:1/?api-key=s3cret", "http://u:s3cret@127.0.0.1:1"]
+    {
+        let ended = toll.run(&["--json", "balance", "--rpc", url]);
+        ended.fails_with(Exit::Network.code(), &["http://127.0.0.1:1 "]);
+        assert!(!format!("{ended:?}").contains("s3cret"), "{ended:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_file_that_others_may_read_is_pointed_out() {
+    use std::os::unix::fs::PermissionsExt;
+    let toll = Toll::with_key();
+    let key = toll.home.path().join(".config/toll/id.json");
+    let arguments = ["pay", "http://127.0.0.1:1/"];
+    assert!(!toll.run(&arguments).stderr.contains("chmod"));
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let ended = toll.run(&arguments);
+    ended.fails_with(Exit::Network.code(), &[]);
+    assert!(ended.stderr.contains("id.json is open to other users; `chmod 600` it"), "{ended:?}");
+    assert!(!ended.stderr.contains('\u{1b}'), "colours where nobody sees them: {ended:?}");
+}
+
+#[test]
 fn nothing_is_funded_on_mainnet_and_nothing_without_an_amount() {
     let toll = Toll::with_key();
     let on_mainnet = toll.run(&["fund", "--network", "mainnet", "--sol", "1.0"]);
@@ -175,7 +212,7 @@ fn plain_http_beyond_loopback_is_refused() {
 fn a_missing_key_file_stops_the_server() {
     let toll = Toll::new();
     toll.write("toll.toml", &config(""));
-    toll.run(&["serve"]).fails_with(Exit::Key.code(), &["key.json"]);
+    toll.run(&["serve"]).fails_with(Exit::Key.code(), &["key.json", "settler.fee_payer"]);
 }
 
 #[test]
