@@ -137,17 +137,40 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
     pub(crate) max_grace: u32,
 
-    /// Pay with this mint only
+    /// Pay with this mint only [default: USDC of the network; on localnet any]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) mint: Option<Pubkey>,
 
-    /// Decimals of the mint, for amounts with a point
+    /// Decimals of the mint, for amounts with a point; other mints are refused
     #[arg(long, value_name = "N", default_value_t = 6)]
     pub(crate) decimals: u8,
 
     /// Do not ask an RPC for the balance before signing a deposit
     #[arg(long)]
     pub(crate) no_balance_check: bool,
+
+    /// Pay over plain HTTP, which everybody on the way can read, beyond this machine as well
+    #[arg(long)]
+    pub(crate) allow_http: bool,
+
+    /// Refuse an answer above this many bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 256 << 20)]
+    pub(crate) max_body: usize,
+}
+
+/// USDC, which Circle issues on both public networks.
+const USDC_MAINNET: Pubkey = Pubkey::from_str_const("EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v");
+const USDC_DEVNET: Pubkey = Pubkey::from_str_const("4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU");
+
+impl LimitArgs {
+    /// The mint to pay with: a server that may choose would choose the dearest the payer has.
+    pub(crate) fn mint(&self, network: Network) -> Option<Pubkey> {
+        self.mint.or(match network {
+            Network::Mainnet => Some(USDC_MAINNET),
+            Network::Devnet => Some(USDC_DEVNET),
+            Network::Localnet => None,
+        })
+    }
 }
 
 /// A key that pays network fees when the payer has no SOL.

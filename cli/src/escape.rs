@@ -16,7 +16,7 @@ const CLOCK: Pubkey = Pubkey::from_str_const("SysvarC1ock11111111111111111111111
 /// Lamports that two signatures and a token account's rent take at most, roughly.
 const ENOUGH_LAMPORTS: u64 = 10_000;
 
-/// The channel on chain, and what instructions on it need. Only its payer may go on.
+/// The channel on chain, what instructions on it need, and its mint's decimals. Only its payer may go on.
 ///
 /// The state file is not needed: everything the payer's instructions name is in the account.
 pub(crate) async fn find(
@@ -25,7 +25,7 @@ pub(crate) async fn find(
     programs: &[Pubkey],
     id: &ChannelId,
     payer: &Pubkey,
-) -> Result<(Channel, ChannelAccount)> {
+) -> Result<(Channel, ChannelAccount, u8)> {
     let programs = book.channel(id).map_or_else(|| programs.to_vec(), |saved| vec![saved.program]);
     for program in programs {
         let Some(account) = cluster.channel(id, &program).await? else { continue };
@@ -36,7 +36,7 @@ pub(crate) async fn find(
                 "name the payer's key with --keypair",
             ));
         }
-        let (token_program, _) = cluster.mint(&account.mint).await?;
+        let (token_program, decimals) = cluster.mint(&account.mint).await?;
         let channel = Channel {
             program,
             id: *id,
@@ -49,7 +49,7 @@ pub(crate) async fn find(
             splits: Splits::none(),
             treasury_owner: TREASURY_OWNER,
         };
-        return Ok((channel, account));
+        return Ok((channel, account, decimals));
     }
     Err(CliError::new(
         Exit::Refused,

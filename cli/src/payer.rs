@@ -121,19 +121,29 @@ impl Payer {
     pub async fn pay(&self, book: &mut Book, request: &Request) -> Result<Reply, PayError> {
         let mut channel = self.usable_channel(book, request).await?;
         let (mut opened, mut topped_up) = (false, Amount::ZERO);
+        let mut ceiling = None;
         for _ in 0..MAX_EXCHANGES {
             let Some(current) = channel else {
                 let response = self.send(request, &[]).await?;
                 if response.status != StatusCode::PAYMENT_REQUIRED {
                     return Ok(response.into());
                 }
+                // One request is worth one deposit, whatever becomes of the channel.
+                if opened {
+                    return Err(PayError::ClosedAtOnce);
+                }
                 let offer = Offer::from_headers(&response.headers, request.url.as_str(), unix_now())?;
+                self.check_transport(request)?;
                 channel = Some(self.open(book, request, offer).await?);
                 opened = true;
+                ceiling = None;
                 continue;
             };
             let deposit = current.deposit;
-            match self.voucher_turn(book, request, current).await? {
+            let ceiling = *ceiling.get_or_insert_with(|| {
+                current.signed.checked_add(self.policy.max_amount).unwrap_or(Amount::new(u64::MAX))
+            });
+            match self.voucher_turn(book, request, current, ceiling).await? {
                 Turn::Served(mut reply) => {
                     if let Some(payment) = &mut reply.payment {
                         (payment.opened, payment.topped_up) = (opened, topped_up);
@@ -162,9 +172,21 @@ impl Payer {
             book.usable(&request.origin(), &self.address(), self.policy.network, program).cloned()
         });
         match known {
-            Some(channel) => self.resume(book, request, channel).await,
-            None => Ok(None),
+            Some(channel) => {
+                self.check_transport(request)?;
+                self.resume(book, request, channel).await
+            }
+            None => self.look_again(book, request).await,
         }
+    }
+
+    /// Refuses to show a credential to everybody between here and the server (RFC draft httpauth-payment,
+    /// "Transport Security": never over cleartext).
+    fn check_transport(&self, request: &Request) -> Result<(), PayError> {
+        if self.policy.allow_http || request.is_private() {
+            return Ok(());
+        }
+        Err(PayError::Cleartext { origin: request.origin() })
     }
 
     /// A challenge that was made just now: the answer to `request` without a credential.
@@ -181,7 +203,7 @@ impl Payer {
         request: &Request,
         payment: &[(http::header::HeaderName, String)],
     ) -> Result<Response, PayError> {
-        http_exchange::send(&self.client, request, payment).await
+        http_exchange::send(&self.client, request, payment, self.policy.max_body).await
     }
 
     /// Adopts a receipt after checking it: spent ≤ accepted ≤ signed, and for this channel.

@@ -6,6 +6,7 @@ use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use support::Toll;
+use support::rogue::{self, Rogue};
 use toll_cli::Exit;
 use toll_cli::cluster::Cluster;
 use toll_cli::localnet::{Actors, Fixture, Localnet, LocalnetConfig};
@@ -110,10 +111,81 @@ async fn a_payer_without_sol_leaves_a_silent_server_and_gets_everything_back() {
     assert_eq!(run(with("show", &[])).await.succeeds().json()["chain"]["status"], "closing");
 
     world.localnet.advance_seconds(u64::from(GRACE) + 1).await.unwrap();
-    let withdrawn = run(with("withdraw", &sponsored)).await;
-    assert_eq!(withdrawn.succeeds().json()["refunded"], "10000");
+    // For people, amounts are in tokens, also of a channel that the state file does not know.
+    let mut withdraw = with("withdraw", &sponsored);
+    withdraw.extend(["--rpc".into(), world.localnet.rpc_url.clone()]);
+    let withdraw: Vec<&str> = withdraw.iter().map(String::as_str).collect();
+    let withdrawn = world.toll.run_beside(&withdraw).await;
+    assert!(withdrawn.succeeds().stdout.starts_with("0.01 refunded"), "{withdrawn:?}");
     assert_eq!(world.payer_tokens().await, 50_000);
     run(with("withdraw", &sponsored)).await.fails_with(Exit::Refused.code(), &["was taken"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deposit_that_landed_although_it_was_called_refused_is_found_again() {
+    let world = World::new().await;
+    let mut request = support::acceptable();
+    request.recipient = world.actors.payee.pubkey();
+    request.currency = world.fixture.mint;
+    let refusing = {
+        let request = request.clone();
+        Rogue::start(request.clone(), move |_, _| rogue::refuse(&request, "open-mismatch", 0)).await
+    };
+    let pay = ["pay", refusing.url.as_str(), "--keypair", "payer.json", "--deposit", "10000"];
+    world.run(&pay).await.fails_with(Exit::Refused.code(), &["open-mismatch"]);
+    // The server lands a deposit after all: another one, put in the place of the one on record.
+    let landed = world.open().await.to_string();
+    let text = std::fs::read_to_string(world.toll.state()).unwrap();
+    let refused = world.toll.channels()[0]["channelId"].as_str().unwrap().to_owned();
+    std::fs::write(world.toll.state(), text.replace(&refused, &landed)).unwrap();
+
+    world.run(&pay).await.fails_with(Exit::Refused.code(), &["open-mismatch"]);
+
+    // It is presented with a voucher; no second deposit is made.
+    assert_eq!(refusing.loot().deposits.len(), 1);
+    assert_eq!(refusing.loot().vouchers, [1_000]);
+    let channels = world.toll.channels();
+    assert_eq!((channels.len(), channels[0]["stage"].as_str()), (1, Some("open")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_close_that_did_not_happen_on_chain_is_not_believed() {
+    let world = World::new().await;
+    let mut request = support::acceptable();
+    request.recipient = world.actors.payee.pubkey();
+    request.currency = world.fixture.mint;
+    let id = world.open().await;
+    let lying = Rogue::start(request, move |_, loot| match loot.deposits.first() {
+        // The record of `id` comes from an open of another channel, as above.
+        Some((opened, _)) if loot.vouchers.is_empty() => rogue::receipt(*opened, 0, None),
+        _ => rogue::receipt(id, 0, Some(10_000)),
+    })
+    .await;
+    let pay = ["pay", lying.url.as_str(), "--keypair", "payer.json", "--deposit", "10000"];
+    world.run(&pay).await;
+    let text = std::fs::read_to_string(world.toll.state()).unwrap();
+    let opened = world.toll.channels()[0]["channelId"].as_str().unwrap().to_owned();
+    std::fs::write(world.toll.state(), text.replace(&opened, &id.to_string())).unwrap();
+
+    let ended = world.run(&["close", &id.to_string(), "--keypair", "payer.json"]).await;
+
+    ended.fails_with(Exit::Refused.code(), &["still open on chain", "toll request-close"]);
+    assert_eq!(world.toll.channels()[0]["stage"], "closing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_misstates_a_mints_decimals_gets_no_deposit() {
+    let world = World::new().await;
+    let mut request = support::acceptable();
+    request.currency = world.fixture.mint;
+    request.method_details.decimals = 2;
+    let lying = Rogue::start(request, |_, _| unreachable!()).await;
+    let pay = ["pay", lying.url.as_str(), "--keypair", "payer.json", "--decimals", "2", "--deposit", "10000"];
+
+    let ended = world.run(&[&pay[..], &["--max-amount", "1000", "--max-deposit", "10000"]].concat()).await;
+
+    ended.fails_with(Exit::Unsupported.code(), &["2 decimals, which has 6"]);
+    assert!(lying.loot().deposits.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

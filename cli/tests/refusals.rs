@@ -77,7 +77,8 @@ async fn an_rpc_of_another_cluster_is_refused() {
     let mut request = acceptable();
     request.method_details.network = Network::Devnet;
     let program = toll_protocol::PROGRAM_ID.to_string();
-    let ended = pay(&request, &["--network", "devnet", "--program", &program]).await;
+    let mint = request.currency.to_string();
+    let ended = pay(&request, &["--network", "devnet", "--program", &program, "--mint", &mint]).await;
     ended.fails_with(Exit::WrongCluster.code(), &["not on devnet", "genesis", "--rpc"]);
 }
 

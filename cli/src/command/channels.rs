@@ -70,6 +70,8 @@ pub(super) fn saved(channel: &SavedChannel) -> Value {
         "signed": channel.signed.to_string(),
         "accepted": channel.accepted.to_string(),
         "spent": channel.spent.to_string(),
+        "gracePeriodSeconds": channel.grace_period_seconds,
+        "splits": channel.splits,
         "pending": channel.pending.is_some(),
         "lastReceipt": channel.last_receipt.as_ref().map(toll_protocol::Receipt::to_json),
     })

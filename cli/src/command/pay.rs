@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use clap::Args;
-use http::Method;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::args::{LimitArgs, PayerArgs, base_units};
@@ -56,8 +56,14 @@ impl Pay {
         let reply = payer.pay(&mut book, &request).await?;
         book.flush()?;
         report(output, &reply, self.limits.decimals);
-        if reply.status.is_success() || reply.status.is_redirection() {
+        if reply.status.is_success() || reply.status == StatusCode::NOT_MODIFIED {
             return Ok(());
+        }
+        let location = reply.headers.get(LOCATION).and_then(|location| location.to_str().ok());
+        if let Some(location) = location.filter(|_| reply.status.is_redirection()) {
+            let what = format_args!("the server answered {} and points to {location}", reply.status);
+            let remedy = "redirects are not followed with money; pay that URL if you trust it";
+            return Err(CliError::new(Exit::Refused, what, remedy));
         }
         let what = format_args!("the server answered {}", reply.status).to_string();
         Err(CliError::new(Exit::Refused, what, "the answer is on stdout"))
@@ -95,11 +101,14 @@ impl Pay {
 /// A payer with the key, limits and cluster of the command line.
 pub(super) fn payer(who: &PayerArgs, limits: &LimitArgs) -> Result<Payer> {
     let policy = Policy {
-        mint: limits.mint,
+        mint: limits.mint(who.cluster.network),
+        decimals: Some(limits.decimals),
         max_amount: base_units(limits.max_amount, limits.decimals)?,
         max_deposit: base_units(limits.max_deposit, limits.decimals)?,
         deposit: limits.deposit.map(|deposit| base_units(deposit, limits.decimals)).transpose()?,
         max_grace_period: limits.max_grace,
+        allow_http: limits.allow_http,
+        max_body: limits.max_body,
         ..Policy::new(who.cluster.network, who.programs()?)
     };
     let cluster = (!limits.no_balance_check).then(|| who.cluster.cluster());

@@ -32,7 +32,7 @@ impl RequestClose {
         let fee_payer = self.fee_payer.key(&payer)?;
         let cluster: Cluster = self.payer.cluster.cluster();
         let mut book = Book::open(&self.payer.state_path(), STATE_PATIENCE)?;
-        let (channel, account) =
+        let (channel, account, _) =
             escape::find(&cluster, &book, &self.payer.programs()?, &self.channel, &payer.pubkey()).await?;
         if account.status != ChannelStatus::Open {
             return Err(CliError::new(

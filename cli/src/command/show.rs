@@ -49,7 +49,9 @@ impl Show {
         let document = json!({ "channelId": self.channel.to_string(), "chain": account, "saved": known });
         output.result(&document, || {
             let mut text = format!("channel {}\n", self.channel);
-            for (title, part) in [("on chain", &account), ("in the state file", &known)] {
+            for (title, part) in
+                [("on chain (amounts in base units)", &account), ("in the state file", &known)]
+            {
                 text.push_str(title);
                 match part {
                     Some(part) => text.push_str(&format!("\n{}\n", members(part))),

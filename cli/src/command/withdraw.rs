@@ -32,7 +32,7 @@ impl Withdraw {
         let fee_payer = self.fee_payer.key(&payer)?;
         let cluster = self.payer.cluster.cluster();
         let mut book = Book::open(&self.payer.state_path(), STATE_PATIENCE)?;
-        let (channel, account) =
+        let (channel, account, decimals) =
             escape::find(&cluster, &book, &self.payer.programs()?, &self.channel, &payer.pubkey()).await?;
         let refused = |what: String, remedy: &str| Err(CliError::new(Exit::Refused, what, remedy));
         let mut instructions = Vec::new();
@@ -62,9 +62,7 @@ impl Withdraw {
         instructions.push(channel.withdraw_payer());
         let landed = cluster.send(&instructions, &fee_payer, &[&payer]).await?;
         let refunded = account.deposit.saturating_sub(account.settled);
-        let mut decimals = None;
         if let Some(mut saved) = book.channel(&self.channel).cloned() {
-            decimals = Some(saved.decimals);
             saved.stage = ChannelStage::Closed;
             saved.pending = None;
             book.put(saved)?;
@@ -75,7 +73,7 @@ impl Withdraw {
             "refunded": refunded.to_string(),
         });
         output.result(&document, || {
-            let refunded = money::tokens(refunded, decimals.unwrap_or(0));
+            let refunded = money::tokens(refunded, decimals);
             format!("{refunded} refunded\ntransaction {}", landed.signature)
         });
         Ok(())

@@ -1,17 +1,22 @@
 //! Closing a channel together with the server.
 
+use std::time::Duration;
+
 use http::header::AUTHORIZATION;
-use toll_protocol::{Action, ChannelId, CloseAction, CloseAuthority, Credential, Receipt};
+use toll_protocol::{Action, ChannelId, ChannelStatus, CloseAction, CloseAuthority, Credential, Receipt};
 
 use super::error::PayError;
 use super::offer::Offer;
 use super::open::authorization;
 use super::top_up::{open_channel, resource};
 use super::{Payer, adopt, unix_now};
-use crate::state::{Book, ChannelStage};
+use crate::state::{Book, ChannelStage, SavedChannel};
 
 /// How often a close is sent again while the server cannot say how it went, or knows better watermarks.
 const CLOSE_ATTEMPTS: usize = 8;
+
+/// How often the chain is asked whether a channel is closed there too, half a second apart: a node may lag.
+const CHAIN_PATIENCE: usize = 30;
 
 impl Payer {
     /// Asks the server to settle, pay out and refund, and waits for its receipt.
@@ -21,6 +26,7 @@ impl Payer {
     pub async fn close(&self, book: &mut Book, id: &ChannelId) -> Result<Receipt, PayError> {
         let channel = open_channel(book, id)?;
         let request = resource(&channel)?;
+        self.check_transport(&request)?;
         let Some(mut channel) = self.resume(book, &request, channel).await? else {
             return Err(PayError::NoChannel(*id));
         };
@@ -42,6 +48,7 @@ impl Payer {
                     .receipt()?
                     .ok_or_else(|| PayError::Dishonest("a close without a receipt".into()))?;
                 self.take_receipt(&mut channel, &receipt)?;
+                self.check_refund(&channel, &receipt).await?;
                 channel.stage = ChannelStage::Closed;
                 channel.pending = None;
                 book.put(channel)?;
@@ -71,5 +78,27 @@ impl Payer {
             }
         }
         Err(PayError::Endless)
+    }
+
+    /// Refuses a receipt that keeps a part of the refund, or, if the chain may be asked, one for a channel that
+    /// is still open there.
+    async fn check_refund(&self, channel: &SavedChannel, receipt: &Receipt) -> Result<(), PayError> {
+        let due = channel.deposit.saturating_sub(receipt.spent);
+        if let Some(refunded) = receipt.refunded.filter(|refunded| *refunded < due) {
+            return Err(PayError::Dishonest(format!("{refunded} refunded, where {due} is due")));
+        }
+        let Some(cluster) = &self.cluster else { return Ok(()) };
+        for _ in 0..CHAIN_PATIENCE {
+            match cluster.channel(&channel.channel_id, &channel.program).await {
+                Ok(Some(account)) if account.status == ChannelStatus::Open => {}
+                Ok(_) => return Ok(()),
+                Err(error) => {
+                    tracing::warn!(%error, "the server's word is all there is for the close");
+                    return Ok(());
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        Err(PayError::Dishonest(format!("channel {} is still open on chain", channel.channel_id)))
     }
 }

@@ -56,8 +56,30 @@ pub enum PayError {
         /// What the payer allows.
         expected: Pubkey,
     },
+    /// A mint for which the payer's limits mean something else.
+    #[error("the challenge is for a mint of {challenged} decimals, the limits were given for {expected}")]
+    WrongDecimals {
+        /// What the challenge says.
+        challenged: u8,
+        /// What the limits are in.
+        expected: u8,
+    },
+    /// A credential would travel in the clear.
+    #[error("{origin} would be paid over plain HTTP, for everybody on the way to read")]
+    Cleartext {
+        /// Scheme, host and port.
+        origin: String,
+    },
+    /// More than the payer wants to hold in memory.
+    #[error("{origin} sends more than {limit} bytes")]
+    TooLarge {
+        /// Scheme, host and port.
+        origin: String,
+        /// Bytes.
+        limit: usize,
+    },
     /// The price of one request is above the payer's limit.
-    #[error("the price is {price} per request, above the limit of {limit}")]
+    #[error("the price is {price} base units per request, above the limit of {limit}")]
     PriceAboveLimit {
         /// Base units.
         price: Amount,
@@ -65,7 +87,7 @@ pub enum PayError {
         limit: Amount,
     },
     /// The deposit needed is above the payer's limit.
-    #[error("a deposit of {needed} is needed, above the limit of {limit}")]
+    #[error("a deposit of {needed} base units is needed, above the limit of {limit}")]
     DepositAboveLimit {
         /// Base units, in all.
         needed: Amount,
@@ -73,7 +95,7 @@ pub enum PayError {
         limit: Amount,
     },
     /// The deposit asked for on the command line is too small for this server.
-    #[error("a deposit of {deposit} is below the {minimum} that the server asks for")]
+    #[error("a deposit of {deposit} base units is below the {minimum} that the server asks for")]
     DepositTooSmall {
         /// Base units.
         deposit: Amount,
@@ -116,6 +138,9 @@ pub enum PayError {
     /// The server claims more than was signed, or contradicts itself.
     #[error("the server's figures cannot be right: {0}")]
     Dishonest(String),
+    /// A server that takes deposits and serves nothing for them.
+    #[error("the server closed the channel that was opened for this request")]
+    ClosedAtOnce,
     /// No open channel where one is needed.
     #[error("there is no open channel {0} in the state file")]
     NoChannel(ChannelId),
@@ -135,8 +160,11 @@ impl From<PayError> for CliError {
             PayError::NoOffer { .. } | PayError::OperatorSigned => {
                 (Exit::Unsupported, "nothing was signed; use a client that speaks this payment method")
             }
-            PayError::Malformed(_) | PayError::Expired(_) => {
-                (Exit::Unsupported, "nothing was signed; report it to the server's operator")
+            PayError::Malformed(_) => {
+                (Exit::Unsupported, "nothing was signed for it; report it to the server's operator")
+            }
+            PayError::Expired(_) => {
+                (Exit::Unsupported, "nothing was signed; check this machine's clock, then ask the operator")
             }
             PayError::WrongNetwork { .. } => {
                 (Exit::WrongCluster, "nothing was signed; choose with --network")
@@ -145,6 +173,16 @@ impl From<PayError> for CliError {
                 (Exit::WrongCluster, "nothing was signed; add it with --program if you trust it")
             }
             PayError::WrongMint { .. } => (Exit::AboveLimit, "nothing was signed; allow it with --mint"),
+            PayError::WrongDecimals { .. } => (
+                Exit::AboveLimit,
+                "nothing was signed; if you mean that mint, give --decimals and limits for it",
+            ),
+            PayError::Cleartext { .. } => {
+                (Exit::Usage, "nothing was signed; use https://, or allow it with --allow-http")
+            }
+            PayError::TooLarge { .. } => {
+                (Exit::Refused, "raise --max-body and run it again; a paid answer is not charged twice")
+            }
             PayError::PriceAboveLimit { .. } => {
                 (Exit::AboveLimit, "nothing was signed; raise --max-amount to accept it")
             }
@@ -162,6 +200,9 @@ impl From<PayError> for CliError {
             PayError::AnswerLost => (Exit::Refused, "run the command again to pay for a new answer"),
             PayError::Dishonest(_) => {
                 (Exit::Refused, "stop using it; `toll request-close` recovers the deposit")
+            }
+            PayError::ClosedAtOnce => {
+                (Exit::Refused, "stop using it; `toll channels` names the channel, `toll show` its state")
             }
             PayError::NoChannel(_) => (Exit::State, "see `toll channels`"),
             PayError::Endless => (Exit::Refused, "report it to the server's operator"),

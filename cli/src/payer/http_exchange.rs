@@ -15,6 +15,9 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 /// The header of a receipt.
 pub const PAYMENT_RECEIPT: HeaderName = HeaderName::from_static("payment-receipt");
 
+/// How much of a server's explanation is worth a user's screen, in characters.
+const MAX_WORDS: usize = 200;
+
 /// A request that may have to be paid for.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -37,6 +40,15 @@ impl Request {
     /// Scheme, host and port.
     pub fn origin(&self) -> String {
         self.url.origin().ascii_serialization()
+    }
+
+    /// Whether nobody on the way can read it: TLS, or a server on this machine.
+    pub fn is_private(&self) -> bool {
+        let host = self.url.host_str().unwrap_or_default();
+        let address: Option<std::net::IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+        self.url.scheme() == "https"
+            || host == "localhost"
+            || address.is_some_and(|address| address.is_loopback())
     }
 
     /// Tells one request from another: SHA-256 over method, URL and body.
@@ -88,7 +100,7 @@ impl Response {
         let problem = Problem::parse(&self.body).ok();
         let words = |fallback: &str| {
             let text = String::from_utf8_lossy(&self.body);
-            let text: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
+            let text: String = text.chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect();
             if text.is_empty() { fallback.to_owned() } else { text }
         };
         let reason = self.status.canonical_reason().unwrap_or("no reason given");
@@ -96,7 +108,9 @@ impl Response {
             status: self.status.as_u16(),
             code: problem.as_ref().and_then(|problem| problem.code.clone()).unwrap_or_default(),
             detail: match &problem {
-                Some(problem) if !problem.detail.is_empty() => problem.detail.clone(),
+                Some(problem) if !problem.detail.is_empty() => {
+                    problem.detail.chars().take(MAX_WORDS).collect()
+                }
                 _ => words(reason),
             },
             accepted: problem
@@ -121,11 +135,12 @@ impl From<Refusal> for PayError {
     }
 }
 
-/// Sends `request` with further headers and reads the whole answer.
+/// Sends `request` with further headers and reads the whole answer, if it has at most `limit` bytes.
 pub(super) async fn send(
     client: &reqwest::Client,
     request: &Request,
     payment: &[(HeaderName, String)],
+    limit: usize,
 ) -> Result<Response, PayError> {
     let unreachable =
         |error: reqwest::Error| PayError::Unreachable { url: request.origin(), reason: cause(&error) };
@@ -137,7 +152,7 @@ pub(super) async fn send(
         value.set_sensitive(true);
         headers.insert(name, value);
     }
-    let response = client
+    let mut response = client
         .request(request.method.clone(), request.url.clone())
         .headers(headers)
         .body(request.body.clone())
@@ -145,7 +160,13 @@ pub(super) async fn send(
         .await
         .map_err(unreachable)?;
     let (status, headers) = (response.status(), response.headers().clone());
-    let body = response.bytes().await.map_err(unreachable)?.to_vec();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        if body.len() + chunk.len() > limit {
+            return Err(PayError::TooLarge { origin: request.origin(), limit });
+        }
+        body.extend_from_slice(&chunk);
+    }
     Ok(Response { status, headers, body })
 }
 
@@ -192,6 +213,23 @@ mod tests {
             assert_ne!(other.fingerprint(), request.fingerprint());
         }
         assert_eq!(request.fingerprint(), request.clone().fingerprint());
+    }
+
+    #[test]
+    fn only_tls_and_this_machine_are_private() {
+        let private = |url: &str| Request::get(url.parse().unwrap()).is_private();
+        for url in ["https://h/", "http://127.0.0.1:1/", "http://[::1]/", "http://localhost:80/"] {
+            assert!(private(url), "{url}");
+        }
+        for url in ["http://h/", "http://10.0.0.1/", "http://127.0.0.1.h/", "http://localhost.h/"] {
+            assert!(!private(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_explains_itself_at_length_is_cut_short() {
+        let body = serde_json::json!({"type": "about:blank", "status": 402, "detail": "x".repeat(10_000)});
+        assert_eq!(response(402, &body.to_string()).refusal().detail.len(), MAX_WORDS);
     }
 
     #[test]

@@ -50,19 +50,20 @@ impl Payer {
     ) -> Result<SavedChannel, PayError> {
         let mut offer = offer;
         for _ in 0..OPEN_ATTEMPTS {
-            let channel = self.sign_deposit(request, &mut offer).await?;
+            let mut channel = self.sign_deposit(request, &mut offer).await?;
             book.put(channel.clone())?;
-            match self.submit_open(book, request, channel.clone()).await? {
-                Opening::Opened(channel) => return Ok(*channel),
-                Opening::BlockhashExpired => {
-                    book.remove(&channel.channel_id)?;
-                    offer = self.fresh_offer(request).await?;
-                }
-                Opening::Unknown(refusal) => {
-                    // Refused before it was sent anywhere, or failed on chain: either way nothing is escrowed.
-                    book.remove(&channel.channel_id)?;
-                    return Err(refusal.into());
-                }
+            let opening = self.submit_open(book, request, channel.clone()).await?;
+            if let Opening::Opened(channel) = opening {
+                return Ok(*channel);
+            }
+            // Nothing is escrowed, if the server speaks the truth. If it lands the deposit all the same, the
+            // record is all that leads to it.
+            channel.stage = ChannelStage::Abandoned;
+            channel.pending = None;
+            book.put(channel)?;
+            match opening {
+                Opening::Unknown(refusal) => return Err(refusal.into()),
+                _ => offer = self.fresh_offer(request).await?,
             }
         }
         Err(PayError::Endless)
@@ -78,6 +79,15 @@ impl Payer {
         let token_program = self.token_program(offer).await?;
         let mint = offer.terms.mint;
         self.check_funds(&mint, &token_program, deposit).await?;
+        if let Some(cluster) = &self.cluster {
+            let (_, decimals) = cluster.mint(&mint).await?;
+            if decimals != offer.terms.decimals {
+                let claimed = offer.terms.decimals;
+                return Err(PayError::Malformed(format!(
+                    "it gives mint {mint} {claimed} decimals, which has {decimals}"
+                )));
+            }
+        }
         if offer.is_stale(Instant::now()) || offer.terms.recent.is_none() {
             *offer = self.fresh_offer(request).await?;
             self.policy.check(offer)?;

@@ -18,6 +18,8 @@ pub struct Policy {
     pub programs: Vec<Pubkey>,
     /// The only mint to pay with, or any.
     pub mint: Option<Pubkey>,
+    /// The decimals of the mint that the limits below were meant for, or any.
+    pub decimals: Option<u8>,
     /// The most that one request may cost, in base units.
     pub max_amount: Amount,
     /// The most that one channel may ever hold, in base units.
@@ -26,6 +28,10 @@ pub struct Policy {
     pub deposit: Option<Amount>,
     /// The longest wait for a refund after a forced close, in seconds.
     pub max_grace_period: u32,
+    /// Whether plain HTTP may carry credentials beyond this machine.
+    pub allow_http: bool,
+    /// The largest answer to read, in bytes.
+    pub max_body: usize,
     /// Slots by which `openSlot` lies before the challenge's slot: the channel's rent comes back that much
     /// sooner, and the open transaction has that much less time to land (1500 slots in all).
     pub backdate_slots: u64,
@@ -39,10 +45,13 @@ impl Policy {
             network,
             programs,
             mint: None,
+            decimals: None,
             max_amount: Amount::new(1_000_000),
             max_deposit: Amount::new(10_000_000),
             deposit: None,
             max_grace_period: 86_400,
+            allow_http: false,
+            max_body: 256 << 20,
             backdate_slots: 0,
         }
     }
@@ -60,6 +69,9 @@ impl Policy {
         }
         if let Some(expected) = self.mint.filter(|mint| *mint != terms.mint) {
             return Err(PayError::WrongMint { challenged: terms.mint, expected });
+        }
+        if let Some(expected) = self.decimals.filter(|decimals| *decimals != terms.decimals) {
+            return Err(PayError::WrongDecimals { challenged: terms.decimals, expected });
         }
         if terms.price > self.max_amount {
             return Err(PayError::PriceAboveLimit { price: terms.price, limit: self.max_amount });
@@ -136,6 +148,19 @@ mod tests {
         let offer = offer();
         let policy = Policy { mint: Some(Pubkey::new_from_array([9; 32])), ..policy(&offer) };
         assert!(matches!(policy.check(&offer), Err(PayError::WrongMint { .. })));
+    }
+
+    #[test]
+    fn limits_meant_for_another_number_of_decimals_are_not_applied() {
+        let offer = offer();
+        let right = Policy { decimals: Some(6), ..policy(&offer) };
+        right.check(&offer).unwrap();
+        let wrong = Policy { decimals: Some(2), ..right };
+        let refused = wrong.check(&offer);
+        assert!(
+            matches!(refused, Err(PayError::WrongDecimals { challenged: 6, expected: 2 })),
+            "{refused:?}"
+        );
     }
 
     #[test]

@@ -5,17 +5,20 @@ use std::time::Duration;
 use http::Method;
 use http::header::{AUTHORIZATION, HeaderMap};
 use solana_hash::Hash;
-use toll_protocol::{Action, Amount, ChannelId, Credential, TopUp, TopUpAction};
+use toll_protocol::{Action, Amount, ChannelId, ChannelStatus, Credential, TopUp, TopUpAction};
 
-use super::Payer;
 use super::error::PayError;
 use super::http_exchange::{Refusal, Request};
 use super::offer::Offer;
 use super::open::{Opening, authorization, sign_as_payer};
+use super::{Payer, unix_now};
 use crate::state::{Book, ChannelStage, Pending, SavedChannel};
 
 /// How often the same credential is sent again while the server cannot say how it went.
 const SUBMIT_ATTEMPTS: usize = 6;
+
+/// Seconds after which a signed deposit cannot land any more: blockhashes live for two minutes at most.
+const OPEN_LIFE: i64 = 300;
 
 /// How often an offer with another blockhash is asked for, half a second apart.
 const BLOCKHASH_ATTEMPTS: usize = 20;
@@ -30,9 +33,12 @@ impl Payer {
     ) -> Result<SavedChannel, PayError> {
         let channel = open_channel(book, id)?;
         let request = resource(&channel)?;
-        let Some(channel) = self.resume(book, &request, channel).await? else {
+        self.check_transport(&request)?;
+        let Some(mut channel) = self.resume(book, &request, channel).await? else {
             return Err(PayError::NoChannel(*id));
         };
+        // A top-up that was called refused may have landed.
+        self.reread_deposit(&mut channel).await?;
         let limit = self.policy.max_deposit;
         let needed = channel.deposit.checked_add(additional).unwrap_or(Amount::new(u64::MAX));
         if needed > limit {
@@ -153,6 +159,40 @@ impl Payer {
             },
             _ => Ok(Some(channel)),
         }
+    }
+
+    /// Looks on the chain, if it may be asked, for deposits that this server called failed.
+    ///
+    /// One that landed all the same is used before another is made; one that no longer can is forgotten.
+    pub(super) async fn look_again(
+        &self,
+        book: &mut Book,
+        request: &Request,
+    ) -> Result<Option<SavedChannel>, PayError> {
+        let Some(cluster) = &self.cluster else { return Ok(None) };
+        let origin = request.origin();
+        let abandoned: Vec<SavedChannel> = book
+            .channels()
+            .iter()
+            .filter(|channel| channel.stage == ChannelStage::Abandoned && channel.origin == origin)
+            .filter(|channel| channel.payer == self.address() && channel.network == self.policy.network)
+            .filter(|channel| self.policy.programs.contains(&channel.program))
+            .cloned()
+            .collect();
+        for mut channel in abandoned {
+            match cluster.channel(&channel.channel_id, &channel.program).await? {
+                Some(account) if account.status == ChannelStatus::Open => {
+                    self.check_transport(request)?;
+                    channel.stage = ChannelStage::Open;
+                    channel.deposit = account.deposit;
+                    book.put(channel.clone())?;
+                    return Ok(Some(channel));
+                }
+                None if unix_now() - channel.opened_at > OPEN_LIFE => book.remove(&channel.channel_id)?,
+                _ => {}
+            }
+        }
+        Ok(None)
     }
 
     /// Corrects the recorded deposit by the chain's, if the chain may be asked.

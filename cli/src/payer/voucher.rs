@@ -15,12 +15,14 @@ use crate::state::{Book, ChannelStage, Pending, SavedChannel};
 impl Payer {
     /// Presents a voucher with `request`: the one that went unanswered for the same request, or the next one.
     ///
-    /// The voucher is on disk before it is sent.
+    /// The voucher is on disk before it is sent. Nothing above `ceiling` is signed: a server may correct what
+    /// it is offered for one request, but not collect several times for it.
     pub(super) async fn voucher_turn(
         &self,
         book: &mut Book,
         request: &Request,
         mut channel: SavedChannel,
+        ceiling: Amount,
     ) -> Result<Turn, PayError> {
         let fingerprint = request.fingerprint();
         let (cumulative, idempotency_key) = match channel.pending.take() {
@@ -31,6 +33,15 @@ impl Payer {
             }
             _ => (self.next_cumulative(&channel)?, fresh_key()),
         };
+        if cumulative > ceiling {
+            return Err(PayError::Dishonest(format!(
+                "it wants {cumulative} signed, where one request may raise that to {ceiling} at most"
+            )));
+        }
+        if cumulative > channel.deposit {
+            // A top-up that was called refused may have landed.
+            self.reread_deposit(&mut channel).await?;
+        }
         if cumulative > channel.deposit {
             let additional = self.policy.top_up_for(channel.deposit, cumulative)?;
             return self.top_up_by(book, request, channel, additional).await.map(again);
@@ -96,6 +107,10 @@ impl Payer {
         let spent_before = channel.spent;
         // Without a receipt nobody says whether it was charged; the next answer will.
         let receipt = response.receipt()?;
+        if receipt.is_none() && response.status.is_success() {
+            let (id, signed) = (channel.channel_id, channel.signed);
+            tracing::warn!(channel = %id, %signed, "no receipt came with the answer");
+        }
         if let Some(receipt) = &receipt {
             self.take_receipt(&mut channel, receipt)?;
         }
