@@ -41,7 +41,7 @@ pub use cluster::ClusterIdentity;
 pub use database::{Changes, Ledger};
 pub use error::LedgerError;
 pub use observation::Observation;
-pub use opening::{NewChannel, RecordedOpen, RecordedTopUp};
+pub use opening::{MAX_PAYABLE_RECIPIENTS, NewChannel, RecordedOpen, RecordedTopUp};
 pub use replay::{REPLAY_RETENTION, Replay, ReplayKey, StoredResponse};
 pub use settler_lock::SettlerLock;
 pub use submission::{Resolution, Submission, SubmissionId, SubmissionKind, SubmissionState};

@@ -8,6 +8,14 @@ use crate::column::{amount, integer};
 use crate::submission::{self, SubmissionId, SubmissionKind};
 use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, channel};
 
+/// Most recipients of a channel, besides the payee: each takes 67 bytes of the transaction that pays them all,
+/// and lookup tables are not used. A channel with more could be sealed but never paid out.
+pub const MAX_PAYABLE_RECIPIENTS: usize = 10;
+
+/// Requests that may wait for the settler. It gets through these while a blockhash lives, and a flood of opens
+/// that never land, which cost their sender nothing, stays this small.
+const MAX_REQUESTED: usize = 500;
+
 /// A channel about to be opened, every value checked against challenge and transaction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewChannel {

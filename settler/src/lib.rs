@@ -29,4 +29,3 @@ pub use plan::{Action, Hold, PartialSettle, Plan, Snapshot, plan};
 pub use startup::{DEVNET_GENESIS, MAINNET_GENESIS};
 pub use step::Step;
 pub use summary::{Report, Summary};
-pub use transaction::MAX_PAYABLE_RECIPIENTS;

@@ -2,13 +2,15 @@
 
 use futures::stream::{self, StreamExt};
 use solana_signer::Signer;
-use toll_ledger::{ChannelRecord, ChannelState, Submission, SubmissionKind};
+use toll_ledger::{
+    ChannelRecord, ChannelState, LedgerError, MAX_PAYABLE_RECIPIENTS, Submission, SubmissionKind,
+};
 use toll_protocol::{Amount, Channel, Open};
 use tracing::{info, warn};
 
 use crate::chain::ChainTip;
 use crate::inspect::{Allowed, OPEN_FEE_PAYER_POSITIONS, Objection, inspect};
-use crate::transaction::{MAX_PAYABLE_RECIPIENTS, co_sign};
+use crate::transaction::{Signed, co_sign};
 use crate::{Settler, SettlerError, Step};
 
 /// Blocks that a blockhash can live at most: the bound for one whose age we don't know.

@@ -25,10 +25,6 @@ use crate::plan::Action;
 /// Most compute units a transaction may have: what a first, simulated version asks for.
 pub(crate) const MAX_COMPUTE_UNITS: u32 = 1_400_000;
 
-/// Most recipients, besides the payee, that one transaction pays: each takes 67 bytes of it, and lookup tables
-/// are not used. A channel with more is not opened, since it could be sealed but never paid out.
-pub const MAX_PAYABLE_RECIPIENTS: usize = 10;
-
 /// A transaction that is signed and nothing more.
 #[derive(Clone, Debug)]
 pub(crate) struct Signed {
@@ -187,6 +183,7 @@ fn key_of<'a>(keys: &'a SettlerKeys, key: &Pubkey) -> Option<&'a Keypair> {
 #[cfg(test)]
 mod tests {
     use ed25519_dalek::SigningKey;
+    use toll_ledger::MAX_PAYABLE_RECIPIENTS;
     use toll_protocol::{
         Amount, ChannelId, ChannelTerms, PROGRAM_ID, Split, Splits, TOKEN_PROGRAM, TREASURY_OWNER, Voucher,
         decode_transaction, static_instructions,

@@ -2,9 +2,10 @@
 
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
-use toll_ledger::{ChannelState, CloseReason, SubmissionKind, SubmissionState};
+use toll_ledger::{ChannelState, CloseReason, MAX_PAYABLE_RECIPIENTS, SubmissionKind, SubmissionState};
 use toll_protocol::{Amount, ChannelStatus, MAX_TRANSACTION, Split, Splits, TREASURY_OWNER};
-use toll_settler::MAX_PAYABLE_RECIPIENTS;
+
+use toll_settler::SettlerConfig;
 
 use crate::tokens;
 use crate::world::{PAYER_TOKENS, World};

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use solana_pubkey::Pubkey;
+use toll_ledger::MAX_PAYABLE_RECIPIENTS;
 use toll_protocol::{
     Amount, MAX_IDLE_TIMEOUT, Network, PROGRAM_ID, Split, Splits, TOKEN_2022_PROGRAM, TOKEN_PROGRAM,
 };
@@ -173,6 +174,15 @@ impl SessionConfig {
             return Err(invalid("session.splits", "must not list the payee: it gets what the shares leave"));
         }
         let splits = Splits::new(splits).map_err(|error| invalid("session.splits", error.to_string()))?;
+        if self.splits.len() > MAX_PAYABLE_RECIPIENTS {
+            let listed = self.splits.len();
+            return Err(invalid(
+                "session.splits",
+                format!(
+                    "lists {listed} recipients, a closing transaction pays at most {MAX_PAYABLE_RECIPIENTS}"
+                ),
+            ));
+        }
         Ok(Terms {
             realm: gateway.realm()?,
             network: self.network,

@@ -2,6 +2,7 @@
 
 use http::Method;
 use toll_gateway::{Config, ConfigError, Pricer, Quote, route_table};
+use toll_ledger::MAX_PAYABLE_RECIPIENTS;
 use toll_protocol::Amount;
 
 use crate::world::{PAYEE, config_text, mint};
@@ -179,4 +180,18 @@ fn secrets_come_from_files_of_enough_bytes() {
     std::fs::write(&path, "x".repeat(32)).expect("written");
     let secret = config.challenge_secret().expect("long enough");
     assert!(!format!("{secret:?}").contains("xxxx"), "never shown");
+}
+
+#[test]
+fn more_recipients_than_a_close_pays_are_refused() {
+    let listing = |count: usize| {
+        let split = |at: usize| {
+            let recipient = solana_pubkey::Pubkey::new_from_array([100 + at as u8; 32]);
+            format!("[[session.splits]]\nrecipient = \"{recipient}\"\nshare_bps = 10\n")
+        };
+        config_text() + &(0..count).map(split).collect::<String>()
+    };
+    assert!(Config::parse(&listing(MAX_PAYABLE_RECIPIENTS)).is_ok());
+    let refusal = refusal(&listing(MAX_PAYABLE_RECIPIENTS + 1));
+    assert!(refusal.contains("session.splits: lists 11 recipients"), "{refusal}");
 }
