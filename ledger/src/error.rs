@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rusqlite::ErrorCode;
 use toll_protocol::ChannelId;
 
 use crate::cluster::ClusterIdentity;
@@ -84,6 +85,14 @@ pub enum LedgerError {
         /// Where it stands.
         state: SubmissionState,
     },
+    /// The signed form of the submission is on record already, as another submission.
+    #[error("submission {id} is the same transaction as submission {earlier}")]
+    SameTransaction {
+        /// The submission.
+        id: SubmissionId,
+        /// The one that has the transaction.
+        earlier: SubmissionId,
+    },
     /// A voucher was verified against another key than the channel's authorized signer.
     #[error("voucher for channel {0} was verified for another signer")]
     ForeignSigner(ChannelId),
@@ -129,6 +138,24 @@ impl From<rusqlite::Error> for LedgerError {
 }
 
 impl LedgerError {
+    /// Whether the store still works: what failed concerns one row, or passes by itself like a full disk.
+    pub fn is_survivable(&self) -> bool {
+        match self {
+            Self::AmountTooLarge { .. }
+            | Self::UnknownChannel(_)
+            | Self::UnknownSubmission(_)
+            | Self::NotRequested { .. }
+            | Self::SameTransaction { .. }
+            | Self::ForeignSigner(_)
+            | Self::AccountMismatch { .. } => true,
+            Self::Database { cause, .. } => matches!(
+                cause.sqlite_error_code(),
+                Some(ErrorCode::ConstraintViolation | ErrorCode::DatabaseBusy | ErrorCode::DiskFull)
+            ),
+            _ => false,
+        }
+    }
+
     /// Names the operation that a database error came from.
     pub(crate) fn during(self, name: &'static str) -> Self {
         match self {

@@ -178,7 +178,8 @@ impl Settler {
         Ok(tip)
     }
 
-    /// Logs an error that a later pass may not meet again; only a failing ledger ends the settler.
+    /// Logs an error that a later pass may not meet again, or that concerns one channel only. A ledger that
+    /// fails altogether ends the settler.
     pub(crate) fn survive<T>(
         &self,
         what: &'static str,
@@ -186,9 +187,8 @@ impl Settler {
     ) -> Result<Option<T>, SettlerError> {
         match outcome {
             Ok(value) => Ok(Some(value)),
-            Err(SettlerError::Ledger(error)) => Err(error.into()),
+            Err(SettlerError::Ledger(error)) if !error.is_survivable() => Err(error.into()),
             Err(error) => {
-                eprintln!("DBG {what} {error}");
                 warn!(%error, "{what}");
                 Ok(None)
             }

@@ -79,12 +79,20 @@ impl Settler {
         }
         let signed = co_sign(transaction, &self.keys.fee_payer);
         self.hook.reached(kind, Step::Built);
-        self.ledger
-            .record_signed(submission.id, signed.bytes.clone(), signed.signature, last_valid_block_height)
-            .await?;
+        let Signed { bytes, signature } = signed;
+        match self
+            .ledger
+            .record_signed(submission.id, bytes.clone(), signature, last_valid_block_height)
+            .await
+        {
+            Err(LedgerError::SameTransaction { .. }) => {
+                return self.refuse(submission, &record, "the same transaction is on record already").await;
+            }
+            recorded => recorded?,
+        }
         self.hook.reached(kind, Step::Recorded);
-        info!(?kind, channel = %record.id, signature = %signed.signature, "sending");
-        self.send(submission.id, kind, &signed.bytes).await;
+        info!(?kind, channel = %record.id, %signature, "sending");
+        self.send(submission.id, kind, &bytes).await;
         Ok(true)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use solana_account::Account;
-use toll_ledger::{ChannelRecord, ChannelState, LedgerError, SubmissionKind};
+use toll_ledger::{ChannelRecord, ChannelState, SubmissionKind};
 use toll_protocol::{ChannelAccount, ChannelId, ChannelStatus};
 use tracing::{error, warn};
 
@@ -69,9 +69,10 @@ impl Settler {
             if busy.is_closing(&record.id) || is_known(record, account.as_ref(), view.slot) {
                 continue;
             }
+            // What one account says may be nonsense; the other channels still want looking at.
             match self.ledger.observe(&record.id, account.as_ref(), view.slot).await {
                 Ok(_) => {}
-                Err(mismatch @ LedgerError::AccountMismatch { .. }) => error!(%mismatch, "not our channel"),
+                Err(error) if error.is_survivable() => error!(channel = %record.id, %error, "not observed"),
                 Err(error) => return Err(error.into()),
             }
         }

@@ -1,8 +1,9 @@
 //! Channels that the payer, or somebody else, moves on chain behind the settler's back.
 
+use solana_account::Account;
 use solana_signer::Signer;
 use toll_ledger::{ChannelState, CloseReason, SubmissionKind, SubmissionState};
-use toll_protocol::{ChannelId, ChannelStatus, ed25519_verify};
+use toll_protocol::{Amount, ChannelAccount, ChannelId, ChannelStatus, ed25519_verify};
 use toll_settler::SettlerKeys;
 
 use crate::world::{GRACE_PERIOD, PAYER_TOKENS, World, key};
@@ -162,4 +163,45 @@ async fn close_after_a_partial_settle_and_payout_pays_only_the_rest() {
 
     world.assert_paid_out(&id, 1_000, 200).await;
     assert_eq!(world.tokens(&world.payer.pubkey()), PAYER_TOKENS - 200);
+}
+
+// A node's nonsense about one channel must not keep the settler from the others.
+#[tokio::test]
+async fn impossible_account_of_one_channel_does_not_leave_a_forced_close_unanswered() {
+    let mut world = World::new();
+    let settler = world.settler().await;
+    let broken = world.open(&settler, 1, 1_000).await;
+    let id = world.open(&settler, 2, 1_000).await;
+    world.pay(&id, 160).await;
+    let impossible =
+        ChannelAccount { settled: Amount::new(u64::MAX), ..world.account(&broken).unwrap() }.encode();
+    let account = world.chain.account(&broken.pubkey()).unwrap();
+    world.put(broken.pubkey(), Account { data: impossible.to_vec(), ..account });
+    force_close(&world, &id).await;
+
+    for _ in 0..3 {
+        settler.pass(true).await.unwrap();
+    }
+
+    assert_eq!(world.record(&id).await.state, ChannelState::Closed);
+    assert_eq!(world.tokens(&world.payee.pubkey()), 160);
+    assert_eq!(world.record(&broken).await.watermarks.settled.get(), 0);
+}
+
+// A confirmed open can be rolled back and land again, and a node can be wrong for a moment.
+#[tokio::test]
+async fn channel_that_vanished_and_is_back_is_settled() {
+    let (world, id) = paid_channel().await;
+    let settler = world.settler().await;
+    let account = world.chain.account(&id.pubkey()).unwrap();
+    world.put(id.pubkey(), Account::default());
+    world.chain.advance(1, 0);
+    settler.pass(true).await.unwrap();
+    assert_eq!(world.record(&id).await.state, ChannelState::Gone);
+
+    world.put(id.pubkey(), account);
+    world.chain.advance(1, 0);
+    world.drive(&settler).await;
+
+    world.assert_paid_out(&id, 1_000, 160).await;
 }

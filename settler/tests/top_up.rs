@@ -1,7 +1,7 @@
 //! Deposits that grow, also while a channel is about to close.
 
 use solana_signer::Signer;
-use toll_ledger::{ChannelState, CloseReason, SubmissionKind, SubmissionState};
+use toll_ledger::{ChannelState, CloseReason, RecordedTopUp, SubmissionKind, SubmissionState};
 use toll_protocol::Amount;
 use toll_settler::Step;
 
@@ -82,4 +82,22 @@ async fn top_up_that_never_lands_expires_and_leaves_the_channel_as_it_was() {
     assert_eq!(world.count(&id, SubmissionKind::TopUp, SubmissionState::Expired).await, 1);
     let record = world.record(&id).await;
     assert_eq!((record.state, record.watermarks.deposit.get()), (ChannelState::Open, 1_000));
+}
+
+// An Ed25519 key can sign one message in many ways, so the same transaction can be requested twice.
+#[tokio::test]
+async fn transaction_requested_twice_lands_once_and_stops_nobody() {
+    let world = World::new();
+    let settler = world.settler().await;
+    let id = world.open(&settler, 1, 1_000).await;
+    world.record_top_up(&id, 500).await;
+    let again = world.payer_signed_again(&[world.channel(&id).await.top_up(Amount::new(500))]);
+    let recorded = world.ledger.record_top_up(&id, Amount::new(500), again).await.unwrap();
+    assert!(matches!(recorded, RecordedTopUp::Recorded(_)), "{recorded:?}");
+
+    world.drive(&settler).await;
+
+    assert_eq!(world.count(&id, SubmissionKind::TopUp, SubmissionState::Landed).await, 1);
+    assert_eq!(world.count(&id, SubmissionKind::TopUp, SubmissionState::Failed).await, 1);
+    assert_eq!(world.record(&id).await.watermarks.deposit.get(), 1_500);
 }

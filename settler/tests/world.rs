@@ -229,6 +229,13 @@ impl World {
         encode_transaction(&self.signed_by(&self.fee_payer.pubkey(), instructions, &[&self.payer]))
     }
 
+    /// The same transaction with other bytes where the fee payer's signature goes.
+    pub fn payer_signed_again(&self, instructions: &[Instruction]) -> Vec<u8> {
+        let mut transaction = self.signed_by(&self.fee_payer.pubkey(), instructions, &[&self.payer]);
+        transaction.signatures[0] = Signature::from([1; 64]);
+        encode_transaction(&transaction)
+    }
+
     /// A transaction on the newest blockhash, signed by some of its signers.
     pub fn signed_by(
         &self,

@@ -54,9 +54,17 @@ fn attach(tx: &Connection, id: SubmissionId, channel: &ChannelId) -> rusqlite::R
 
 impl Ledger {
     /// Records the fully signed form of a requested transaction. Call this before sending it.
+/// The submission whose transaction has `signature`.
+fn signed_by(tx: &Connection, signature: &Signature) -> rusqlite::Result<Option<SubmissionId>> {
+    tx.prepare_cached("-- submission_signed\nSELECT submission_id FROM submissions WHERE signature = ?1")?
+        .query_row([signature.as_ref()], |row| row.get(0))
+        .optional()
+}
+
     ///
     /// The same signature again changes nothing. Any other state than `Requested` is
-    /// [`LedgerError::NotRequested`]: that transaction must not be sent.
+    /// [`LedgerError::NotRequested`]: that transaction must not be sent. Nor may one that another submission
+    /// has, [`LedgerError::SameTransaction`]: a payer can sign one message twice, and both requests differ.
     pub async fn record_signed(
         &self,
         id: SubmissionId,
@@ -82,6 +90,9 @@ impl Ledger {
             .execute(params![
                 id.0,
                 transaction,
+            if let Some(earlier) = signed_by(tx, &signature)? {
+                return Err(LedgerError::SameTransaction { id, earlier });
+            }
                 signature.as_ref(),
                 integer(last_valid_block_height)?,
                 now
@@ -104,13 +115,7 @@ impl Ledger {
     ) -> Result<SubmissionId, LedgerError> {
         let (channels, now) = (channels.to_vec(), self.now());
         self.write("record_submission", move |tx| {
-            let existing = tx
-                .prepare_cached(
-                    "-- submission_signed\nSELECT submission_id FROM submissions WHERE signature = ?1",
-                )?
-                .query_row([signature.as_ref()], |row| row.get(0))
-                .optional()?;
-            if let Some(id) = existing {
+            if let Some(id) = signed_by(tx, &signature)? {
                 return Ok(id);
             }
             tx.prepare_cached(
