@@ -1,16 +1,20 @@
 //! `toll.toml`: the gateway's sections, and where ledger, node and keys are.
 //!
-//! Relative paths are relative to the file. Nothing has a secret in it: keys are in files of their own.
+//! Relative paths are relative to the file. Nothing has a secret in it: keys are in files of their own. Where
+//! `session.payee` or `session.fee_payer` is left out, it is the address of the key file that `[settler]`
+//! names; a gateway on a machine without these files needs them spelled out.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use solana_pubkey::Pubkey;
+use solana_signer::Signer;
 use toll_gateway::{GatewayConfig, RouteConfig, RouteTable, SessionConfig, Terms, parse_tokens, route_table};
 use toll_protocol::{Amount, Network};
 
 use crate::error::{CliError, Exit, Result};
+use crate::keys;
 use crate::program::TREASURY_OWNER;
 use crate::state::base58;
 
@@ -94,7 +98,13 @@ impl Config {
 
     /// Parses and validates `text`; relative paths in it are relative to `folder`.
     pub fn parse(text: &str, folder: &Path) -> Result<Self> {
-        let mut config: Self = toml::from_str(text).map_err(|error| invalid(syntax(text, &error)))?;
+        let table: toml::Table = toml::from_str(text).map_err(|error| invalid(syntax(text, &error)))?;
+        let mut config: Self = match with_addresses(table, folder)? {
+            Some(table) => {
+                table.try_into().map_err(|error: toml::de::Error| invalid(error.message().trim()))?
+            }
+            None => toml::from_str(text).map_err(|error| invalid(syntax(text, &error)))?,
+        };
         for path in [&mut config.ledger.path, &mut config.settler.fee_payer, &mut config.settler.payee]
             .into_iter()
             .chain(&mut config.gateway.secret_file)
@@ -166,6 +176,28 @@ impl Config {
         let millis = Duration::from_millis;
         (millis(self.settler.tip_interval_ms), millis(self.settler.poll_interval_ms))
     }
+}
+
+/// The table with addresses filled in from key files; `None` when there is nothing to fill in.
+fn with_addresses(mut table: toml::Table, folder: &Path) -> Result<Option<toml::Table>> {
+    let settler = table.get("settler").and_then(toml::Value::as_table).cloned().unwrap_or_default();
+    let Some(session) = table.get_mut("session").and_then(toml::Value::as_table_mut) else { return Ok(None) };
+    let mut filled = false;
+    for role in ["payee", "fee_payer"] {
+        let Some(file) = settler.get(role).and_then(toml::Value::as_str) else { continue };
+        if session.contains_key(role) {
+            continue;
+        }
+        let key = keys::read(&folder.join(file)).map_err(|error| CliError {
+            remedy: format!(
+                "give session.{role}, or the key file in settler.{role}; `toll keygen` makes one"
+            ),
+            ..error
+        })?;
+        session.insert(role.into(), key.pubkey().to_string().into());
+        filled = true;
+    }
+    Ok(filled.then_some(table))
 }
 
 fn invalid(what: impl std::fmt::Display) -> CliError {
@@ -250,6 +282,27 @@ price = "0.001"
         assert_eq!(config.ledger.path, Path::new("/etc/toll/toll.db"));
         assert_eq!(config.settler.fee_payer, Path::new("/etc/toll/fee-payer.json"));
         assert_eq!(config.settler.payee, Path::new("/keys/payee.json"));
+    }
+
+    #[test]
+    fn addresses_left_out_are_those_of_the_key_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = example()
+            .replace(&format!("payee = \"{KEY}\"\n"), "")
+            .replace(&format!("fee_payer = \"{KEY}\"\n"), "")
+            .replace("/keys/", "");
+        let missing = Config::parse(&text, folder.path()).unwrap_err();
+        assert_eq!(missing.exit, Exit::Key);
+        assert!(missing.to_string().contains("session.payee"), "{missing}");
+
+        let (payee, fee_payer) = (solana_keypair::Keypair::new(), solana_keypair::Keypair::new());
+        keys::write(&folder.path().join("payee.json"), &payee, false).unwrap();
+        keys::write(&folder.path().join("fee-payer.json"), &fee_payer, false).unwrap();
+        let config = Config::parse(&text, folder.path()).unwrap();
+        assert_eq!(config.session.payee, payee.pubkey());
+        assert_eq!(config.session.fee_payer, fee_payer.pubkey());
+        let nonsense = text.replace("decimals = 6", "decimals = 6\nnonsense = 1");
+        assert!(Config::parse(&nonsense, folder.path()).unwrap_err().what.contains("nonsense"));
     }
 
     #[test]

@@ -25,7 +25,7 @@ use surfpool_types::{
 use crate::error::{CliError, Exit, Result};
 
 mod fixture;
-pub use fixture::{Actors, DECIMALS, Fixture, mint_to};
+pub use fixture::{Actors, DECIMALS, Fixture, mint_to, test_mint};
 
 /// Where a chain listens and how fast it runs.
 #[derive(Clone, Debug)]

@@ -21,6 +21,12 @@ const MINT_SIZE: u64 = 82;
 /// Decimals of the test mint, those of USDC.
 pub const DECIMALS: u8 = 6;
 
+/// The key of the test mint: the same everywhere, so that a configuration can name it. It signs nothing but
+/// the mint's creation on a chain of one's own.
+pub fn test_mint() -> Keypair {
+    Keypair::new_from_array(*b"the test mint of `toll localnet`")
+}
+
 /// Everybody with a key on a test cluster.
 pub struct Actors {
     /// Has tokens and no SOL.
@@ -47,9 +53,12 @@ impl Actors {
         }
     }
 
-    /// Keys kept in `folder`; those that are missing are made.
+    /// Keys kept in `folder`; those that are missing are made. The mint is [`test_mint`] unless one is there.
     pub fn in_folder(folder: &Path) -> Result<Self> {
         let key = |name: &str| keys::read_or_create(&folder.join(name));
+        if !folder.join("mint.json").exists() {
+            keys::write(&folder.join("mint.json"), &test_mint(), false)?;
+        }
         Ok(Self {
             payer: key("payer.json")?,
             payee: key("payee.json")?,
