@@ -44,6 +44,13 @@ pub(crate) fn requested_by(
     .optional()
 }
 
+/// The submission whose transaction has `signature`.
+fn signed_by(tx: &Connection, signature: &Signature) -> rusqlite::Result<Option<SubmissionId>> {
+    tx.prepare_cached("-- submission_signed\nSELECT submission_id FROM submissions WHERE signature = ?1")?
+        .query_row([signature.as_ref()], |row| row.get(0))
+        .optional()
+}
+
 fn attach(tx: &Connection, id: SubmissionId, channel: &ChannelId) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "-- attach_submission\nINSERT INTO submission_channels (channel_id, submission_id) VALUES (?1, ?2)",
@@ -54,13 +61,6 @@ fn attach(tx: &Connection, id: SubmissionId, channel: &ChannelId) -> rusqlite::R
 
 impl Ledger {
     /// Records the fully signed form of a requested transaction. Call this before sending it.
-/// The submission whose transaction has `signature`.
-fn signed_by(tx: &Connection, signature: &Signature) -> rusqlite::Result<Option<SubmissionId>> {
-    tx.prepare_cached("-- submission_signed\nSELECT submission_id FROM submissions WHERE signature = ?1")?
-        .query_row([signature.as_ref()], |row| row.get(0))
-        .optional()
-}
-
     ///
     /// The same signature again changes nothing. Any other state than `Requested` is
     /// [`LedgerError::NotRequested`]: that transaction must not be sent. Nor may one that another submission
@@ -80,6 +80,9 @@ fn signed_by(tx: &Connection, signature: &Signature) -> rusqlite::Result<Option<
                 SubmissionState::Recorded if found.signature == Some(signature) => return Ok(()),
                 state => return Err(LedgerError::NotRequested { id, state }),
             }
+            if let Some(earlier) = signed_by(tx, &signature)? {
+                return Err(LedgerError::SameTransaction { id, earlier });
+            }
             tx.prepare_cached(
                 "-- record_signed
                 UPDATE submissions
@@ -90,9 +93,6 @@ fn signed_by(tx: &Connection, signature: &Signature) -> rusqlite::Result<Option<
             .execute(params![
                 id.0,
                 transaction,
-            if let Some(earlier) = signed_by(tx, &signature)? {
-                return Err(LedgerError::SameTransaction { id, earlier });
-            }
                 signature.as_ref(),
                 integer(last_valid_block_height)?,
                 now
