@@ -23,6 +23,7 @@ mod error;
 mod migrations;
 mod observation;
 mod opening;
+mod purge;
 mod replay;
 mod settler_lock;
 mod submission;

@@ -37,6 +37,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0005_submissions"),
     migration!("0006_challenges"),
     migration!("0007_replays"),
+    migration!("0008_housekeeping"),
 ];
 
 /// The newest schema version this binary knows.

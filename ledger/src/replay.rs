@@ -147,36 +147,4 @@ impl Ledger {
         })
         .await
     }
-
-    /// Drops what is past its retention at `now` (unix seconds): answers after [`REPLAY_RETENTION`], whole
-    /// entries once their channel is over as well, and challenges that long after they expired. Returns how
-    /// many rows that touched.
-    ///
-    /// The entry of a live channel outlives its answer, so that not even a late retry is charged twice.
-    pub async fn purge(&self, now: i64) -> Result<usize, LedgerError> {
-        let until = now.saturating_sub(REPLAY_RETENTION);
-        self.write("purge", move |tx| {
-            let entries = tx
-                .prepare_cached(
-                    "-- purge_replays
-                    DELETE FROM replays
-                     WHERE accepted_at <= ?1
-                       AND channel_id IN
-                           (SELECT channel_id FROM channels WHERE state IN ('closed', 'gone', 'failed'))",
-                )?
-                .execute([until])?;
-            let answers = tx
-                .prepare_cached(
-                    "-- purge_responses
-                    UPDATE replays SET response_status = NULL, response_headers = NULL, response_body = NULL
-                     WHERE accepted_at <= ?1 AND response_status IS NOT NULL",
-                )?
-                .execute([until])?;
-            let challenges = tx
-                .prepare_cached("-- purge_challenges\nDELETE FROM challenges WHERE expires_at <= ?1")?
-                .execute([until])?;
-            Ok(entries + answers + challenges)
-        })
-        .await
-    }
 }

@@ -22,6 +22,9 @@ const TIP_FRESH: Duration = Duration::from_millis(500);
 /// How often another process's writes are looked for while nothing else is due.
 const LEDGER_INTERVAL: Duration = Duration::from_millis(250);
 
+/// How often the ledger forgets what is past its retention.
+const PURGE_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
 /// Least time between two passes, so that a stream of accepted vouchers does not drive the loop.
 const BREATH: Duration = Duration::from_millis(20);
 
@@ -86,9 +89,13 @@ impl Settler {
         tokio::pin!(shutdown);
         let mut changes = self.ledger.changes();
         let mut tip_at = Instant::now();
-        let mut poll_at = tip_at;
+        let (mut poll_at, mut purge_at) = (tip_at, tip_at);
         loop {
             let now = Instant::now();
+            if now >= purge_at {
+                self.survive("purge", self.purge().await)?;
+                purge_at = now + PURGE_INTERVAL;
+            }
             if now >= tip_at {
                 self.survive("tip", self.publish_tip().await)?;
                 tip_at = now + self.config.tip_interval;
@@ -114,6 +121,7 @@ impl Settler {
     pub async fn once(&self) -> Result<Summary, SettlerError> {
         self.publish_tip().await?;
         self.drain(None).await?;
+        self.purge().await?;
         Ok(self.take_summary())
     }
 
@@ -193,6 +201,25 @@ impl Settler {
                 Ok(None)
             }
         }
+    }
+
+    /// What the fee payer holds, in lamports. Warns whenever that has become too little to go on for long.
+    pub(crate) async fn balance(&self) -> Result<u64, SettlerError> {
+        let fee_payer = self.fee_payer();
+        let found = self.chain.accounts(&[fee_payer]).await?.accounts;
+        let lamports = found.first().and_then(Option::as_ref).map_or(0, |account| account.lamports);
+        if self.memory.lock().saw_balance(lamports, self.config.low_balance) {
+            warn!(%fee_payer, lamports, "the fee payer runs low on SOL; fund it or opens and closes will fail");
+        }
+        Ok(lamports)
+    }
+
+    async fn purge(&self) -> Result<(), SettlerError> {
+        let rows = self.ledger.purge(self.ledger.now()).await?;
+        if rows > 0 {
+            info!(rows, "purged");
+        }
+        Ok(())
     }
 
     /// Closes channels that have been idle for their timeout.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use toll_ledger::{ChannelState, CloseReason, Ledger, SubmissionKind};
-use toll_settler::{Settler, SettlerConfig, SettlerError, Summary};
+use toll_ledger::{ChannelState, Charge, CloseReason, Ledger, REPLAY_RETENTION, SubmissionKind};
+use toll_protocol::Network;
+use toll_settler::{DEVNET_GENESIS, Settler, SettlerConfig, SettlerError, Summary};
 
 use crate::chain::Faults;
 use crate::world::World;
@@ -184,4 +185,48 @@ async fn once_with_nothing_to_do_sends_nothing() {
     let summary = world.settler().await.once().await.unwrap();
     assert_eq!(summary, Summary::default());
     assert_eq!(world.chain.lock().submitted.len(), 0);
+}
+
+// A node that hangs answers as fast as ever, and a forced close goes unseen behind it.
+#[tokio::test]
+async fn comparison_with_a_lagging_node_counts_for_the_time_it_shows() {
+    let world = World::new();
+    world.chain.lock().genesis_hash = DEVNET_GENESIS.to_owned();
+    let config = SettlerConfig { network: Network::Devnet, ..world.config() };
+    let settler = world.start(world.keys(), config).await.unwrap();
+    world.open(&settler, 1, 1_000).await;
+
+    for (wait, observed_at) in [(60, 60), (30, 60), (300, 60)] {
+        world.clock.advance(wait);
+        settler.pass(true).await.unwrap();
+        let expected = Some(crate::chain::NOW + observed_at);
+        assert_eq!(world.ledger.channels_observed_at().await.unwrap(), expected);
+    }
+
+    world.chain.advance(900, 390);
+    settler.pass(true).await.unwrap();
+    assert_eq!(world.ledger.channels_observed_at().await.unwrap(), Some(crate::chain::NOW + 390));
+}
+
+#[tokio::test]
+async fn ledger_is_purged_by_the_loop_and_by_a_single_round() {
+    for once in [false, true] {
+        let mut world = World::new();
+        let id = world.opened(1, 1_000).await;
+        world.pay(&id, 160).await;
+        let request = Charge::of(160, 1).replay;
+        assert!(world.ledger.replay(&request).await.unwrap().is_some());
+        world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+        world.settler().await.once().await.unwrap();
+        world.clock.advance(REPLAY_RETENTION);
+
+        let settler = world.settler().await;
+        if once {
+            settler.once().await.unwrap();
+        } else {
+            Running::start(settler).stop().await;
+        }
+
+        assert!(world.ledger.replay(&request).await.unwrap().is_none(), "once: {once}");
+    }
 }

@@ -1,8 +1,8 @@
 //! Recording opens and top-ups.
 
 use toll_ledger::{
-    ChannelFixture, ChannelState, CloseReason, Ledger, LedgerError, ManualClock, RecordedOpen, RecordedTopUp,
-    SubmissionKind, SubmissionState,
+    ChannelFixture, ChannelState, CloseReason, Ledger, LedgerError, ManualClock, REPLAY_RETENTION,
+    RecordedOpen, RecordedTopUp, SubmissionKind, SubmissionState, Tip,
 };
 
 use crate::{START, World, amount};
@@ -161,4 +161,77 @@ async fn top_up_beyond_the_ledgers_integers_is_refused() {
     let world = World::with_deposit(i64::MAX as u64 - 10).await;
     let error = world.ledger.record_top_up(&world.id, amount(11), Vec::new()).await.unwrap_err();
     assert!(matches!(error, LedgerError::AmountTooLarge { .. }), "{error}");
+}
+
+/// A ledger whose only open has failed.
+async fn failed_open() -> (Ledger, ChannelFixture) {
+    let (ledger, channel) = (ledger(), ChannelFixture::new(1, 5_000));
+    let RecordedOpen::Recorded(id) = channel.record(&ledger).await.unwrap() else { panic!() };
+    ledger.open_failed(&channel.id(), "no funds").await.unwrap();
+    ledger.failed(id, "no funds").await.unwrap();
+    (ledger, channel)
+}
+
+fn tip(slot: u64) -> Tip {
+    Tip {
+        blockhash: [1; 32].into(),
+        slot,
+        block_height: slot,
+        last_valid_block_height: slot + 150,
+        published_at: START,
+    }
+}
+
+// Anybody can have such opens recorded, for free.
+#[tokio::test]
+async fn failed_open_is_forgotten_once_its_address_can_never_open() {
+    let (ledger, channel) = failed_open().await;
+    let expiry = START + 300 + REPLAY_RETENTION;
+    for (slot, now, known) in [(1_600, expiry, true), (1_601, expiry - 301, true), (1_601, expiry, false)] {
+        ledger.publish_tip(tip(slot)).await.unwrap();
+        ledger.purge(now).await.unwrap();
+        assert_eq!(ledger.channel(&channel.id()).await.unwrap().is_some(), known, "{slot} {now}");
+    }
+    assert!(ledger.submissions_of(&channel.id()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn failed_open_that_was_seen_after_all_is_kept() {
+    let (ledger, channel) = failed_open().await;
+    ledger.observe(&channel.id(), Some(&channel.account()), 150).await.unwrap();
+    ledger.publish_tip(tip(9_000)).await.unwrap();
+    ledger.purge(START + 10 * REPLAY_RETENTION).await.unwrap();
+    assert_eq!(ledger.channel(&channel.id()).await.unwrap().unwrap().state, ChannelState::Open);
+}
+
+#[tokio::test]
+async fn opens_beyond_what_the_settler_can_get_through_are_not_recorded() {
+    let ledger = ledger();
+    for salt in 0..500 {
+        let recorded = ChannelFixture::new(salt, 5_000).record(&ledger).await.unwrap();
+        assert!(matches!(recorded, RecordedOpen::Recorded(_)), "{recorded:?}");
+    }
+    let before = crate::dump::dump(&ledger);
+    assert_eq!(ChannelFixture::new(500, 5_000).record(&ledger).await.unwrap(), RecordedOpen::Crowded);
+    assert_eq!(crate::dump::dump(&ledger), before);
+
+    let first = ledger.requested().await.unwrap()[0].id;
+    ledger.failed(first, "no funds").await.unwrap();
+    let recorded = ChannelFixture::new(500, 5_000).record(&ledger).await.unwrap();
+    assert!(matches!(recorded, RecordedOpen::Recorded(_)), "{recorded:?}");
+}
+
+#[tokio::test]
+async fn top_up_that_never_landed_loses_its_bytes_after_a_day() {
+    let world = World::with_deposit(1_000).await;
+    world.ledger.record_top_up(&world.id, amount(500), b"never".to_vec()).await.unwrap();
+    let top_up = world.ledger.requested().await.unwrap().last().unwrap().id;
+    world.ledger.expired(top_up).await.unwrap();
+
+    world.ledger.purge(START + REPLAY_RETENTION - 1).await.unwrap();
+    assert_eq!(world.ledger.submission(top_up).await.unwrap().unwrap().transaction, b"never");
+    assert!(world.ledger.purge(START + REPLAY_RETENTION).await.unwrap() > 0);
+    let kept = world.ledger.submission(top_up).await.unwrap().unwrap();
+    assert_eq!((kept.state, kept.transaction.len()), (SubmissionState::Expired, 0));
+    assert_eq!(world.ledger.purge(START + REPLAY_RETENTION).await.unwrap(), 0);
 }

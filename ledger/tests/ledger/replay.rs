@@ -98,3 +98,22 @@ async fn used_challenge_is_remembered_for_a_day_after_it_expired() {
     let again = world.channel.record(&world.ledger).await.unwrap();
     assert_eq!(again, RecordedOpen::ChannelExists);
 }
+
+#[tokio::test]
+async fn purge_takes_more_than_one_batch() {
+    let world = World::with_deposit(100_000).await;
+    for request in 1..=1_200 {
+        world.ledger.accept(&world.channel.voucher(request), Charge::of(1, request)).await.unwrap();
+    }
+    world.ledger.request_close(&world.id, CloseReason::Requested, None).await.unwrap();
+    let landed = CloseLanded {
+        signature: [6; 64].into(),
+        settled: amount(1_200),
+        refunded: amount(98_800),
+        slot: 130,
+    };
+    world.ledger.close_landed(&world.id, landed).await.unwrap();
+
+    assert_eq!(world.ledger.purge(START + REPLAY_RETENTION).await.unwrap(), 1_200);
+    assert_eq!(world.ledger.purge(START + REPLAY_RETENTION).await.unwrap(), 0);
+}
