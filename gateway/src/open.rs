@@ -70,6 +70,11 @@ async fn record(
             Err(Rejection::Challenge(reason.to_owned()).into())
         }
         RecordedOpen::ChannelExists => Err(channel_exists().into()),
+        RecordedOpen::Crowded => Err(Rejection::Unavailable {
+            detail: "too many opens are waiting; repeat the same request".to_owned(),
+            retry_after: 5,
+        }
+        .into()),
     }
 }
 

@@ -8,6 +8,9 @@ use toll_ledger::{Ledger, LedgerError};
 /// How often the ledger is looked at anyway: a settler in another process wakes nobody here.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
+/// Least time between two looks: with many waiting, every commit would have all of them read.
+const BREATH: Duration = Duration::from_millis(20);
+
 /// Calls `look` after every change of the ledger until it finds something, or returns `None` after `patience`.
 pub(crate) async fn until<T, Found>(
     ledger: &Ledger,
@@ -28,6 +31,7 @@ where
         if left.is_zero() {
             return Ok(None);
         }
+        tokio::time::sleep(left.min(BREATH)).await;
         changes.changed(left.min(POLL_INTERVAL)).await;
     }
 }

@@ -52,6 +52,8 @@ pub enum RecordedOpen {
     ChallengeUsed,
     /// The address is known from another challenge. Addresses are never reused.
     ChannelExists,
+    /// So many requests wait for the settler that this one would be too late. Nothing changed.
+    Crowded,
 }
 
 /// What became of a request to top up.
@@ -96,6 +98,9 @@ impl Ledger {
             }
             if channel::find(tx, &id)?.is_some() {
                 return Ok(RecordedOpen::ChannelExists);
+            }
+            if submission::requested_count(tx)? >= MAX_REQUESTED {
+                return Ok(RecordedOpen::Crowded);
             }
             insert(tx, &id, bump, &channel, &challenge, now)?;
             let submission =

@@ -17,7 +17,7 @@ use toll_protocol::{Amount, ChannelId};
 use crate::column::{Columns, words};
 use crate::{Ledger, LedgerError};
 
-pub(crate) use self::record::{request, requested_by};
+pub(crate) use self::record::{request, requested_by, requested_count};
 pub use self::resolve::Resolution;
 
 /// A submission's number in its ledger.

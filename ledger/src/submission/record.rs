@@ -28,6 +28,16 @@ pub(crate) fn request(
     Ok(id)
 }
 
+/// How many submissions wait for the settler's signature.
+pub(crate) fn requested_count(tx: &Connection) -> rusqlite::Result<usize> {
+    // `IN` of two constants lets SQLite see that the partial index applies.
+    tx.prepare_cached(
+        "-- requested_count
+        SELECT count(*) FROM submissions WHERE state IN ('requested', 'recorded') AND state = 'requested'",
+    )?
+    .query_row([], |row| row.get(0))
+}
+
 /// The submission of `kind` on `channel` that was requested by these very bytes.
 pub(crate) fn requested_by(
     tx: &Connection,
