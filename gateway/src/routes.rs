@@ -1,7 +1,8 @@
 //! The route table: path patterns with prices, first match wins.
 //!
-//! A price must not be evaded by spelling a path differently, so patterns match the decoded path, and a
-//! path with dot segments, empty segments, encoded slashes or undecodable bytes matches nothing at all.
+//! A price must not be evaded by spelling a path differently, so patterns match the decoded path, in another
+//! case and with or without a last slash too, and a path with dot segments, empty segments, encoded slashes
+//! or undecodable bytes matches nothing at all.
 
 use globset::{GlobBuilder, GlobMatcher};
 use http::{Method, Uri};
@@ -13,14 +14,21 @@ use crate::price::{Price, Pricer, Quote};
 pub struct Route {
     method: Option<Method>,
     path: GlobMatcher,
+    /// Matches in any case as well.
+    lax: GlobMatcher,
     price: Price,
 }
 
 impl Route {
     /// `pattern` is an exact path or a glob: `*` stays within a segment, `**` crosses segments.
     pub fn new(method: Option<Method>, pattern: &str, price: Price) -> Result<Self, globset::Error> {
-        let path = GlobBuilder::new(pattern).literal_separator(true).backslash_escape(true).build()?;
-        Ok(Self { method, path: path.compile_matcher(), price })
+        let glob = |pattern: &str, any_case| {
+            let mut glob = GlobBuilder::new(pattern);
+            glob.literal_separator(true).backslash_escape(true).case_insensitive(any_case);
+            glob.build().map(|glob| glob.compile_matcher())
+        };
+        let lax = glob(without_last_slash(pattern), true)?;
+        Ok(Self { method, path: glob(pattern, false)?, lax, price })
     }
 
     fn serves(&self, method: &Method) -> bool {
@@ -55,8 +63,15 @@ impl RouteTable {
         Self { routes, unpriced }
     }
 
+    /// The route of a path; failing that, of one that lenient upstreams take for the same.
     fn find(&self, method: &Method, path: &str) -> Option<&Route> {
-        let mut on_path = self.routes.iter().filter(|route| route.path.is_match(path));
+        let lax = without_last_slash(path);
+        self.first(method, |route| route.path.is_match(path))
+            .or_else(|| self.first(method, |route| route.lax.is_match(lax)))
+    }
+
+    fn first(&self, method: &Method, is_on: impl Fn(&Route) -> bool) -> Option<&Route> {
+        let mut on_path = self.routes.iter().filter(|route| is_on(route));
         if *method == Method::HEAD {
             let routes: Vec<_> = on_path.collect();
             return routes.iter().find(|route| route.serves(method)).or(routes.first()).copied();
@@ -74,6 +89,11 @@ impl Pricer for RouteTable {
             (None, Unpriced::NotFound) => Quote::NotFound,
         }
     }
+}
+
+/// `/a/` as `/a`; the root stays.
+fn without_last_slash(path: &str) -> &str {
+    path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path)
 }
 
 /// The decoded path, or `None` when two servers could read it differently.
@@ -157,6 +177,30 @@ mod tests {
         {
             let quote = table(Unpriced::Free).quote(&Method::GET, &path.parse().expect("uri"));
             assert_eq!(quote, Quote::NotFound, "{path}");
+        }
+    }
+
+    // Many upstreams serve all of these alike.
+    #[test]
+    fn another_case_or_a_last_slash_does_not_make_a_priced_path_free() {
+        let table = table(Unpriced::Free);
+        for path in ["/v1/weather/", "/V1/Weather", "/v1/maps/7/", "/V1/MAPS/7/", "/v1/%57eather/"] {
+            let quote = table.quote(&Method::GET, &path.parse().expect("uri"));
+            assert!(matches!(quote, Quote::Priced(_)), "{path}: {quote:?}");
+        }
+    }
+
+    #[test]
+    fn exact_spelling_is_preferred() {
+        let route = |pattern: &str, amount| {
+            let amount = Amount::new(amount);
+            let price = Price { amount, unit_type: None, headroom: Amount::ZERO, route: pattern.to_owned() };
+            Route::new(None, pattern, price).expect("pattern")
+        };
+        let table = RouteTable::new(vec![route("/a/", 1), route("/A", 2), route("/a", 3)], Unpriced::Free);
+        for (path, expected) in [("/a/", 1), ("/A", 2), ("/a", 3), ("/A/", 1)] {
+            let quote = table.quote(&Method::GET, &path.parse().expect("uri"));
+            assert!(matches!(quote, Quote::Priced(price) if price.amount.get() == expected), "{path}");
         }
     }
 

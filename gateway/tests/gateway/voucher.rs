@@ -383,7 +383,7 @@ async fn the_signature_of_a_small_order_key_pays_nothing() {
 #[tokio::test]
 async fn no_free_route_leads_to_a_priced_handler() {
     let world = World::new().await;
-    for path in ["/paid/", "//paid", "/./paid", "/twin/..%2fpaid", "/unknown"] {
+    for path in ["//paid", "/./paid", "/twin/..%2fpaid", "/unknown"] {
         let answer = world.send(request(Method::GET, path, None, "")).await;
         assert_eq!(answer.status, 404, "{path}");
         assert_eq!(answer.header("cache-control"), Some("no-store"));
