@@ -84,6 +84,10 @@ where
     }
     let verified = verify(signed, &channel)?;
     gateway.limit_voucher(channel.id)?;
+    if request.parts.method == Method::HEAD {
+        // It is free, and leaves a voucher and an entry in the ledger.
+        gateway.limit_update(channel.id)?;
+    }
 
     // Taken before accepting, so that of equal requests one runs and the others find its answer.
     let turn = gateway.in_flight.turn(charge.replay, PATIENCE).await.ok_or(Rejection::Unavailable {

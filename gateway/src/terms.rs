@@ -71,7 +71,7 @@ pub(crate) const LARGEST_DEPOSIT: Amount = Amount::new(i64::MAX as u64);
 pub struct Limits {
     /// Opens per payer and minute.
     pub opens_per_minute: u32,
-    /// Top-ups and closes per channel and minute.
+    /// Top-ups, closes and vouchers that buy nothing, per channel and minute.
     pub updates_per_minute: u32,
     /// Vouchers per channel and second.
     pub vouchers_per_second: u32,

@@ -357,6 +357,18 @@ async fn head_raises_the_watermark_and_runs_nothing() {
     assert_eq!((receipt.accepted_cumulative.get(), receipt.spent.get()), (PRICE + 1, PRICE));
 }
 
+// Each leaves a voucher and an entry on disk, and costs its sender nothing.
+#[tokio::test]
+async fn heads_of_one_channel_are_rate_limited() {
+    let world = World::with(|terms| terms.limits.updates_per_minute = 1).await;
+    let session = world.opened().await;
+    world.send(request(Method::HEAD, "/paid", Some(&session.voucher(1)), "")).await.receipt();
+    let again = world.send(request(Method::HEAD, "/paid", Some(&session.voucher(2)), "")).await;
+    assert_eq!(again.status, 429);
+    assert_eq!(world.channel(&session.id).await.watermarks.accepted, Amount::new(1));
+    assert_eq!(world.get("/paid", &session.voucher(1 + PRICE)).await.status, 200, "paid ones still pass");
+}
+
 #[tokio::test]
 async fn head_without_payment_is_challenged() {
     let world = World::new().await;
