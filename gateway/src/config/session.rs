@@ -115,8 +115,9 @@ fn default_max_compute_unit_limit() -> u32 {
     400_000
 }
 
+/// The settler's own cap: what is above it would be recorded only to be refused.
 fn default_max_compute_unit_price() -> u64 {
-    1_000_000
+    50_000
 }
 
 impl SessionConfig {
@@ -173,7 +174,6 @@ impl SessionConfig {
         if self.splits.iter().any(|split| split.recipient == self.payee) {
             return Err(invalid("session.splits", "must not list the payee: it gets what the shares leave"));
         }
-        let splits = Splits::new(splits).map_err(|error| invalid("session.splits", error.to_string()))?;
         if self.splits.len() > MAX_PAYABLE_RECIPIENTS {
             let listed = self.splits.len();
             return Err(invalid(
@@ -183,6 +183,7 @@ impl SessionConfig {
                 ),
             ));
         }
+        let splits = Splits::new(splits).map_err(|error| invalid("session.splits", error.to_string()))?;
         Ok(Terms {
             realm: gateway.realm()?,
             network: self.network,

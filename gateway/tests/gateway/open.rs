@@ -74,7 +74,7 @@ async fn compute_budget_within_the_caps_is_allowed() {
     let world = World::new().await;
     let mut opening = Opening::answering(&world.challenge("/paid").await, 7, DEPOSIT);
     opening.before =
-        vec![toll_protocol::compute_unit_limit(400_000), toll_protocol::compute_unit_price(1_000_000)];
+        vec![toll_protocol::compute_unit_limit(400_000), toll_protocol::compute_unit_price(50_000)];
     assert_eq!(world.get("/paid", &opening.authorization()).await.status, 200);
 }
 

@@ -171,7 +171,7 @@ rejects! {
     a_compute_unit_limit_above_the_cap: "verification-failed" "open-mismatch",
         |opening| opening.before = vec![compute_unit_limit(400_001)];
     a_compute_unit_price_above_the_cap: "verification-failed" "open-mismatch",
-        |opening| opening.before = vec![compute_unit_price(1_000_001)];
+        |opening| opening.before = vec![compute_unit_price(50_001)];
     a_repeated_compute_unit_price: "verification-failed" "open-mismatch",
         |opening| opening.before = vec![compute_unit_price(1), compute_unit_price(2)];
     a_heap_request: "verification-failed" "open-mismatch",
