@@ -55,6 +55,15 @@ pub struct SettlerConfig {
     pub create_treasury_accounts: Option<bool>,
     /// Warn at start when the fee payer holds less, in lamports.
     pub low_balance: u64,
+    /// What of the fee payer's lamports is not spent on opens: closes have to be paid for whatever happens.
+    pub closing_reserve: u64,
+    /// How long a payout waits for a payer whose token account cannot take the refund. After that everybody
+    /// else is paid, and the refund goes to the treasury as the program has it: a payer must not be able to
+    /// keep the payee from its money by spoiling an account of its own.
+    pub refund_patience: Duration,
+    /// How many token accounts a day are created for refunds at our expense. A payer can close its own and
+    /// keep the rent, again and again.
+    pub refund_accounts_per_day: usize,
     /// How often the newest blockhash and slot are published to the ledger.
     pub tip_interval: Duration,
     /// How often all live channels are compared with the chain. Keep it well below the grace period.
@@ -93,6 +102,9 @@ impl SettlerConfig {
             mints,
             create_treasury_accounts: None,
             low_balance: 50_000_000,
+            closing_reserve: 5_000_000,
+            refund_patience: Duration::from_secs(24 * 60 * 60),
+            refund_accounts_per_day: 10,
             tip_interval: Duration::from_secs(2),
             poll_interval: Duration::from_secs(5),
             confirm_interval: Duration::from_millis(200),

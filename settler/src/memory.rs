@@ -23,6 +23,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Reports kept for a caller that never takes them.
 const REPORTS: usize = 10_000;
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Failures in a row after which a channel is no longer waited for before stopping.
 const HOPELESS: u32 = 4;
 
@@ -39,6 +41,8 @@ pub(crate) struct Kept {
     pauses: HashMap<ChannelId, Pause>,
     summary: Summary,
     held: BTreeMap<ChannelId, String>,
+    refund_accounts: Vec<Instant>,
+    low_on_sol: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -125,6 +129,23 @@ impl Kept {
     pub(crate) fn resume(&mut self, channel: &ChannelId) {
         self.pauses.remove(channel);
         self.held.remove(channel);
+    }
+
+    /// Whether a payer's token account may be created at our expense, `per_day` being what is spent on that;
+    /// if so, notes that it is.
+    pub(crate) fn may_create_refund_account(&mut self, per_day: usize) -> bool {
+        self.refund_accounts.retain(|at| at.elapsed() < DAY);
+        let may = self.refund_accounts.len() < per_day;
+        if may {
+            self.refund_accounts.push(Instant::now());
+        }
+        may
+    }
+
+    /// Notes what the fee payer holds. True when it has just become less than `low`.
+    pub(crate) fn saw_balance(&mut self, lamports: u64, low: u64) -> bool {
+        let was_low = std::mem::replace(&mut self.low_on_sol, lamports < low);
+        self.low_on_sol && !was_low
     }
 
     pub(crate) fn report(&mut self, report: Report) {
@@ -220,6 +241,22 @@ mod tests {
         }
         assert_eq!(kept.last_valid_block_height(&hash(300)), Some(300));
         assert_eq!(kept.last_valid_block_height(&hash(5)), None);
+    }
+
+    #[test]
+    fn refusals_that_nobody_asks_for_do_not_pile_up() {
+        let mut kept = Kept::default();
+        (0..3 * REPORTS).for_each(|_| kept.refused(channel(), "no funds".to_owned()));
+        assert!(kept.take_summary().refused.len() <= REPORTS);
+    }
+
+    #[test]
+    fn refund_accounts_are_counted_by_the_day() {
+        let mut kept = Kept::default();
+        assert!(!kept.may_create_refund_account(0));
+        assert!(kept.may_create_refund_account(2) && kept.may_create_refund_account(2));
+        assert!(!kept.may_create_refund_account(2));
+        assert!(kept.may_create_refund_account(3));
     }
 
     #[test]

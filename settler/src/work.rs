@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use toll_ledger::{ChannelRecord, ChannelState, SubmissionId, SubmissionKind};
-use toll_protocol::{ChannelAccount, ChannelId, ChannelStatus};
-use tracing::{info, warn};
+use toll_protocol::{ChannelAccount, ChannelId, ChannelStatus, Network};
+use tracing::{error, info, warn};
 
 use crate::chain::ChainTip;
 use crate::payout::{Readiness, beneficiaries, readiness};
@@ -195,17 +195,33 @@ impl Settler {
         let found = self.chain.accounts(&addresses).await?.accounts;
         let mut missing = Vec::new();
         for (beneficiary, found) in paid.iter().zip(&found) {
-            match readiness(beneficiary, found.as_ref(), &account.mint, &token_program) {
-                Readiness::Ready => {}
-                Readiness::Missing => missing.push(*beneficiary),
-                Readiness::Unusable(why) => {
-                    let reason =
-                        format!("token account {} of {} is {why}", beneficiary.account, beneficiary.owner);
-                    return Ok(Payout::Held { reason });
+            let is_refund = beneficiary.owner == record.terms.payer;
+            let why = match readiness(beneficiary, found.as_ref(), &account.mint, &token_program) {
+                Readiness::Ready => continue,
+                Readiness::Missing if !is_refund || self.may_create_refund_account() => {
+                    missing.push(*beneficiary);
+                    continue;
                 }
+                Readiness::Missing => "missing",
+                Readiness::Unusable(why) => why,
+            };
+            let reason = format!("token account {} of {} is {why}", beneficiary.account, beneficiary.owner);
+            if !(is_refund && self.is_out_of_patience(record)) {
+                return Ok(Payout::Held { reason });
             }
+            error!(channel = %record.id, reason, "paying out without the payer, whose refund is forfeited");
         }
         Ok(Payout::Ready { missing })
+    }
+
+    fn may_create_refund_account(&self) -> bool {
+        self.memory.lock().may_create_refund_account(self.config.refund_accounts_per_day)
+    }
+
+    /// Whether the payer has had its time to put its token account in order.
+    fn is_out_of_patience(&self, record: &ChannelRecord) -> bool {
+        let patience = i64::try_from(self.config.refund_patience.as_secs()).unwrap_or(i64::MAX);
+        record.closing_at.is_some_and(|at| self.ledger.now() >= at.saturating_add(patience))
     }
 
     /// Returns the rent of paid-out channels, as many per transaction as fit.

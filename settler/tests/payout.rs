@@ -63,6 +63,54 @@ async fn account_that_the_payer_closed_is_created_again_for_the_refund() {
     assert_eq!(world.tokens(&TREASURY_OWNER), 0);
 }
 
+// Closing one's own account and keeping its rent, each time it is created again, must not pay.
+#[tokio::test]
+async fn refund_account_is_created_at_our_expense_a_few_times_a_day_only() {
+    let world = World::new();
+    let config = SettlerConfig { refund_accounts_per_day: 1, ..world.config() };
+    let settler = world.start(world.keys(), config).await.unwrap();
+    for (salt, created) in [(1, true), (2, false)] {
+        world.put_tokens(world.payer.pubkey(), 1_000);
+        let id = world.open(&settler, salt, 1_000).await;
+        world.remove_tokens(world.payer.pubkey());
+        world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+        world.drive(&settler).await;
+        let account = world.chain.account(&world.token_account(&world.payer.pubkey()));
+        assert_eq!(account.is_some(), created, "channel {salt}");
+    }
+    let held = settler.take_summary().held;
+    assert!(held[0].1.contains("missing"), "{held:?}");
+    assert_eq!(world.tokens(&TREASURY_OWNER), 0);
+
+    world.put_tokens(world.payer.pubkey(), 0);
+    tokio::time::sleep(world.config().poll_interval).await;
+    world.drive(&settler).await;
+    assert_eq!(world.tokens(&world.payer.pubkey()), 1_000);
+}
+
+// Else a payer could spoil its own account, and the payee would never see what it earned.
+#[tokio::test]
+async fn payee_is_paid_in_the_end_whatever_the_payer_did_to_its_own_account() {
+    let mut world = World::new();
+    let settler = world.settler().await;
+    let id = world.open(&settler, 1, 20_000).await;
+    world.pay(&id, 19_999).await;
+    let reassigned = tokens::account(world.mint, TREASURY_OWNER, world.token_program, 0);
+    world.put(world.token_account(&world.payer.pubkey()), reassigned);
+    world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+
+    let day = i64::try_from(world.config().refund_patience.as_secs()).unwrap();
+    for (seconds, paid) in [(0, 0), (day - 1, 0), (1, 19_999)] {
+        world.clock.advance(seconds);
+        tokio::time::sleep(world.config().poll_interval).await;
+        world.drive(&settler).await;
+        assert_eq!(world.tokens(&world.payee.pubkey()), paid, "after {seconds} more seconds");
+    }
+
+    assert_eq!(world.record(&id).await.state, ChannelState::Closed);
+    assert_eq!(world.tokens(&TREASURY_OWNER), 1, "what the payer would not take");
+}
+
 #[tokio::test]
 async fn account_without_a_share_is_not_created() {
     let world = World::new();
