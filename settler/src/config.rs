@@ -53,7 +53,7 @@ pub struct SettlerConfig {
     pub mints: Vec<ListedMint>,
     /// Whether a missing treasury account is created at start. `None`: on localnet only.
     pub create_treasury_accounts: Option<bool>,
-    /// Warn at start when the fee payer holds less, in lamports.
+    /// Warn when the fee payer holds less, in lamports.
     pub low_balance: u64,
     /// What of the fee payer's lamports is not spent on opens: closes have to be paid for whatever happens.
     pub closing_reserve: u64,

@@ -142,6 +142,7 @@ impl Settler {
         let mut sent = self.send_requested().await?;
         if everything {
             self.close_idle().await?;
+            self.survive("balance", self.balance().await)?;
         }
         let worked = self.work(everything).await?;
         sent += worked.sent;

@@ -16,6 +16,10 @@ use crate::{Settler, SettlerError, Step};
 /// Blocks that a blockhash can live at most: the bound for one whose age we don't know.
 const BLOCKHASH_LIFE: u64 = 150;
 
+/// What an open takes from the fee payer, in lamports: the rent of a channel and of the larger kind of escrow
+/// account, two signatures, and the most that its compute budget may cost.
+const OPEN_LAMPORTS: u64 = 2_672_640 + 2_074_080 + 10_000 + 20_000;
+
 impl Settler {
     /// Takes every requested submission as far as the cluster. Returns how many were sent.
     pub(crate) async fn send_requested(&self) -> Result<usize, SettlerError> {
@@ -24,6 +28,7 @@ impl Settler {
             return Ok(0);
         }
         let tip = self.tip().await?;
+        let requested = self.affordable(requested).await?;
         let sent: Vec<_> = stream::iter(requested)
             .map(|submission| async move { self.send_one(&submission, tip).await })
             .buffer_unordered(self.config.concurrency)
@@ -34,6 +39,31 @@ impl Settler {
             count += usize::from(self.survive("requested submission", outcome)?.unwrap_or(false));
         }
         Ok(count)
+    }
+
+    /// Refuses the opens whose rent the fee payer has not got beside what it keeps for closing; returns the
+    /// rest.
+    async fn affordable(&self, requested: Vec<Submission>) -> Result<Vec<Submission>, SettlerError> {
+        if requested.iter().all(|submission| submission.kind != SubmissionKind::Open) {
+            return Ok(requested);
+        }
+        let mut purse = self.balance().await?.saturating_sub(self.config.closing_reserve);
+        let mut affordable = Vec::with_capacity(requested.len());
+        for submission in requested {
+            if submission.kind == SubmissionKind::Open {
+                let Some(left) = purse.checked_sub(OPEN_LAMPORTS) else {
+                    let record = self.ledger.channel(&submission.channel()).await?;
+                    if let Some(record) = record {
+                        let reason = "the sponsor is out of SOL and pays for no more channels";
+                        self.refuse(&submission, &record, reason).await?;
+                    }
+                    continue;
+                };
+                purse = left;
+            }
+            affordable.push(submission);
+        }
+        Ok(affordable)
     }
 
     /// Whether the submission was sent; if not it was refused, or is left for the next pass.

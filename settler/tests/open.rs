@@ -1,12 +1,13 @@
 //! Opens that the gateway recorded: what lands, and what is never signed.
 
+use solana_account::Account;
 use solana_instruction::Instruction;
 use solana_message::VersionedMessage;
 use solana_message::v0::MessageAddressTableLookup;
 use solana_signer::Signer;
-use toll_ledger::{ChannelState, NewChannel, SubmissionKind, SubmissionState};
+use toll_ledger::{ChannelState, CloseReason, NewChannel, SubmissionKind, SubmissionState};
 use toll_protocol::{
-    Amount, ChannelId, ChannelStatus, compute_unit_limit, compute_unit_price,
+    Amount, ChannelId, ChannelStatus, SYSTEM_PROGRAM, compute_unit_limit, compute_unit_price,
     create_associated_token_account, encode_transaction,
 };
 use toll_settler::Step;
@@ -347,4 +348,43 @@ async fn third_signer_is_refused() {
         world.record_open_as(channel, encode_transaction(&transaction)).await
     };
     assert_refused(&world, &id, "signers are not exactly").await;
+}
+
+#[tokio::test]
+async fn sponsor_keeps_what_closing_takes_and_says_so_before_it_signs() {
+    let mut world = World::new();
+    let settler = world.settler().await;
+    let id = world.open(&settler, 1, 1_000).await;
+    world.pay(&id, 160).await;
+    let reserve = world.config().closing_reserve;
+    world.put(world.fee_payer.pubkey(), Account::new(reserve + 4_000_000, 0, &SYSTEM_PROGRAM));
+
+    let refused = world.record_open(2, 1_000).await;
+    world.drive(&settler).await;
+
+    let record = world.record(&refused).await;
+    assert_eq!(record.state, ChannelState::Failed);
+    assert!(record.failure.unwrap().contains("sponsor is out of SOL"));
+    assert_eq!(world.submissions(&refused, SubmissionKind::Open).await[0].signature, None);
+
+    world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+    world.drive(&settler).await;
+    world.assert_paid_out(&id, 1_000, 160).await;
+}
+
+#[tokio::test]
+async fn sponsor_opens_as_many_as_it_can_pay_for() {
+    let world = World::new();
+    let settler = world.settler().await;
+    let lamports = world.config().closing_reserve + 2 * 4_776_720;
+    world.put(world.fee_payer.pubkey(), Account::new(lamports, 0, &SYSTEM_PROGRAM));
+    for salt in 1..=3 {
+        world.record_open(salt, 1_000).await;
+    }
+
+    settler.pass(true).await.unwrap();
+    world.drive(&settler).await;
+
+    assert_eq!(world.ledger.channels(&[ChannelState::Open]).await.unwrap().len(), 2);
+    assert_eq!(world.ledger.channels(&[ChannelState::Failed]).await.unwrap().len(), 1);
 }
