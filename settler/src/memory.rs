@@ -20,7 +20,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Reports kept for a caller that never takes them.
+/// Reports, and refusals, kept for a caller that never takes them.
 const REPORTS: usize = 10_000;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -157,7 +157,11 @@ impl Kept {
     }
 
     pub(crate) fn refused(&mut self, channel: ChannelId, reason: String) {
-        self.summary.refused.push((channel, reason));
+        let refused = &mut self.summary.refused;
+        if refused.len() >= REPORTS {
+            refused.drain(..REPORTS / 2);
+        }
+        refused.push((channel, reason));
     }
 
     pub(crate) fn expired(&mut self) {
