@@ -19,6 +19,12 @@ use crate::{Settler, SettlerError, Step};
 /// Longest pause before a channel in its grace period is tried again.
 const URGENT_PAUSE: Duration = Duration::from_secs(2);
 
+/// Seconds for which a channel that vanished unpaid is still looked for.
+const VANISHED_WATCH: i64 = 24 * 60 * 60;
+
+/// How far a public cluster's clock may run behind ours before its node counts as lagging, in seconds.
+const CLOCK_SLACK: i64 = 60;
+
 /// Compute units added to what the simulation used.
 const COMPUTE_UNIT_MARGIN: u32 = 2_000;
 
@@ -40,7 +46,7 @@ impl Settler {
         let view = self.look(&records).await?;
         self.observe(&records, &view, &busy).await?;
         if everything {
-            self.ledger.mark_channels_observed(started_at).await?;
+            self.ledger.mark_channels_observed(self.seen_at(&view, started_at)).await?;
         }
         let (mut actions, mut reclaims) = (Vec::new(), Vec::new());
         for (record, account) in records.iter().zip(&view.accounts) {
@@ -100,6 +106,17 @@ impl Settler {
             }
         });
         Ok(records)
+    }
+
+    /// Up to when a view shows the channels: a node that lags or hangs shows the past, however fast it answers,
+    /// and the gateway must not sell on it. A local chain's clock is its own affair.
+    fn seen_at(&self, view: &View, looked_at: i64) -> i64 {
+        match self.config.network {
+            Network::Localnet => looked_at,
+            Network::Mainnet | Network::Devnet => {
+                looked_at.min(view.clock.unix_timestamp.saturating_add(CLOCK_SLACK))
+            }
+        }
     }
 
     /// What a channel needs, by the ledger as it is now that the chain's news are in it.
