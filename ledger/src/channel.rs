@@ -126,6 +126,11 @@ pub struct ChannelRecord {
 }
 
 impl ChannelRecord {
+    /// Whether the account is said to be gone although nobody was seen to pay it out.
+    pub(crate) fn has_vanished(&self) -> bool {
+        self.state == ChannelState::Gone && self.refunded.is_none() && self.close_signature.is_none()
+    }
+
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         let salt: String = row.get("salt")?;
         let splits: Vec<u8> = row.get("splits")?;
@@ -211,6 +216,24 @@ impl Ledger {
             }
             records.sort_by_key(|record: &ChannelRecord| record.created_at);
             Ok(records)
+        })
+        .await
+    }
+
+    /// Channels that vanished at `since` (unix seconds) or later, unpaid by all we know, with something accepted
+    /// that was never settled.
+    pub async fn vanished_channels(&self, since: i64) -> Result<Vec<ChannelRecord>, LedgerError> {
+        self.read("vanished_channels", move |tx| {
+            let vanished = tx
+                .prepare_cached(
+                    "-- vanished_channels
+                    SELECT * FROM channels
+                     WHERE state = 'gone' AND refunded IS NULL AND close_signature IS NULL
+                       AND closing_at >= ?1 AND accepted > settled",
+                )?
+                .query_map([since], ChannelRecord::from_row)?
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok(vanished)
         })
         .await
     }

@@ -1,7 +1,9 @@
 //! Copying the chain's facts into the ledger.
 //!
 //! Facts carry the slot they were read at. Older ones are ignored, amounts only rise and states only move
-//! on, so answers of lagging nodes and answers out of order do no harm.
+//! on, so answers of lagging nodes and answers out of order do no harm. There is one way back: a channel that
+//! vanished although nobody was seen to pay it out, and is there again, was hidden by a node or by a fork. It
+//! never serves again, but what was accepted on it can still be settled.
 
 use rusqlite::{Connection, params};
 use toll_protocol::{ChannelAccount, ChannelId, ChannelStatus};
@@ -83,7 +85,11 @@ fn apply(
         ChannelStatus::Closing | ChannelStatus::Sealed => ChannelState::Closing,
         ChannelStatus::Distributed => ChannelState::Closed,
     };
-    let after = further(before, shown);
+    let after = match record.has_vanished() {
+        true if shown == ChannelState::Closed => shown,
+        true => ChannelState::Closing,
+        false => further(before, shown),
+    };
     let closed = after == ChannelState::Closed;
     let settled = account.settled.max(record.watermarks.settled);
     let deposit = account.deposit.max(record.watermarks.deposit);

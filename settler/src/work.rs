@@ -94,6 +94,8 @@ impl Settler {
         let slot = self.tip().await?.slot;
         use ChannelState::{Closed, Closing, Failed, Open, Opening};
         let mut records = self.ledger.channels(&[Opening, Open, Closing, Closed, Failed]).await?;
+        let since = self.ledger.now().saturating_sub(VANISHED_WATCH);
+        records.extend(self.ledger.vanished_channels(since).await?);
         records.retain(|record| {
             let in_window = slot <= record.terms.open_slot.saturating_add(toll_protocol::OPEN_SLOT_WINDOW);
             match record.state {
@@ -102,7 +104,8 @@ impl Settler {
                 ChannelState::Closed => !in_window,
                 // An open that was given up may show up after all, but not once its slot is too old.
                 ChannelState::Failed => in_window,
-                ChannelState::Gone => false,
+                // It vanished with our money in it: a node that hid it, or a fork, may take that back.
+                ChannelState::Gone => true,
             }
         });
         Ok(records)

@@ -229,3 +229,25 @@ async fn unknown_channel_is_an_error() {
     let error = world.ledger.observe(&stranger.id(), None, 1).await.unwrap_err();
     assert!(matches!(error, LedgerError::UnknownChannel(id) if id == stranger.id()), "{error}");
 }
+
+#[tokio::test]
+async fn channel_that_vanished_and_is_back_is_closing_and_serves_no_more() {
+    let world = paid().await;
+    world.observe(None, 120).await;
+    assert_eq!(world.ledger.vanished_channels(START).await.unwrap().len(), 1);
+    assert!(world.ledger.vanished_channels(START + 1).await.unwrap().is_empty());
+
+    world.observe(Some(&world.account(ChannelStatus::Open, 0)), 121).await;
+
+    let record = world.ledger.channel(&world.id).await.unwrap().unwrap();
+    assert_eq!((record.state, record.chain_status), (ChannelState::Closing, Some(ChannelStatus::Open)));
+    assert!(world.ledger.vanished_channels(START).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn channel_that_vanished_fully_settled_is_not_missed() {
+    let world = paid().await;
+    world.observe(Some(&world.account(ChannelStatus::Sealed, 100)), 120).await;
+    world.observe(None, 121).await;
+    assert!(world.ledger.vanished_channels(START).await.unwrap().is_empty());
+}
