@@ -48,5 +48,5 @@ pub use settler_lock::SettlerLock;
 pub use submission::{Resolution, Submission, SubmissionId, SubmissionKind, SubmissionState};
 #[cfg(feature = "testing")]
 pub use testing::{ChannelFixture, WriterHold};
-pub use tip::Tip;
+pub use tip::{TIP_LIFE, Tip};
 pub use watermarks::Watermarks;

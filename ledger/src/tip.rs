@@ -6,6 +6,9 @@ use solana_hash::Hash;
 use crate::column::{Columns, integer};
 use crate::{Ledger, LedgerError};
 
+/// Seconds after which nothing that was read off a tip can still land.
+pub const TIP_LIFE: i64 = 120;
+
 /// The chain's latest blockhash and where it stood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tip {
@@ -22,7 +25,8 @@ pub struct Tip {
 }
 
 impl Ledger {
-    /// Publishes the chain's tip. One of an older slot than the ledger has is ignored.
+    /// Publishes the chain's tip. One of an older slot than the ledger has is ignored, unless what the ledger
+    /// has is [`TIP_LIFE`] old: then it came from a node that was wrong, or the cluster restarted.
     pub async fn publish_tip(&self, tip: Tip) -> Result<(), LedgerError> {
         self.write("publish_tip", move |tx| {
             tx.prepare_cached(
@@ -33,7 +37,7 @@ impl Ledger {
                     blockhash = excluded.blockhash, slot = excluded.slot, block_height = excluded.block_height,
                     last_valid_block_height = excluded.last_valid_block_height,
                     published_at = excluded.published_at
-                WHERE excluded.slot >= tip.slot",
+                WHERE excluded.slot >= tip.slot OR excluded.published_at >= tip.published_at + ?6",
             )?
             .execute(params![
                 tip.blockhash.to_bytes(),
@@ -41,6 +45,7 @@ impl Ledger {
                 integer(tip.block_height)?,
                 integer(tip.last_valid_block_height)?,
                 tip.published_at,
+                TIP_LIFE,
             ])?;
             Ok(())
         })

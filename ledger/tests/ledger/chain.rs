@@ -1,7 +1,7 @@
 //! The published tip and the time of observation.
 
 use solana_hash::Hash;
-use toll_ledger::{Ledger, ManualClock, Tip};
+use toll_ledger::{Ledger, ManualClock, TIP_LIFE, Tip};
 
 use crate::START;
 
@@ -30,6 +30,18 @@ async fn tip_of_an_older_slot_is_ignored() {
     ledger.publish_tip(tip(11)).await.unwrap();
     ledger.publish_tip(tip(10)).await.unwrap();
     assert_eq!(ledger.latest_tip().await.unwrap(), Some(tip(11)));
+}
+
+// One answer with a slot of the far future must not stop challenges for good.
+#[tokio::test]
+async fn tip_that_nothing_follows_is_replaced_in_the_end() {
+    let ledger = Ledger::temporary(ManualClock::new(START));
+    ledger.publish_tip(Tip { slot: i64::MAX as u64, ..tip(11) }).await.unwrap();
+    let next = |after| Tip { published_at: START + 11 + after, ..tip(12) };
+    ledger.publish_tip(next(TIP_LIFE - 1)).await.unwrap();
+    assert_ne!(ledger.latest_tip().await.unwrap(), Some(next(TIP_LIFE - 1)));
+    ledger.publish_tip(next(TIP_LIFE)).await.unwrap();
+    assert_eq!(ledger.latest_tip().await.unwrap(), Some(next(TIP_LIFE)));
 }
 
 #[tokio::test]
