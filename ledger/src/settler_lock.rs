@@ -15,8 +15,11 @@ pub struct SettlerLock {
 
 impl Ledger {
     /// Takes the settler's lock: the file `<ledger>.settler-lock`. `None` when another settler holds it.
+    ///
+    /// It lies beside the file itself, so that a link to it leads to the same lock.
     pub fn try_lock_settler(&self) -> Result<Option<SettlerLock>, LedgerError> {
-        let mut name = self.path().as_os_str().to_owned();
+        let file = |cause| LedgerError::File { path: self.path().to_owned(), cause: Arc::new(cause) };
+        let mut name = self.path().canonicalize().map_err(file)?.into_os_string();
         name.push(".settler-lock");
         let path = PathBuf::from(name);
         let failed = |cause| LedgerError::File { path: path.clone(), cause: Arc::new(cause) };

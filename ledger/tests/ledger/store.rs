@@ -164,6 +164,18 @@ fn one_settler_holds_the_lock_until_it_ends() {
     assert!(second.try_lock_settler().unwrap().is_some());
 }
 
+#[cfg(unix)]
+#[test]
+fn link_to_a_ledger_leads_to_the_same_lock() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = open(&directory).unwrap();
+    let link = directory.path().join("link.db");
+    std::os::unix::fs::symlink(ledger.path(), &link).unwrap();
+    let linked = Ledger::open(link, ManualClock::new(START)).unwrap();
+    let _lock = ledger.try_lock_settler().unwrap().unwrap();
+    assert!(linked.try_lock_settler().unwrap().is_none());
+}
+
 #[tokio::test]
 async fn committed_change_wakes_who_waits() {
     let world = World::with_deposit(1_000).await;
