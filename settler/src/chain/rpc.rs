@@ -70,7 +70,15 @@ fn refusal(method: &'static str, error: ClientError) -> SettlerError {
             SettlerError::Refused { method, code: *code, message: message.clone() }
         }
         ErrorKind::SerdeJson(error) => SettlerError::Malformed { what: method, reason: error.to_string() },
-        _ => SettlerError::Unreachable { method, reason: error.to_string() },
+        _ => SettlerError::Unreachable { method, reason: without_url(*error.kind) },
+    }
+}
+
+/// The transport's reason. It names the URL, and URLs of nodes have keys in them.
+fn without_url(error: ErrorKind) -> String {
+    match error {
+        ErrorKind::Reqwest(error) => error.without_url().to_string(),
+        error => error.to_string(),
     }
 }
 
@@ -390,5 +398,12 @@ mod tests {
         // Port 9 is the discard service: nobody listens there.
         let chain = RpcChain::new("http://127.0.0.1:9");
         assert!(matches!(chain.genesis_hash().await, Err(SettlerError::Unreachable { .. })));
+    }
+
+    #[tokio::test]
+    async fn key_in_the_url_of_a_node_is_never_told() {
+        let chain = RpcChain::new("http://127.0.0.1:9/?api-key=hunter2");
+        let error = chain.genesis_hash().await.unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
 }
