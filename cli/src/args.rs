@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser};
 use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
-use toll_protocol::{Network, PROGRAM_ID};
+use toll_protocol::{ChannelId, Network, PROGRAM_ID};
 
 use crate::cluster::Cluster;
 use crate::command::Command;
@@ -80,7 +80,7 @@ pub(crate) struct PayerArgs {
     pub(crate) state: Option<PathBuf>,
 
     /// Channel programs to trust, besides the one this build knows on localnet; repeat for several
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub(crate) program: Vec<Pubkey>,
 
     #[command(flatten)]
@@ -138,7 +138,7 @@ pub(crate) struct LimitArgs {
     pub(crate) max_grace: u32,
 
     /// Pay with this mint only [default: USDC of the network; on localnet any]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub(crate) mint: Option<Pubkey>,
 
     /// Decimals of the mint, for amounts with a point; other mints are refused
@@ -152,6 +152,10 @@ pub(crate) struct LimitArgs {
     /// Pay over plain HTTP, which everybody on the way can read, beyond this machine as well
     #[arg(long)]
     pub(crate) allow_http: bool,
+
+    /// Give up on an answer that takes longer than this, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(crate) timeout: u64,
 
     /// Refuse an answer above this many bytes
     #[arg(long, value_name = "BYTES", default_value_t = 256 << 20)]
@@ -186,6 +190,16 @@ impl FeePayerArgs {
     pub(crate) fn key(&self, payer: &Keypair) -> Result<Keypair> {
         self.fee_payer.as_deref().map_or_else(|| Ok(payer.insecure_clone()), keys::read)
     }
+}
+
+/// Reads an address, and says what is wrong with what is none.
+pub(crate) fn address(text: &str) -> Result<Pubkey, String> {
+    text.parse().map_err(|_| format!("`{text}` is no address of 32 bytes in base58"))
+}
+
+/// Reads a channel's address.
+pub(crate) fn channel(text: &str) -> Result<ChannelId, String> {
+    address(text).map(ChannelId::from)
 }
 
 /// An amount that the mint can hold, or a usage error.

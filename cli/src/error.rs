@@ -18,7 +18,7 @@ pub enum Exit {
     Refused = 5,
     /// The payer or the fee payer cannot cover it.
     Funds = 6,
-    /// The price, deposit or grace period is above the limit given.
+    /// The price, deposit, grace period or mint is outside the limits given.
     AboveLimit = 7,
     /// Another network, another cluster, or a program that is not on the list or not deployed.
     WrongCluster = 8,
@@ -85,7 +85,7 @@ impl Exit {
             Self::Network => "host unknown or unreachable",
             Self::Refused => "refused by the server or the cluster",
             Self::Funds => "not enough tokens, or no SOL where it is needed",
-            Self::AboveLimit => "price, deposit or grace period above the limit given",
+            Self::AboveLimit => "price, deposit, grace period or mint outside the limits given",
             Self::WrongCluster => "another network or cluster, or an unknown program",
             Self::Key => "key file missing, unreadable or not the right one",
             Self::State => "channel state file unreadable, too new, or in use",

@@ -89,7 +89,7 @@ impl Payer {
     pub fn new(key: Keypair, policy: Policy, cluster: Option<Cluster>) -> Result<Self, PayError> {
         let client = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(10))
-            .timeout(Duration::from_secs(120))
+            .timeout(policy.timeout)
             // A redirect would carry a credential to a server it was not made for.
             .redirect(reqwest::redirect::Policy::none())
             .build()

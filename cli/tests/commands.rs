@@ -131,6 +131,7 @@ fn closing_or_topping_up_an_unknown_channel_is_refused() {
 fn a_channel_id_that_is_none_is_a_usage_error() {
     let ended = Toll::with_key().run(&["show", "not-base58"]);
     assert_eq!(ended.code, i32::from(Exit::Usage.code()), "{ended:?}");
+    assert!(ended.stderr.contains("`not-base58` is no address"), "{ended:?}");
 }
 
 #[test]
@@ -178,6 +179,7 @@ fn nothing_is_funded_on_mainnet_and_nothing_without_an_amount() {
     let on_mainnet = toll.run(&["fund", "--network", "mainnet", "--sol", "1.0"]);
     on_mainnet.fails_with(Exit::WrongCluster.code(), &["mainnet"]);
     toll.run(&["fund"]).fails_with(Exit::Usage.code(), &["--sol", "--tokens"]);
+    toll.run(&["fund", "--sol", "1"]).fails_with(Exit::Usage.code(), &["1 lamports", "1.0"]);
 }
 
 #[test]

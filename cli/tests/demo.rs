@@ -46,3 +46,10 @@ fn every_figure_of_a_small_demo_adds_up() {
         assert!(number(transaction, "computeUnits") > 0, "{transaction}");
     }
 }
+
+#[test]
+fn the_demo_shows_progress_on_terminals_only() {
+    let ended = Toll::new().run(&["demo", "--requests", "3"]);
+    assert!(ended.succeeds().stdout.contains("│ requests paid              3 of 3"), "{ended:?}");
+    assert_eq!(ended.stderr, "");
+}

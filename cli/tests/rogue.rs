@@ -155,6 +155,26 @@ async fn an_answer_without_end_is_cut_off_and_its_voucher_stays_on_record() {
 }
 
 #[tokio::test]
+async fn a_server_that_never_answers_is_given_up_on_and_can_be_left_without_it() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let rogue = rogue(|action, _| match action {
+        Action::Voucher(voucher) => receipt(voucher.channel_id, PRICE, None),
+        _ => unreachable!(),
+    })
+    .await;
+    let toll = Toll::with_key();
+    toll.run_beside(&["pay", rogue.url.as_str(), "--no-balance-check"]).await.succeeds();
+    let id = toll.channels()[0]["channelId"].as_str().unwrap().to_owned();
+    let text = std::fs::read_to_string(toll.state()).unwrap();
+    let origin = format!("127.0.0.1:{}", rogue.url.port().unwrap());
+    std::fs::write(toll.state(), text.replace(&origin, &silent.local_addr().unwrap().to_string())).unwrap();
+
+    let ended = toll.run_beside(&["close", &id, "--no-balance-check", "--timeout", "1"]).await;
+
+    ended.fails_with(Exit::Network.code(), &["cannot be reached", "toll request-close"]);
+}
+
+#[tokio::test]
 async fn a_server_that_is_always_busy_is_given_up_on() {
     let rogue =
         rogue(|_, _| Response::builder().status(503).header("retry-after", "0").body(Body::empty()).unwrap())

@@ -6,7 +6,7 @@ use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_protocol::Amount;
 
-use crate::args::ClusterArgs;
+use crate::args::{self, ClusterArgs};
 use crate::error::Result;
 use crate::output::{Output, table};
 use crate::{keys, money};
@@ -19,7 +19,7 @@ pub(crate) struct Balance {
     address: Option<Pubkey>,
 
     /// Show tokens of this mint as well
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = args::address)]
     mint: Option<Pubkey>,
 
     #[command(flatten)]

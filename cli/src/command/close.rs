@@ -5,16 +5,18 @@ use serde_json::json;
 use toll_protocol::{Amount, ChannelId};
 
 use super::pay::{STATE_PATIENCE, payer};
-use crate::args::{LimitArgs, PayerArgs};
-use crate::error::Result;
+use crate::args::{self, LimitArgs, PayerArgs};
+use crate::error::{CliError, Result};
 use crate::money;
 use crate::output::Output;
+use crate::payer::PayError;
 use crate::state::Book;
 
 /// Flags of `toll close`.
 #[derive(Debug, Args)]
 pub(crate) struct Close {
     /// The channel's address
+    #[arg(value_parser = args::channel)]
     channel: ChannelId,
 
     /// Forget the channel once it is closed
@@ -33,7 +35,13 @@ impl Close {
         let payer = payer(&self.payer, &self.limits)?;
         let mut book = Book::open(&self.payer.state_path(), STATE_PATIENCE)?;
         let decimals = book.channel(&self.channel).map_or(self.limits.decimals, |channel| channel.decimals);
-        let receipt = payer.close(&mut book, &self.channel).await?;
+        let receipt = payer.close(&mut book, &self.channel).await.map_err(|error| match error {
+            PayError::Unreachable { .. } => CliError {
+                remedy: "try again when it is back, or leave without it with `toll request-close`".into(),
+                ..error.into()
+            },
+            _ => error.into(),
+        })?;
         if self.forget {
             book.remove(&self.channel)?;
         }

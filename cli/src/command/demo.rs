@@ -27,15 +27,11 @@ pub(crate) struct Demo {
 struct Bars {
     stage: ProgressBar,
     requests: ProgressBar,
-    output: Output,
 }
 
 impl Progress for Bars {
     fn stage(&self, what: &str) {
         self.stage.set_message(what.to_owned());
-        if self.stage.is_hidden() {
-            self.output.note(format_args!("{what} …"));
-        }
     }
 
     fn request(&self) {
@@ -49,11 +45,8 @@ impl Demo {
             let what = format_args!("{} exists", folder.display()).to_string();
             return Err(CliError::new(Exit::Usage, what, "name a new folder"));
         }
-        let bars = Bars {
-            stage: output.spinner("starting"),
-            requests: output.progress(self.requests, "requests"),
-            output,
-        };
+        let bars =
+            Bars { stage: output.spinner("starting"), requests: output.progress(self.requests, "requests") };
         let outcome = demo::run(self.requests, self.keep.as_deref(), &bars).await;
         bars.requests.finish_and_clear();
         bars.stage.finish_and_clear();

@@ -8,12 +8,15 @@ use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_protocol::{Network, TOKEN_PROGRAM};
 
-use crate::args::{ClusterArgs, base_units};
+use crate::args::{self, ClusterArgs, base_units};
 use crate::error::{CliError, Exit, Result};
 use crate::keys;
 use crate::localnet::mint_to;
 use crate::money::{self, Quantity};
 use crate::output::Output;
+
+/// Lamports below which an account without data pays no rent and does not exist.
+const SMALLEST_ACCOUNT: u64 = 890_880;
 
 /// Flags of `toll fund`.
 #[derive(Debug, Args)]
@@ -31,7 +34,7 @@ pub(crate) struct Fund {
     tokens: Option<Quantity>,
 
     /// The test mint
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = args::address)]
     mint: Option<Pubkey>,
 
     /// Key file of the test mint's authority, which also pays the fee
@@ -62,6 +65,10 @@ impl Fund {
         let mut lamports = 0;
         if let Some(sol) = self.sol {
             lamports = base_units(sol, 9)?.get();
+            if lamports < SMALLEST_ACCOUNT {
+                let what = format!("{lamports} lamports are too few for an account to exist");
+                return Err(CliError::new(Exit::Usage, what, "write one SOL as 1.0: an integer is lamports"));
+            }
             cluster.airdrop(&address, lamports).await?;
         }
         let mut minted = None;

@@ -19,8 +19,19 @@ use crate::state::Book;
 /// How long a command waits for another one that uses the same state file.
 pub(super) const STATE_PATIENCE: Duration = Duration::from_secs(30);
 
+/// What a first look at `toll pay --help` should teach.
+const EXAMPLES: &str = "Examples:
+  toll pay https://api.example.com/quote --max-amount 0.01
+  toll pay https://api.example.com/ask --json-body '{\"question\": 1}'
+  toll pay https://api.example.com/image > image.png
+  toll --json pay https://api.example.com/quote | jq .payment.charged
+
+The body goes to stdout as it came, what it cost to stderr. A state file serves one command at a time:
+give agents that pay in parallel a --state of their own each.";
+
 /// Flags of `toll pay`.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Pay {
     /// What to request
     url: String,
@@ -52,7 +63,9 @@ impl Pay {
     pub(super) async fn run(self, output: Output) -> Result<()> {
         let request = self.request()?;
         let payer = payer(&self.payer, &self.limits)?;
-        let mut book = Book::open(&self.payer.state_path(), STATE_PATIENCE)?;
+        // Another `toll pay` has as long as this one for its answer.
+        let patience = STATE_PATIENCE.max(Duration::from_secs(self.limits.timeout));
+        let mut book = Book::open(&self.payer.state_path(), patience)?;
         let reply = payer.pay(&mut book, &request).await?;
         book.flush()?;
         report(output, &reply, self.limits.decimals);
@@ -109,6 +122,7 @@ pub(super) fn payer(who: &PayerArgs, limits: &LimitArgs) -> Result<Payer> {
         max_grace_period: limits.max_grace,
         allow_http: limits.allow_http,
         max_body: limits.max_body,
+        timeout: Duration::from_secs(limits.timeout),
         ..Policy::new(who.cluster.network, who.programs()?)
     };
     let cluster = (!limits.no_balance_check).then(|| who.cluster.cluster());

@@ -9,7 +9,7 @@ use toll_protocol::{ChannelAccount, ChannelId, ChannelStatus, PROGRAM_ID};
 
 use super::channels::saved;
 use super::pay::STATE_PATIENCE;
-use crate::args::ClusterArgs;
+use crate::args::{self, ClusterArgs};
 use crate::error::{CliError, Exit, Result};
 use crate::output::{Output, table};
 use crate::state::{self, Book};
@@ -18,10 +18,11 @@ use crate::state::{self, Book};
 #[derive(Debug, Args)]
 pub(crate) struct Show {
     /// The channel's address
+    #[arg(value_parser = args::channel)]
     channel: ChannelId,
 
     /// Its program, when the channel is not in the state file
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = args::address)]
     program: Option<Pubkey>,
 
     /// Where channels are remembered [default: ~/.local/state/toll/channels.json]

@@ -6,7 +6,7 @@ use toll_protocol::ChannelId;
 
 use super::channels::saved;
 use super::pay::{STATE_PATIENCE, payer};
-use crate::args::{LimitArgs, PayerArgs, base_units};
+use crate::args::{self, LimitArgs, PayerArgs, base_units};
 use crate::error::Result;
 use crate::money::{self, Quantity};
 use crate::output::Output;
@@ -16,6 +16,7 @@ use crate::state::Book;
 #[derive(Debug, Args)]
 pub(crate) struct TopUp {
     /// The channel's address
+    #[arg(value_parser = args::channel)]
     channel: ChannelId,
 
     /// By how much to raise the deposit

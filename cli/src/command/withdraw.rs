@@ -6,7 +6,7 @@ use solana_signer::Signer;
 use toll_protocol::{ChannelId, ChannelStatus};
 
 use super::pay::STATE_PATIENCE;
-use crate::args::{FeePayerArgs, PayerArgs};
+use crate::args::{self, FeePayerArgs, PayerArgs};
 use crate::error::{CliError, Exit, Result};
 use crate::escape;
 use crate::money;
@@ -17,6 +17,7 @@ use crate::state::{Book, ChannelStage};
 #[derive(Debug, Args)]
 pub(crate) struct Withdraw {
     /// The channel's address
+    #[arg(value_parser = args::channel)]
     channel: ChannelId,
 
     #[command(flatten)]

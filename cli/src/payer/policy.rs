@@ -1,5 +1,7 @@
 //! What the payer agrees to. Checked before anything is signed.
 
+use std::time::Duration;
+
 use solana_pubkey::Pubkey;
 use toll_protocol::{Amount, Network};
 
@@ -30,6 +32,8 @@ pub struct Policy {
     pub max_grace_period: u32,
     /// Whether plain HTTP may carry credentials beyond this machine.
     pub allow_http: bool,
+    /// How long one answer may take.
+    pub timeout: Duration,
     /// The largest answer to read, in bytes.
     pub max_body: usize,
     /// Slots by which `openSlot` lies before the challenge's slot: the channel's rent comes back that much
@@ -51,6 +55,7 @@ impl Policy {
             deposit: None,
             max_grace_period: 86_400,
             allow_http: false,
+            timeout: Duration::from_secs(120),
             max_body: 256 << 20,
             backdate_slots: 0,
         }
