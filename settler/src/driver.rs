@@ -49,7 +49,7 @@ pub struct Pass {
     pub sent: usize,
     /// Transactions of unknown fate, those just sent included.
     pub in_flight: usize,
-    /// Channels that failed lately and are worth another attempt soon.
+    /// Requests left for the next pass, and channels that failed lately and are worth another attempt soon.
     pub waiting: usize,
 }
 
@@ -139,14 +139,14 @@ impl Settler {
     /// only what the ledger says is urgent is looked at.
     pub async fn pass(&self, everything: bool) -> Result<Pass, SettlerError> {
         let in_flight = self.resolve().await?;
-        let mut sent = self.send_requested().await?;
+        let requested = self.send_requested().await?;
         if everything {
             self.close_idle().await?;
             self.survive("balance", self.balance().await)?;
         }
         let worked = self.work(everything).await?;
-        sent += worked.sent;
-        Ok(Pass { sent, in_flight: in_flight + sent, waiting: worked.waiting })
+        let sent = requested.sent + worked.sent;
+        Ok(Pass { sent, in_flight: in_flight + sent, waiting: requested.waiting + worked.waiting })
     }
 
     /// Fetches the cluster's tip and publishes it in the ledger.

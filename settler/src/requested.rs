@@ -11,22 +11,28 @@ use tracing::{info, warn};
 use crate::chain::ChainTip;
 use crate::inspect::{Allowed, OPEN_FEE_PAYER_POSITIONS, Objection, inspect};
 use crate::transaction::{Signed, co_sign};
+use crate::work::Worked;
 use crate::{Settler, SettlerError, Step};
 
 /// Blocks that a blockhash can live at most: the bound for one whose age we don't know.
 const BLOCKHASH_LIFE: u64 = 150;
+
+/// Requests handled in one pass: closes, which may be urgent, wait no longer than these take.
+const PER_PASS: usize = 64;
 
 /// What an open takes from the fee payer, in lamports: the rent of a channel and of the larger kind of escrow
 /// account, two signatures, and the most that its compute budget may cost.
 const OPEN_LAMPORTS: u64 = 2_672_640 + 2_074_080 + 10_000 + 20_000;
 
 impl Settler {
-    /// Takes every requested submission as far as the cluster. Returns how many were sent.
-    pub(crate) async fn send_requested(&self) -> Result<usize, SettlerError> {
-        let requested = self.ledger.requested().await?;
+    /// Takes requested submissions as far as the cluster, oldest first.
+    pub(crate) async fn send_requested(&self) -> Result<Worked, SettlerError> {
+        let mut requested = self.ledger.requested().await?;
         if requested.is_empty() {
-            return Ok(0);
+            return Ok(Worked::default());
         }
+        let waiting = requested.len().saturating_sub(PER_PASS);
+        requested.truncate(PER_PASS);
         let tip = self.tip().await?;
         let requested = self.affordable(requested).await?;
         let sent: Vec<_> = stream::iter(requested)
@@ -38,7 +44,7 @@ impl Settler {
         for outcome in sent {
             count += usize::from(self.survive("requested submission", outcome)?.unwrap_or(false));
         }
-        Ok(count)
+        Ok(Worked { sent: count, waiting })
     }
 
     /// Refuses the opens whose rent the fee payer has not got beside what it keeps for closing; returns the

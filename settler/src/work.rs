@@ -358,12 +358,12 @@ enum Attempt {
     Failed,
 }
 
-/// What [`Settler::work`] started.
+/// What a part of a pass started, and what it left.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Worked {
     /// Transactions sent.
     pub(crate) sent: usize,
-    /// Channels that failed lately and will be tried again soon.
+    /// Channels that failed lately, and requests, that will be tried soon.
     pub(crate) waiting: usize,
 }
 

@@ -388,3 +388,23 @@ async fn sponsor_opens_as_many_as_it_can_pay_for() {
     assert_eq!(world.ledger.channels(&[ChannelState::Open]).await.unwrap().len(), 2);
     assert_eq!(world.ledger.channels(&[ChannelState::Failed]).await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn flood_of_opens_does_not_keep_a_close_waiting() {
+    let mut world = World::new();
+    let settler = world.settler().await;
+    let id = world.open(&settler, 1, 1_000).await;
+    world.pay(&id, 160).await;
+    for salt in 2..=200 {
+        // More than the payer has: each fails in its simulation.
+        world.record_open(salt, PAYER_TOKENS + salt).await;
+    }
+    world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+
+    settler.pass(false).await.unwrap();
+
+    assert_eq!(world.count(&id, SubmissionKind::Close, SubmissionState::Recorded).await, 1);
+    assert!(world.ledger.requested().await.unwrap().len() >= 100, "the others have to wait");
+    world.drive(&settler).await;
+    assert_eq!(world.ledger.requested().await.unwrap(), []);
+}
