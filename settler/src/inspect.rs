@@ -32,6 +32,8 @@ pub(crate) struct Allowed<'a> {
     pub fee_payer: Pubkey,
     /// The other signer, the only one besides us.
     pub payer: Pubkey,
+    /// Whether the payer may pay the fee, and be the only signer.
+    pub payer_may_pay: bool,
     /// Most compute units it may ask for.
     pub compute_unit_cap: u32,
     /// Highest price it may set, in micro-lamports per unit.
@@ -49,18 +51,19 @@ pub(crate) fn inspect(bytes: &[u8], allowed: &Allowed<'_>) -> Result<VersionedTr
     let message = &transaction.message;
     let signers = usize::from(message.header().num_required_signatures);
     let keys = message.static_account_keys();
-    if keys.first() != Some(&allowed.fee_payer) {
+    let paid_by_payer = allowed.payer_may_pay && keys.first() == Some(&allowed.payer);
+    if !paid_by_payer && keys.first() != Some(&allowed.fee_payer) {
         return object("its fee payer is not ours");
     }
-    if allowed.payer == allowed.fee_payer
-        || keys.get(..signers) != Some(&[allowed.fee_payer, allowed.payer][..])
-    {
+    let both = [allowed.fee_payer, allowed.payer];
+    let expected = if paid_by_payer { &both[1..] } else { &both[..] };
+    if allowed.payer == allowed.fee_payer || keys.get(..signers) != Some(expected) {
         return object("its signers are not exactly the fee payer and the payer");
     }
     if transaction.signatures.len() != signers {
         return object("it has another number of signatures than signers");
     }
-    if !transaction.signatures[1].verify(allowed.payer.as_ref(), &message.serialize()) {
+    if !transaction.signatures[signers - 1].verify(allowed.payer.as_ref(), &message.serialize()) {
         return object("the payer's signature does not verify");
     }
     instructions(&transaction, allowed)?;

@@ -85,6 +85,8 @@ impl Settler {
                 fee_payer_positions: positions,
                 fee_payer,
                 payer: record.terms.payer,
+                // An open's fee payer is its rent payer, and that is us.
+                payer_may_pay: kind == SubmissionKind::TopUp,
                 compute_unit_cap: self.config.compute_unit_cap,
                 compute_unit_price_cap: self.config.compute_unit_price_cap,
             };

@@ -158,10 +158,13 @@ pub(crate) fn sign(
     Ok(Signed { bytes: encode_transaction(&VersionedTransaction { signatures, message }), signature })
 }
 
-/// Adds the fee payer's signature to a payer-signed transaction whose first signer is the fee payer.
+/// Adds the fee payer's signature to a payer-signed transaction, unless the payer pays its fee itself: that one
+/// is complete.
 pub(crate) fn co_sign(mut transaction: VersionedTransaction, fee_payer: &Keypair) -> Signed {
-    let signature = fee_payer.sign_message(&transaction.message.serialize());
-    transaction.signatures[0] = signature;
+    if transaction.message.static_account_keys().first() == Some(&fee_payer.pubkey()) {
+        transaction.signatures[0] = fee_payer.sign_message(&transaction.message.serialize());
+    }
+    let signature = transaction.signatures[0];
     Signed { bytes: encode_transaction(&transaction), signature }
 }
 

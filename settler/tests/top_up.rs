@@ -1,8 +1,9 @@
 //! Deposits that grow, also while a channel is about to close.
 
+use solana_account::Account;
 use solana_signer::Signer;
 use toll_ledger::{ChannelState, CloseReason, RecordedTopUp, SubmissionKind, SubmissionState};
-use toll_protocol::Amount;
+use toll_protocol::{Amount, SYSTEM_PROGRAM, encode_transaction};
 use toll_settler::Step;
 
 use crate::chain::Faults;
@@ -100,4 +101,22 @@ async fn transaction_requested_twice_lands_once_and_stops_nobody() {
     assert_eq!(world.count(&id, SubmissionKind::TopUp, SubmissionState::Landed).await, 1);
     assert_eq!(world.count(&id, SubmissionKind::TopUp, SubmissionState::Failed).await, 1);
     assert_eq!(world.record(&id).await.watermarks.deposit.get(), 1_500);
+}
+
+#[tokio::test]
+async fn payer_may_pay_for_its_top_up_itself() {
+    let world = World::new();
+    let settler = world.settler().await;
+    let id = world.open(&settler, 1, 1_000).await;
+    let payer = world.payer.pubkey();
+    world.put(payer, Account::new(1_000_000_000, 0, &SYSTEM_PROGRAM));
+    let ours = world.chain.lamports(&world.fee_payer.pubkey());
+    let top_up = world.channel(&id).await.top_up(Amount::new(500));
+    let transaction = encode_transaction(&world.signed_by(&payer, &[top_up], &[&world.payer]));
+    world.ledger.record_top_up(&id, Amount::new(500), transaction).await.unwrap();
+
+    world.drive(&settler).await;
+
+    assert_eq!(world.record(&id).await.watermarks.deposit.get(), 1_500);
+    assert_eq!(world.chain.lamports(&world.fee_payer.pubkey()), ours);
 }
