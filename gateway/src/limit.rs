@@ -35,7 +35,8 @@ impl<K: Eq + Hash> RateLimit<K> {
 
     fn take_at(&self, key: K, now: Instant) -> Result<(), u32> {
         let mut buckets = self.buckets.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if buckets.len() >= MAX_KEYS {
+        // Whoever is known goes on: a flood of new keys must not lock the others out.
+        if buckets.len() >= MAX_KEYS && !buckets.contains_key(&key) {
             buckets.retain(|_, bucket| self.level(bucket, now) < self.burst);
             if buckets.len() >= MAX_KEYS {
                 return Err(1);
@@ -81,6 +82,9 @@ mod tests {
             assert_eq!(limit.take_at(key, start), Ok(()));
         }
         assert_eq!(limit.take_at(MAX_KEYS, start), Err(1));
+        let half_later = start + Duration::from_millis(500);
+        assert_eq!(limit.take_at(0, half_later), Err(1), "still empty");
+        assert_eq!(limit.buckets.lock().expect("lock")[&0].filled_at, half_later, "but not turned away");
         assert_eq!(limit.take_at(MAX_KEYS, start + Duration::from_secs(2)), Ok(()));
         assert_eq!(limit.buckets.lock().expect("lock").len(), 1);
     }

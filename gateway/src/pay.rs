@@ -12,6 +12,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use http::Method;
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use toll_ledger::{
     Acceptance, Accepted, ChannelRecord, ChannelState, Charge, REPLAY_RETENTION, Replay, Watermarks,
@@ -71,6 +72,10 @@ where
     gateway.check_price(challenge, price, &channel)?;
     let signed = &action.voucher;
     check_binding(&action.channel_id, signed, &channel)?;
+    if request.body().size_hint().exact() != Some(0) {
+        // A body is kept in memory while it arrives, at whatever pace: not for strangers.
+        verify(signed, &channel)?;
+    }
     let request = PaidRequest::read(request, body_limit).await?;
     let charge = charge(gateway, price, challenge, action, &request)?;
 

@@ -1,5 +1,7 @@
 //! Paying by voucher: what is accepted, what is refused, and that a refusal costs nothing.
 
+use axum::body::Body;
+use bytes::Bytes;
 use http::Method;
 use solana_signature::Signature;
 use toll_gateway::Paid;
@@ -367,6 +369,17 @@ async fn heads_of_one_channel_are_rate_limited() {
     assert_eq!(again.status, 429);
     assert_eq!(world.channel(&session.id).await.watermarks.accepted, Amount::new(1));
     assert_eq!(world.get("/paid", &session.voucher(1 + PRICE)).await.status, 200, "paid ones still pass");
+}
+
+// Else anyone could have the gateway hold as many bodies as there are connections.
+#[tokio::test]
+async fn the_body_of_a_stranger_is_not_waited_for() {
+    let (world, mut session) = opened().await;
+    session.challenge = world.challenge_for(Method::POST, "/echo").await;
+    let forged = SignedVoucher { signature: Signature::from([1; 64]), ..session.signed(PRICE) };
+    let mut post = request(Method::POST, "/echo", Some(&session.with_voucher(forged)), "");
+    *post.body_mut() = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+    world.refuses(post, 402, "verification-failed", "signature").await;
 }
 
 #[tokio::test]
