@@ -149,6 +149,10 @@ pub(crate) struct LimitArgs {
     #[arg(long)]
     pub(crate) no_balance_check: bool,
 
+    /// Pay fees and rent in SOL where the server sponsors neither
+    #[arg(long)]
+    pub(crate) pay_fees: bool,
+
     /// Pay over plain HTTP, which everybody on the way can read, beyond this machine as well
     #[arg(long)]
     pub(crate) allow_http: bool,

@@ -104,6 +104,13 @@ async fn a_grace_period_above_the_limit_is_refused() {
 }
 
 #[tokio::test]
+async fn a_server_that_sponsors_no_fees_is_refused() {
+    let mut request = acceptable();
+    request.method_details.fee_payer_key = None;
+    pay(&request, &[]).await.fails_with(Exit::AboveLimit.code(), &["SOL", "--pay-fees"]);
+}
+
+#[tokio::test]
 async fn another_mint_than_the_one_named_is_refused() {
     let ended = pay(&acceptable(), &["--mint", "AKnL4NNf3DGWZJS6cPknBuEGnVsV4A4m5tgebLHaRSZ9"]).await;
     ended.fails_with(Exit::AboveLimit.code(), &["--mint"]);

@@ -120,6 +120,7 @@ pub(super) fn payer(who: &PayerArgs, limits: &LimitArgs) -> Result<Payer> {
         max_deposit: base_units(limits.max_deposit, limits.decimals)?,
         deposit: limits.deposit.map(|deposit| base_units(deposit, limits.decimals)).transpose()?,
         max_grace_period: limits.max_grace,
+        pay_fees: limits.pay_fees,
         allow_http: limits.allow_http,
         max_body: limits.max_body,
         timeout: Duration::from_secs(limits.timeout),

@@ -64,6 +64,9 @@ pub enum PayError {
         /// What the limits are in.
         expected: u8,
     },
+    /// A server that leaves fees and rent to the payer.
+    #[error("the server sponsors nothing: fees and rent would be the payer's, in SOL")]
+    Unsponsored,
     /// A credential would travel in the clear.
     #[error("{origin} would be paid over plain HTTP, for everybody on the way to read")]
     Cleartext {
@@ -177,6 +180,7 @@ impl From<PayError> for CliError {
                 Exit::AboveLimit,
                 "nothing was signed; if you mean that mint, give --decimals and limits for it",
             ),
+            PayError::Unsponsored => (Exit::AboveLimit, "nothing was signed; allow it with --pay-fees"),
             PayError::Cleartext { .. } => {
                 (Exit::Usage, "nothing was signed; use https://, or allow it with --allow-http")
             }

@@ -30,6 +30,8 @@ pub struct Policy {
     pub deposit: Option<Amount>,
     /// The longest wait for a refund after a forced close, in seconds.
     pub max_grace_period: u32,
+    /// Whether the payer pays network fees and rent itself, in SOL, for servers that sponsor neither.
+    pub pay_fees: bool,
     /// Whether plain HTTP may carry credentials beyond this machine.
     pub allow_http: bool,
     /// How long one answer may take.
@@ -54,6 +56,7 @@ impl Policy {
             max_deposit: Amount::new(10_000_000),
             deposit: None,
             max_grace_period: 86_400,
+            pay_fees: false,
             allow_http: false,
             timeout: Duration::from_secs(120),
             max_body: 256 << 20,
@@ -77,6 +80,9 @@ impl Policy {
         }
         if let Some(expected) = self.decimals.filter(|decimals| *decimals != terms.decimals) {
             return Err(PayError::WrongDecimals { challenged: terms.decimals, expected });
+        }
+        if terms.fee_payer.is_none() && !self.pay_fees {
+            return Err(PayError::Unsponsored);
         }
         if terms.price > self.max_amount {
             return Err(PayError::PriceAboveLimit { price: terms.price, limit: self.max_amount });
@@ -166,6 +172,15 @@ mod tests {
             matches!(refused, Err(PayError::WrongDecimals { challenged: 6, expected: 2 })),
             "{refused:?}"
         );
+    }
+
+    #[test]
+    fn fees_are_paid_in_sol_only_when_that_was_agreed_to() {
+        let mut offer = offer();
+        offer.terms.fee_payer = None;
+        let unwilling = policy(&offer);
+        assert!(matches!(unwilling.check(&offer), Err(PayError::Unsponsored)));
+        Policy { pay_fees: true, ..unwilling }.check(&offer).unwrap();
     }
 
     #[test]
