@@ -100,9 +100,12 @@ impl Config {
     pub fn parse(text: &str, folder: &Path) -> Result<Self> {
         let table: toml::Table = toml::from_str(text).map_err(|error| invalid(syntax(text, &error)))?;
         let mut config: Self = match with_addresses(table, folder)? {
-            Some(table) => {
-                table.try_into().map_err(|error: toml::de::Error| invalid(error.message().trim()))?
-            }
+            // A table knows no lines; the text may name the one that the error is about.
+            Some(table) => table.try_into().map_err(|error: toml::de::Error| {
+                let with_line = toml::from_str::<Self>(text).err();
+                let with_line = with_line.filter(|found| found.message() == error.message());
+                invalid(syntax(text, &with_line.unwrap_or(error)))
+            })?,
             None => toml::from_str(text).map_err(|error| invalid(syntax(text, &error)))?,
         };
         for path in [&mut config.ledger.path, &mut config.settler.fee_payer, &mut config.settler.payee]
@@ -302,7 +305,8 @@ price = "0.001"
         assert_eq!(config.session.payee, payee.pubkey());
         assert_eq!(config.session.fee_payer, fee_payer.pubkey());
         let nonsense = text.replace("decimals = 6", "decimals = 6\nnonsense = 1");
-        assert!(Config::parse(&nonsense, folder.path()).unwrap_err().what.contains("nonsense"));
+        let refused = Config::parse(&nonsense, folder.path()).unwrap_err().what;
+        assert!(refused.contains("nonsense") && refused.contains("line"), "{refused}");
     }
 
     #[test]

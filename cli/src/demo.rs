@@ -75,7 +75,7 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Transaction {
-    /// `open`, `top_up`, `close`, `reclaim`.
+    /// `open`, `topUp`, `close`, `reclaim`.
     pub kind: String,
     /// Its signature.
     pub signature: String,
@@ -272,7 +272,8 @@ impl<P: Progress> Run<'_, P> {
     }
 }
 
-fn kind(kind: SubmissionKind) -> &'static str {
+/// A kind of transaction as documents spell it: in camel case, like all of JSON here.
+pub(crate) fn kind(kind: SubmissionKind) -> &'static str {
     match kind {
         SubmissionKind::Open => "open",
         SubmissionKind::TopUp => "topUp",

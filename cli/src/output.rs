@@ -88,12 +88,18 @@ impl Output {
     }
 }
 
-/// A body for a terminal: whoever sent it may print, but not move the cursor, retitle the window or worse.
+/// A body for a terminal: whoever sent it may print, but not move the cursor, retitle the window or worse. It
+/// ends its last line.
 fn harmless(bytes: &[u8]) -> Cow<'_, [u8]> {
     let steers = |c: char| (c.is_control() && !matches!(c, '\n' | '\t')) || turns_text(c);
     match std::str::from_utf8(bytes) {
-        Ok(text) if !text.contains(steers) => Cow::Borrowed(bytes),
-        _ => Cow::Owned(String::from_utf8_lossy(bytes).replace(steers, "\u{fffd}").into_bytes()),
+        Ok(text) if text.is_empty() || (text.ends_with('\n') && !text.contains(steers)) => {
+            Cow::Borrowed(bytes)
+        }
+        _ => {
+            let text = String::from_utf8_lossy(bytes).replace(steers, "\u{fffd}");
+            Cow::Owned(format!("{}\n", text.trim_end_matches('\n')).into_bytes())
+        }
     }
 }
 
@@ -126,9 +132,10 @@ mod tests {
 
     #[test]
     fn a_body_cannot_steer_the_terminal_it_is_shown_on() {
-        assert_eq!(&*harmless("a\tb\nö".as_bytes()), "a\tb\nö".as_bytes());
-        assert_eq!(&*harmless(b"a\x1b[2Jb\rc\xff"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}".as_bytes());
-        assert_eq!(&*harmless("\u{202e}x\u{9b}1A".as_bytes()), "\u{fffd}x\u{fffd}1A".as_bytes());
+        assert_eq!(&*harmless("a\tb\nö".as_bytes()), "a\tb\nö\n".as_bytes());
+        assert_eq!(&*harmless(b"a\n\n"), b"a\n\n");
+        assert_eq!(&*harmless(b"a\x1b[2Jb\rc\xff"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}\n".as_bytes());
+        assert_eq!(&*harmless("\u{202e}x\u{9b}1A".as_bytes()), "\u{fffd}x\u{fffd}1A\n".as_bytes());
     }
 
     #[test]

@@ -120,6 +120,22 @@ fn a_damaged_state_file_is_refused_and_left_alone() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_file_with_a_broken_entry_is_not_blamed_on_the_server() {
+    let merchant = support::gateway::Merchant::start().await;
+    let toll = Toll::with_key();
+    let pay = ["pay", merchant.url.as_str(), "--no-balance-check", "--deposit", "10000"];
+    toll.run_beside(&pay).await.succeeds();
+    let id = toll.channels()[0]["channelId"].as_str().unwrap().to_owned();
+    let text = std::fs::read_to_string(toll.state()).unwrap();
+    std::fs::write(toll.state(), text.replace(&format!("\"url\": \"{}\"", merchant.url), "\"url\": \"x\""))
+        .unwrap();
+
+    let ended = toll.run_beside(&["close", &id, "--no-balance-check"]).await;
+
+    ended.fails_with(Exit::State.code(), &["no usable URL", &id, "request-close"]);
+}
+
 #[test]
 fn closing_or_topping_up_an_unknown_channel_is_refused() {
     let toll = Toll::with_key();

@@ -8,6 +8,7 @@ use toll_settler::Summary;
 
 use super::serve;
 use crate::config::Config;
+use crate::demo::kind;
 use crate::error::{CliError, Exit, Result};
 use crate::output::{Output, table};
 use crate::server::{Role, settle_once};
@@ -63,7 +64,7 @@ pub(super) fn summary(done: &Summary) -> (Value, String) {
         .iter()
         .map(|report| {
             json!({
-                "kind": report.kind.to_string(),
+                "kind": kind(report.kind),
                 "signature": report.signature.to_string(),
                 "channels": report.channels.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "feeLamports": report.fee_lamports,
@@ -88,7 +89,7 @@ pub(super) fn summary(done: &Summary) -> (Value, String) {
         let mut table = table(["transaction", "channels", "fee", "outcome", "signature"]);
         for report in &done.reports {
             table.add_row([
-                report.kind.to_string(),
+                kind(report.kind).to_owned(),
                 report.channels.len().to_string(),
                 report.fee_lamports.to_string(),
                 report.error.clone().unwrap_or_else(|| "landed".into()),
@@ -108,6 +109,21 @@ pub(super) fn summary(done: &Summary) -> (Value, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn transactions_are_named_as_in_the_demo() {
+        let report = toll_settler::Report {
+            kind: toll_ledger::SubmissionKind::TopUp,
+            signature: solana_signature::Signature::default(),
+            channels: Vec::new(),
+            fee_lamports: 5_000,
+            compute_units: 1,
+            error: None,
+        };
+        let (document, text) = summary(&Summary { reports: vec![report], ..Summary::default() });
+        assert_eq!(document["transactions"][0]["kind"], "topUp");
+        assert!(text.contains("topUp"), "{text}");
+    }
 
     #[test]
     fn an_idle_settler_says_so_and_has_no_fees() {

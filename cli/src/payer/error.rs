@@ -202,9 +202,11 @@ impl From<PayError> for CliError {
             }
             PayError::Refused { code, .. } => (Exit::Refused, remedy_for(code)),
             PayError::AnswerLost => (Exit::Refused, "run the command again to pay for a new answer"),
-            PayError::Dishonest(_) => {
-                (Exit::Refused, "stop using it; `toll request-close` recovers the deposit")
-            }
+            PayError::Dishonest(_) => (
+                Exit::Refused,
+                "stop using it, unless another copy of the state file signed that; `toll request-close` recovers \
+                 the deposit",
+            ),
             PayError::ClosedAtOnce => {
                 (Exit::Refused, "stop using it; `toll channels` names the channel, `toll show` its state")
             }

@@ -12,6 +12,7 @@ use super::http_exchange::{Refusal, Request};
 use super::offer::Offer;
 use super::open::{Opening, authorization, sign_as_payer};
 use super::{Payer, unix_now};
+use crate::error::{CliError, Exit};
 use crate::state::{Book, ChannelStage, Pending, SavedChannel};
 
 /// How often the same credential is sent again while the server cannot say how it went.
@@ -245,7 +246,10 @@ pub(super) fn open_channel(book: &Book, id: &ChannelId) -> Result<SavedChannel, 
 
 /// The resource that a channel was opened for.
 pub(super) fn resource(channel: &SavedChannel) -> Result<Request, PayError> {
-    let malformed = |what: &str| PayError::Malformed(format!("the saved {what} of {}", channel.channel_id));
+    let malformed = |what: &str| {
+        let what = format!("the state file has no usable {what} for {}", channel.channel_id);
+        CliError::new(Exit::State, what, "restore it, or leave the channel with `toll request-close`")
+    };
     Ok(Request {
         method: Method::from_bytes(channel.method.as_bytes()).map_err(|_| malformed("method"))?,
         url: channel.url.parse().map_err(|_| malformed("URL"))?,
