@@ -134,6 +134,8 @@ impl Payer {
                 }
                 let offer = Offer::from_headers(&response.headers, request.url.as_str(), unix_now())?;
                 self.check_transport(request)?;
+                self.policy.check(&offer)?;
+                self.check_left_behind(book, request).await?;
                 channel = Some(self.open(book, request, offer).await?);
                 opened = true;
                 ceiling = None;

@@ -37,6 +37,10 @@ impl World {
 
     /// A channel that holds 10,000, opened without any server.
     async fn open(&self) -> ChannelId {
+        self.open_with(1).await
+    }
+
+    async fn open_with(&self, salt: u64) -> ChannelId {
         let payer = self.actors.payer.pubkey();
         let open = Open {
             program: PROGRAM_ID,
@@ -45,7 +49,7 @@ impl World {
                 payee: self.actors.payee.pubkey(),
                 mint: self.fixture.mint,
                 authorized_signer: payer,
-                salt: 1,
+                salt,
                 open_slot: self.fixture.cluster.slot().await.unwrap(),
             },
             deposit: Amount::new(10_000),
@@ -146,6 +150,33 @@ async fn a_deposit_that_landed_although_it_was_called_refused_is_found_again() {
     assert_eq!(refusing.loot().vouchers, [1_000]);
     let channels = world.toll.channels();
     assert_eq!((channels.len(), channels[0]["stage"].as_str()), (1, Some("open")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_collects_deposits_and_calls_them_closed_gets_no_third_one() {
+    let world = World::new().await;
+    let mut request = support::acceptable();
+    request.recipient = world.actors.payee.pubkey();
+    request.currency = world.fixture.mint;
+    let collecting = {
+        let request = request.clone();
+        Rogue::start(request.clone(), move |_, _| rogue::refuse(&request, "open-mismatch", 0)).await
+    };
+    let pay = ["pay", collecting.url.as_str(), "--keypair", "payer.json", "--deposit", "10000"];
+    for salt in [1, 2] {
+        world.run(&pay).await.fails_with(Exit::Refused.code(), &["open-mismatch"]);
+        // As if it had landed, and been closed by the server's word only.
+        let landed = world.open_with(salt).await.to_string();
+        let opened = world.toll.channels().last().unwrap()["channelId"].as_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(world.toll.state()).unwrap();
+        let text = text.replace(&opened, &landed).replace("\"abandoned\"", "\"closing\"");
+        std::fs::write(world.toll.state(), text).unwrap();
+    }
+
+    let ended = world.run(&pay).await;
+
+    ended.fails_with(Exit::Refused.code(), &["still open on chain", "toll request-close"]);
+    assert_eq!(collecting.loot().deposits.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

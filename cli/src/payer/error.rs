@@ -144,6 +144,14 @@ pub enum PayError {
     /// A server that takes deposits and serves nothing for them.
     #[error("the server closed the channel that was opened for this request")]
     ClosedAtOnce,
+    /// A server that calls channels closed and leaves their deposits in escrow.
+    #[error("{origin} closed channels that are still open on chain, {channel} among them")]
+    LeftBehind {
+        /// Scheme, host and port.
+        origin: String,
+        /// The older one.
+        channel: ChannelId,
+    },
     /// No open channel where one is needed.
     #[error("there is no open channel {0} in the state file")]
     NoChannel(ChannelId),
@@ -210,6 +218,10 @@ impl From<PayError> for CliError {
             PayError::ClosedAtOnce => {
                 (Exit::Refused, "stop using it; `toll channels` names the channel, `toll show` its state")
             }
+            PayError::LeftBehind { .. } => (
+                Exit::Refused,
+                "nothing was signed; `toll request-close` and `toll withdraw` recover their deposits",
+            ),
             PayError::NoChannel(_) => (Exit::State, "see `toll channels`"),
             PayError::Endless => (Exit::Refused, "report it to the server's operator"),
         };

@@ -21,6 +21,9 @@ const SUBMIT_ATTEMPTS: usize = 6;
 /// Seconds after which a signed deposit cannot land any more: blockhashes live for two minutes at most.
 const OPEN_LIFE: i64 = 300;
 
+/// How many of the channels that a server closed are looked up before another is opened, newest first.
+const LEFT_BEHIND_LOOKS: usize = 4;
+
 /// How often an offer with another blockhash is asked for, half a second apart.
 const BLOCKHASH_ATTEMPTS: usize = 20;
 
@@ -194,6 +197,28 @@ impl Payer {
             }
         }
         Ok(None)
+    }
+
+    /// Refuses another deposit while the chain, if it may be asked, still holds two that this server calls closed.
+    ///
+    /// One may be on its way out: a close takes a moment to land.
+    pub(super) async fn check_left_behind(&self, book: &Book, request: &Request) -> Result<(), PayError> {
+        let Some(cluster) = &self.cluster else { return Ok(()) };
+        let origin = request.origin();
+        let left = book.channels().iter().rev().filter(|channel| {
+            matches!(channel.stage, ChannelStage::Closing | ChannelStage::Closed)
+                && (&channel.origin, channel.payer) == (&origin, self.address())
+                && channel.network == self.policy.network
+        });
+        let mut open = 0;
+        for channel in left.take(LEFT_BEHIND_LOOKS) {
+            let account = cluster.channel(&channel.channel_id, &channel.program).await?;
+            open += usize::from(account.is_some_and(|account| account.status == ChannelStatus::Open));
+            if open == 2 {
+                return Err(PayError::LeftBehind { origin, channel: channel.channel_id });
+            }
+        }
+        Ok(())
     }
 
     /// Corrects the recorded deposit by the chain's, if the chain may be asked.
