@@ -166,6 +166,7 @@ fn open_writer(path: &Path) -> Result<Connection, LedgerError> {
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    keep_from_others(path);
     let open = || -> Result<Connection, LedgerError> {
         let mut connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -183,6 +184,16 @@ fn open_writer(path: &Path) -> Result<Connection, LedgerError> {
         Ok(connection)
     };
     open().map_err(|error| name_the_file(error, path))
+}
+
+/// Makes a missing database readable by its owner only: it holds vouchers and signed transactions. SQLite gives its
+/// own files beside it the same permissions, and says why when a file cannot be made.
+fn keep_from_others(path: &Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    drop(options.open(path));
 }
 
 /// Turns SQLite's reasons for not opening a file into ours.

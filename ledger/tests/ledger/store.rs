@@ -48,6 +48,19 @@ async fn ledger_is_in_write_ahead_mode() {
     assert_eq!(mode, "wal");
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn only_its_owner_reads_the_ledger_and_the_files_beside_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = open(&directory).unwrap();
+    ChannelFixture::new(1, 1_000).open(&ledger).await.unwrap();
+    for file in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
+        let permissions = std::fs::metadata(directory.path().join(file)).unwrap().permissions();
+        assert_eq!(permissions.mode() & 0o777, 0o600, "{file}");
+    }
+}
+
 #[test]
 fn newer_schema_is_refused_with_both_versions() {
     let directory = tempfile::tempdir().unwrap();
