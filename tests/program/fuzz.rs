@@ -45,9 +45,7 @@ fn arbitrary_instructions_get_a_clean_answer_and_keep_every_law() {
     }
     let rate = cases as f64 / started.elapsed().as_secs_f64();
     tally.retain(|discriminator, _| INSTRUCTIONS.contains(discriminator));
-    println!(
-        "{cases} cases, {rate:.0} per second, {reached} reached the program (landed, refused): {tally:?}"
-    );
+    println!("{cases} cases, {rate:.0} per second (landed, refused): {tally:?}");
     // Nobody can sign as the event authority, so that one never lands.
     let both = |discriminator: &u8| {
         let (landed, refused) = tally.get(discriminator).copied().unwrap_or_default();

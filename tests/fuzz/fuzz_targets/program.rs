@@ -1,13 +1,16 @@
 //! Arbitrary instructions on the channel program's real ELF: `toll_program_tests::fuzz` says what must hold.
 //!
 //! ```text
-//! cargo install cargo-fuzz
-//! cargo +nightly fuzz run --fuzz-dir tests/fuzz --sanitizer none program -- -max_len=512 -runs=10000000
+//! cargo run --release --manifest-path tests/fuzz/Cargo.toml -- -max_len=512 -runs=10000000 tests/fuzz/corpus
 //! ```
 //!
-//! The sanitizer would watch the interpreter, not the program: LiteSVM runs that as machine code of its own making,
-//! which libFuzzer does not see either. What guides it instead is how a case ended and how many compute units it
-//! took, which tells almost any two paths through the program apart.
+//! A new instruction needs a line in `TEMPLATES` (tests/program/src/fuzz/case.rs), and what it may do that no other
+//! may needs its place in the laws beside it.
+//!
+//! LiteSVM runs the program as machine code of its own making, which libFuzzer's instrumentation does not see. What
+//! guides it instead is how a case ended and how many compute units it took, which tells almost any two paths
+//! through the program apart. So an ordinary build will do, and runs many times faster than what `cargo +nightly
+//! fuzz run --fuzz-dir tests/fuzz --sanitizer none program` (after `cargo install cargo-fuzz`) makes of it.
 #![no_main]
 
 use libfuzzer_sys::{arbitrary::Unstructured, fuzz_target};

@@ -209,3 +209,112 @@ fn status(state: &ChannelState) -> Status {
         _ => Status::Distributed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::named;
+    use crate::world::World;
+
+    /// The planted channels by their place in the list of pasts.
+    const OPEN: usize = 2;
+    const HALF_SETTLED: usize = 3;
+
+    /// What the laws say of a transaction that did `what` to channel number `index`, signed by nobody.
+    fn judged(index: usize, what: impl FnOnce(&mut World)) -> Result<(), String> {
+        let mut arena = Arena::new();
+        arena.world.channel = arena.channels[index].clone();
+        what(&mut arena.world);
+        let case = Case { proofs: Vec::new(), subjects: Vec::new() };
+        Landing { arena: &arena, case: &case, keys: &arena.pool, signers: &[], fee: 0 }.keeps_the_laws()
+    }
+
+    fn move_tokens(world: &mut World, from: Pubkey, to: Pubkey, amount: u64) {
+        world.edit_tokens(from, |tokens| tokens.amount -= amount);
+        world.edit_tokens(to, |tokens| tokens.amount += amount);
+    }
+
+    #[test]
+    fn the_prepared_ledger_keeps_every_law() {
+        assert_eq!(judged(OPEN, |_| {}), Ok(()));
+    }
+
+    #[test]
+    fn a_token_out_of_nothing_is_seen() {
+        let broken = judged(OPEN, |world| {
+            let payee = world.channel.payee_tokens;
+            world.edit_tokens(payee, |tokens| tokens.amount += 1);
+        });
+        assert!(broken.unwrap_err().contains("-1 tokens"));
+    }
+
+    #[test]
+    fn a_lamport_out_of_nothing_is_seen() {
+        let broken = judged(OPEN, |world| {
+            let payer = world.channel.plan.payer;
+            let mut account = world.svm.get_account(&payer).unwrap();
+            account.lamports += 1;
+            world.put(payer, account);
+        });
+        assert_eq!(broken, Err("-1 lamports lost".to_owned()));
+    }
+
+    #[test]
+    fn tokens_that_leave_a_person_unasked_are_seen() {
+        let broken = judged(OPEN, |world| {
+            let (payer, payee) = (world.channel.payer_tokens, world.channel.payee_tokens);
+            move_tokens(world, payer, payee, 1);
+        });
+        assert!(broken.unwrap_err().ends_with("lost tokens"));
+    }
+
+    #[test]
+    fn a_payout_that_nobody_earned_is_seen() {
+        let broken = judged(OPEN, |world| {
+            let (escrow, payee) = (world.channel.escrow, world.channel.payee_tokens);
+            move_tokens(world, escrow, payee, 1);
+        });
+        assert!(broken.unwrap_err().contains("owes 10000 and holds 9999"));
+    }
+
+    #[test]
+    fn a_stranger_that_gains_is_seen() {
+        let broken = judged(HALF_SETTLED, |world| {
+            let stranger = world.put_tokens(named("stranger"), 500);
+            let escrow = world.channel.escrow;
+            world.edit(|state| state.payout_watermark += 1);
+            move_tokens(world, escrow, stranger, 1);
+        });
+        assert!(broken.unwrap_err().ends_with("gained"));
+    }
+
+    #[test]
+    fn a_watermark_that_rises_without_a_voucher_is_seen() {
+        let broken = judged(OPEN, |world| world.edit(|state| state.settled = 1));
+        assert!(broken.unwrap_err().contains("settled 1 of 0 promised"));
+    }
+
+    #[test]
+    fn a_watermark_that_falls_is_seen() {
+        let broken = judged(HALF_SETTLED, |world| world.edit(|state| state.settled -= 1));
+        assert!(broken.unwrap_err().contains("a watermark"));
+    }
+
+    #[test]
+    fn watermarks_out_of_order_are_seen() {
+        let broken = judged(OPEN, |world| world.edit(|state| state.settled = state.deposit + 1));
+        assert!(broken.unwrap_err().contains("became"));
+    }
+
+    #[test]
+    fn a_seal_that_the_payee_did_not_sign_is_seen() {
+        let broken = judged(OPEN, |world| world.edit(|state| state.status = Status::Sealed as u8));
+        assert!(broken.unwrap_err().ends_with("went (Open, Sealed)"));
+    }
+
+    #[test]
+    fn changed_terms_are_seen() {
+        let broken = judged(OPEN, |world| world.edit(|state| state.payee = named("stranger")));
+        assert!(broken.unwrap_err().contains("other terms"));
+    }
+}
