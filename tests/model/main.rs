@@ -17,7 +17,7 @@ use std::cell::RefCell;
 use toll_program_tests::TokenKind;
 
 /// Sequences per token program: with both, more than 100,000 instructions.
-const CASES: u32 = 2_400;
+const CASES: u32 = 2_600;
 const STEPS: usize = 60;
 /// Instructions that one token program's sequences come to at least.
 const LEAST: u64 = 50_000;
