@@ -6,6 +6,7 @@ mod dispatch;
 mod distribute;
 mod distribute_guards;
 mod emit_event;
+mod fuzz;
 mod lifecycle;
 mod limits;
 mod open;

@@ -12,6 +12,7 @@ mod act;
 mod attempt;
 mod error;
 mod event;
+pub mod fuzz;
 mod guard;
 mod plan;
 mod program;
