@@ -67,6 +67,15 @@ impl Channel {
         self.settled = watermark.into();
     }
 
+    /// Open → Open: everything settled is paid out, and the deposit that was not settled is refunded.
+    ///
+    /// No watermark goes back: the next session continues above the last one's.
+    #[inline(always)]
+    pub fn rearm(&mut self) {
+        self.payout_watermark = self.settled;
+        self.deposit = self.settled;
+    }
+
     /// Open → Closing: the payer asked to leave at `now`.
     #[inline(always)]
     pub fn request_close(&mut self, now: i64) {
