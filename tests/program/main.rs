@@ -2,6 +2,7 @@
 
 mod builders;
 mod codes;
+mod cost;
 mod dispatch;
 mod distribute;
 mod distribute_guards;

@@ -55,21 +55,17 @@ fn dispatch(data: &[u8], accounts: usize, mut run: impl FnMut(Handler, &[u8]) ->
         8 => run_with(handlers::withdraw_payer, 6, WRONG),
         9 => run_with(handlers::reclaim, 2, FEW),
         228 => run_with(handlers::emit_event, 1, WRONG),
-        _ => dispatch_addition(*discriminator, arguments, accounts, run),
+        _ => Ok(run(addition(data, accounts)?, arguments)),
     }
 }
 
-/// The same for the instructions that the reference program does not have.
+/// The handler of an instruction that the reference program does not have.
 ///
-/// They are strict throughout: no byte after the arguments, and one error for any wrong number of accounts. They
+/// These are strict throughout: no byte after the arguments, and one error for any wrong number of accounts. They
 /// stand apart so that the match above, which every `settle` pays for, does not grow with them.
 #[inline(never)]
-fn dispatch_addition(
-    discriminator: u8,
-    arguments: &[u8],
-    accounts: usize,
-    mut run: impl FnMut(Handler, &[u8]) -> u64,
-) -> Result<u64> {
+fn addition(data: &[u8], accounts: usize) -> Result<Handler> {
+    let (discriminator, arguments) = data.split_first().ok_or(ProgramError::InvalidInstructionData)?;
     let (handler, size, expected): (Handler, usize, usize) = match discriminator {
         // The channels' accounts follow; `settle_batch` counts them against the signed message.
         10 => (handlers::settle_batch, 0, accounts.max(2)),
@@ -85,9 +81,8 @@ fn dispatch_addition(
     };
     require!(arguments.len() == size, ProgramError::InvalidInstructionData);
     require!(accounts == expected, ChannelError::NotEnoughAccountKeys);
-    Ok(run(handler, arguments))
+    Ok(handler)
 }
-
 
 #[cfg(all(feature = "entrypoint", target_os = "solana"))]
 mod entrypoint {

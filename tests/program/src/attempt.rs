@@ -35,6 +35,12 @@ impl<'w> Attempt<'w> {
         self
     }
 
+    /// With another instruction before all others.
+    pub fn led_by(mut self, instruction: Instruction) -> Self {
+        self.before.insert(0, instruction);
+        self
+    }
+
     /// With other instructions after the subject.
     pub fn followed_by(mut self, instructions: impl IntoIterator<Item = Instruction>) -> Self {
         self.after.extend(instructions);

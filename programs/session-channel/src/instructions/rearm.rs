@@ -102,7 +102,7 @@ impl Rearm {
         Ok(Rearmed { channel: *channel.account().address(), settled, distributed, refunded })
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn pay(&self, token: &Token, splits: &[Split], recipients: &[AccountView], refund: u64) -> Result<()> {
         let mut payouts =
             Payouts::new(&self.channel, token, &self.treasury_token_account, &self.event_authority);
