@@ -69,9 +69,9 @@ pub use self::{
     },
     instruction::{
         Channel, ChannelInstruction, ComputeBudget, CreateAssociatedTokenAccount, ED25519_INSTRUCTION_SIZE,
-        InstructionError, Open, TopUp, compute_unit_limit, compute_unit_price,
-        checkpoint, create_associated_token_account, decode_ed25519, decode_settle_batch, discriminator,
-        ed25519_verify, ed25519_verify_batch, settle_batch,
+        InstructionError, Open, TopUp, checkpoint, compute_unit_limit, compute_unit_price,
+        create_associated_token_account, decode_ed25519, decode_settle_batch, discriminator, ed25519_verify,
+        ed25519_verify_batch, settle_batch,
     },
     json::JsonError,
     problem::{PROBLEM_BASE, Problem, ProblemType},

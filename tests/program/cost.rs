@@ -2,7 +2,9 @@
 //!
 //! Every address has bump 255, as a client that looks for a good salt would see to.
 
-use toll_program_tests::{Action, Batch, Channel, NOW, Plan, Status, TokenKind, World, compute_unit_limit, named};
+use toll_program_tests::{
+    Action, Batch, Channel, NOW, Plan, Status, TokenKind, World, compute_unit_limit, named,
+};
 
 /// A plan whose channel, escrow and token accounts all have bump 255.
 fn plan(token: TokenKind, recipients: usize) -> Plan {
@@ -23,7 +25,11 @@ fn plan(token: TokenKind, recipients: usize) -> Plan {
         .expect("a quarter of all salts")
 }
 
-fn tokens_bump(owner: &toll_program_tests::Pubkey, mint: &toll_program_tests::Pubkey, token: TokenKind) -> u8 {
+fn tokens_bump(
+    owner: &toll_program_tests::Pubkey,
+    mint: &toll_program_tests::Pubkey,
+    token: TokenKind,
+) -> u8 {
     let seeds = [owner.as_ref(), token.program().as_ref(), mint.as_ref()].map(<[u8]>::to_vec);
     let seeds: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
     toll_program_tests::Pubkey::find_program_address(&seeds, &toll_program_tests::ASSOCIATED_TOKEN_PROGRAM).1
@@ -97,7 +103,12 @@ const NINE: [Row; 16] = [
     ("settle_and_seal with voucher", 620, one, |world| world.settle_and_seal(&world.voucher(100))),
     ("distribute n=1 spl open", 8_500, || due(TokenKind::Spl, 1, Status::Open), |world| world.distribute()),
     ("distribute n=1 spl final", 14_500, || final_of(1), |world| world.distribute()),
-    ("distribute n=32 spl open", 45_000, || due(TokenKind::Spl, 32, Status::Open), |world| world.distribute()),
+    (
+        "distribute n=32 spl open",
+        45_000,
+        || due(TokenKind::Spl, 32, Status::Open),
+        |world| world.distribute(),
+    ),
     ("distribute n=32 spl final", 50_000, || final_of(32), |world| world.distribute()),
     (
         "distribute n=32 token-2022 open",
@@ -107,7 +118,12 @@ const NINE: [Row; 16] = [
     ),
     ("withdraw_payer spl", 4_000, || due(TokenKind::Spl, 0, Status::Sealed), |world| world.withdraw_payer()),
     ("open n=32 spl", 37_112, || World::before_open(plan(TokenKind::Spl, 32)), |world| world.open()),
-    ("top_up token-2022", 6_839, || World::with_channel(plan(TokenKind::Token2022, 0)), |world| world.top_up(5)),
+    (
+        "top_up token-2022",
+        6_839,
+        || World::with_channel(plan(TokenKind::Token2022, 0)),
+        |world| world.top_up(5),
+    ),
     (
         "distribute n=32 token-2022 final",
         150_000,
@@ -130,11 +146,19 @@ const ADDITIONS: [Row; 12] = [
     ("settle_up_to", 2_500, one, |world| world.settle_up_to(60, &world.voucher(100))),
     ("settle_closing", 2_500, closing, |world| world.settle_closing(&world.voucher(100))),
     ("checkpoint", 2_500, one, |world| world.checkpoint()),
-    ("checkpoint of nothing", 2_500, || World::before_open(plan(TokenKind::Spl, 0)), |world| world.checkpoint()),
+    (
+        "checkpoint of nothing",
+        2_500,
+        || World::before_open(plan(TokenKind::Spl, 0)),
+        |world| world.checkpoint(),
+    ),
     ("rearm n=0 spl", 7_500, one, |world| world.rearm_with(&world.voucher(100))),
-    ("rearm n=1 spl", 8_500, || World::with_channel(plan(TokenKind::Spl, 1)), |world| {
-        world.rearm_with(&world.voucher(500_003))
-    }),
+    (
+        "rearm n=1 spl",
+        8_500,
+        || World::with_channel(plan(TokenKind::Spl, 1)),
+        |world| world.rearm_with(&world.voucher(500_003)),
+    ),
     ("rearm n=32 spl", 42_000, || due(TokenKind::Spl, 32, Status::Open), |world| world.rearm()),
     ("rearm n=1 token-2022", 18_000, || due(TokenKind::Token2022, 1, Status::Open), |world| world.rearm()),
     ("rearm n=32 token-2022", 150_000, || due(TokenKind::Token2022, 32, Status::Open), |world| world.rearm()),

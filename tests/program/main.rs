@@ -1,6 +1,8 @@
 //! What the channel program accepts, what it refuses and with which error, instruction by instruction.
 
+mod attacks;
 mod builders;
+mod checkpoint;
 mod codes;
 mod cost;
 mod dispatch;
@@ -11,6 +13,8 @@ mod lifecycle;
 mod limits;
 mod open;
 mod open_guards;
+mod rearm;
+mod rearm_guards;
 mod reclaim;
 mod redirect;
 mod request_close;
@@ -18,6 +22,9 @@ mod seal;
 mod sealed;
 mod settle;
 mod settle_and_seal;
+mod settle_batch;
+mod settle_closing;
+mod settle_up_to;
 mod token_2022;
 mod top_up;
 mod voucher;

@@ -181,12 +181,8 @@ impl Channel {
 
     /// Discriminator 13.
     pub fn settle_closing(&self) -> Instruction {
-        let accounts = vec![
-            (self.address, WRITES),
-            (INSTRUCTIONS_SYSVAR, 0),
-            (event_authority(), 0),
-            (program_id(), 0),
-        ];
+        let accounts =
+            vec![(self.address, WRITES), (INSTRUCTIONS_SYSVAR, 0), (event_authority(), 0), (program_id(), 0)];
         instruction(vec![13], accounts)
     }
 
