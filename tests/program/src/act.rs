@@ -106,6 +106,11 @@ impl World {
     /// The payee settles `voucher` and ends the session.
     pub fn rearm_with(&mut self, voucher: &Voucher) -> Attempt<'_> {
         let proof = self.sign(voucher);
+        self.rearm_with_proof(&proof)
+    }
+
+    /// The payee settles whatever `proof` proves, and ends the session.
+    pub fn rearm_with_proof(&mut self, proof: &Proof) -> Attempt<'_> {
         let instruction = self.channel.rearm(1);
         self.attempt(instruction).preceded_by(proof.instruction())
     }
@@ -113,6 +118,11 @@ impl World {
     /// The payee settles `amount` of `voucher`.
     pub fn settle_up_to(&mut self, amount: u64, voucher: &Voucher) -> Attempt<'_> {
         let proof = self.sign(voucher);
+        self.settle_up_to_proof(amount, &proof)
+    }
+
+    /// The payee settles `amount` of whatever `proof` proves.
+    pub fn settle_up_to_proof(&mut self, amount: u64, proof: &Proof) -> Attempt<'_> {
         let instruction = self.channel.settle_up_to(amount);
         self.attempt(instruction).preceded_by(proof.instruction())
     }
@@ -120,6 +130,11 @@ impl World {
     /// Anyone settles `voucher` during the grace period.
     pub fn settle_closing(&mut self, voucher: &Voucher) -> Attempt<'_> {
         let proof = self.sign(voucher);
+        self.settle_closing_proof(&proof)
+    }
+
+    /// Anyone settles whatever `proof` proves during the grace period.
+    pub fn settle_closing_proof(&mut self, proof: &Proof) -> Attempt<'_> {
         let instruction = self.channel.settle_closing();
         self.attempt(instruction).preceded_by(proof.instruction())
     }
