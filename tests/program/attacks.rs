@@ -190,3 +190,74 @@ fn a_refund_is_not_taken_twice_across_rearm_and_close() {
     assert_eq!(world.tokens(&world.channel.payer_tokens), PAYER_TOKENS - 400_000);
     assert_eq!(world.tokens(&world.channel.payee_tokens), 400_000);
 }
+
+#[test]
+fn a_key_of_small_order_signs_nothing() {
+    // Under the identity point a signature of zeros is good for every message, unless verification is strict.
+    let mut world = World::with_channel(Plan::default());
+    let mut identity = [0; 32];
+    identity[0] = 1;
+    world.edit(|state| state.authorized_signer = identity.into());
+    let mut proof = Proof::of(&world.voucher(1_000_000).encode(), &voucher_key(3));
+    let forged = [identity, identity, [0; 32]].concat();
+    for (index, byte) in forged.into_iter().enumerate() {
+        proof = proof.with_byte(16 + index, byte);
+    }
+    let outcome = world.settle_proof(&proof).outcome();
+    assert_eq!(outcome.err().map(|(index, _)| index), Some(0), "the precompile refuses");
+    assert_eq!(world.state().settled, 0);
+}
+
+#[test]
+fn programs_that_are_not_the_real_ones_open_nothing() {
+    for index in [8, 9, 11] {
+        let mut world = World::before_open(Plan::default());
+        let outcome = world.open().account(index, named("attacker's program")).send();
+        assert!(outcome.is_err(), "account {index}");
+        assert!(world.is_gone(&world.channel.address));
+    }
+}
+
+/// What is not defended, so that nobody takes it for defended.
+mod exposures {
+    use super::*;
+    use toll_program_tests::FROZEN;
+
+    #[test]
+    fn a_freeze_authority_holds_a_channel_up_and_takes_nothing() {
+        let mut world = World::with_state(Plan::default(), |state| state.settled = 400_000);
+        let escrow = world.channel.escrow;
+        world.edit_tokens(escrow, |tokens| tokens.state = FROZEN);
+        world.top_up(1).rejects_with(ChannelAccountMismatch);
+        world.distribute().rejects_with(ChannelAccountMismatch);
+        world.rearm().rejects_with(ChannelAccountMismatch);
+        world.seal_as_payee().succeeds();
+        world.withdraw_payer().rejects_with(ChannelAccountMismatch);
+
+        world.edit_tokens(escrow, |tokens| tokens.state = toll_program_tests::INITIALIZED);
+        world.withdraw_payer().succeeds();
+        world.distribute().succeeds();
+        assert_eq!(world.tokens(&world.channel.payee_tokens), 400_000);
+        assert_eq!(world.tokens(&world.channel.payer_tokens), PAYER_TOKENS - 400_000);
+    }
+
+    #[test]
+    fn a_voucher_settles_on_every_cluster_that_has_its_channel() {
+        let mut first = World::opened(Plan::default());
+        let mut second = World::opened(Plan::default());
+        let voucher = first.voucher(700_000);
+        first.settle(&voucher).succeeds();
+        second.settle(&voucher).succeeds();
+        assert_eq!(second.state().settled, 700_000);
+    }
+
+    #[test]
+    fn a_payee_that_seals_without_its_voucher_gives_it_up() {
+        let mut world = World::opened(Plan::default());
+        let voucher = world.voucher(700_000);
+        world.seal_as_payee().succeeds();
+        world.settle(&voucher).rejects_with(InvalidChannelStatus);
+        world.distribute().succeeds();
+        assert_eq!(world.tokens(&world.channel.payer_tokens), PAYER_TOKENS);
+    }
+}

@@ -20,6 +20,7 @@ mod redirect;
 mod request_close;
 mod seal;
 mod sealed;
+mod security;
 mod settle;
 mod settle_and_seal;
 mod settle_batch;
