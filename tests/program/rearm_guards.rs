@@ -134,7 +134,8 @@ fn an_escrow_that_holds_less_than_is_due_rejects() {
 #[test]
 fn a_payers_account_that_cannot_take_the_refund_stops_it() {
     use toll_program_tests::{ChannelError, TokenKind, tlv};
-    let spoilers: [(ChannelError, fn(&mut World)); 4] = [
+    type Spoil = fn(&mut World);
+    let spoilers: [(ChannelError, Spoil); 4] = [
         (InvalidPayerTokenAccount, |world| world.remove(world.channel.payer_tokens)),
         (PayerAccountMismatch, |world| {
             world.edit_tokens(world.channel.payer_tokens, |tokens| tokens.owner = named("buyer"));

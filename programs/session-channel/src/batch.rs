@@ -66,3 +66,66 @@ fn channels_hash(channels: &[AccountView]) -> [u8; 32] {
     }
     anchor_lang::solana_program::hash::hashv(&parts[..3 + channels.len()]).to_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use anchor_lang::bytemuck::Zeroable;
+
+    use super::*;
+
+    const SIGNER: [u8; 32] = [3; 32];
+
+    fn channel(deposit: u64, settled: u64) -> Channel {
+        let mut channel: Channel = Zeroable::zeroed();
+        channel.authorized_signer = Address::new_from_array(SIGNER);
+        channel.deposit = deposit.into();
+        channel.settled = settled.into();
+        channel
+    }
+
+    /// What a batch signed by [`SIGNER`] does to `channel`.
+    fn raises(channel: &Channel, target: u64) -> Result<bool> {
+        let mut bytes = [0; toll_protocol::batch_size(1)];
+        bytes[..3].copy_from_slice(&[0x56, 0x02, 1]);
+        let message = BatchMessage::decode(&bytes).expect("a batch of one");
+        Batch { signer: &SIGNER, message }.raises(channel, target)
+    }
+
+    #[test]
+    fn only_a_target_above_the_watermark_raises_it() {
+        for (target, expected) in [(1, false), (50, false), (51, true), (100, true)] {
+            assert_eq!(raises(&channel(100, 50), target), Ok(expected), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_target_of_zero_is_refused_before_anything_else() {
+        let mut channel = channel(0, 0);
+        channel.authorized_signer = Address::new_from_array([4; 32]);
+        channel.status = 9;
+        assert_eq!(raises(&channel, 0), ChannelError::BatchTargetMustBeNonZero.err());
+    }
+
+    #[test]
+    fn what_a_voucher_would_be_refused_for_is_refused() {
+        assert_eq!(raises(&channel(100, 50), 101), ChannelError::VoucherOverDeposit.err());
+        let mut stranger = channel(100, 50);
+        stranger.authorized_signer = Address::new_from_array([4; 32]);
+        for target in [1, 51] {
+            assert_eq!(raises(&stranger, target), ChannelError::VoucherSignerMismatch.err());
+        }
+    }
+
+    #[test]
+    fn only_an_open_channel_rises_but_any_known_status_may_be_there_already() {
+        for status in [1, 2, 3] {
+            let mut channel = channel(100, 50);
+            channel.status = status;
+            assert_eq!(raises(&channel, 50), Ok(false));
+            assert_eq!(raises(&channel, 51), ChannelError::InvalidChannelStatus.err());
+        }
+        let mut unknown = channel(100, 50);
+        unknown.status = 4;
+        assert_eq!(raises(&unknown, 50), ChannelError::InvalidChannelStatus.err());
+    }
+}

@@ -162,3 +162,39 @@ fn emit_within<const SIZE: usize, E: Event + SchemaWrite<BorshConfig, Src = E>>(
     let seeds = [Seed::from(EVENT_AUTHORITY_SEED), Seed::from(core::slice::from_ref(&EVENT_AUTHORITY_BUMP))];
     invoke_signed(&instruction, &[authority], &[Signer::from(&seeds)])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The borsh body of `event`.
+    fn body<E: SchemaWrite<BorshConfig, Src = E>>(event: &E) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        wincode::config::serialize_into(&mut bytes, event, BORSH_CONFIG).expect("a vector takes any bytes");
+        bytes
+    }
+
+    #[test]
+    fn a_checkpoint_is_the_address_and_the_account_as_it_is() {
+        let mut state: Channel = bytemuck::Zeroable::zeroed();
+        (state.bump, state.settled, state.open_slot) = (254, 7.into(), 9.into());
+        let channel = Address::new_from_array([5; 32]);
+        let bytes = body(&Checkpointed { channel, state });
+        assert_eq!(bytes, [&[5; 32], bytemuck::bytes_of(&state)].concat());
+        assert_eq!(16 + bytes.len(), CHECKPOINT_SIZE);
+    }
+
+    #[test]
+    fn every_other_event_fits_its_buffer() {
+        let channel = Address::new_from_array([5; 32]);
+        let sizes = [
+            body(&Opened { channel, open_slot: 1 }).len(),
+            body(&PayoutRedirected { channel, owner: channel, amount: 1, beneficiary: 0, reason: 0 }).len(),
+            body(&Settled { channel, settled: 1 }).len(),
+            body(&Rearmed { channel, settled: 1, distributed: 1, refunded: 1 }).len(),
+            body(&Vacant { channel }).len(),
+        ];
+        assert_eq!(sizes, [40, 74, 40, 56, 32]);
+        assert!(sizes.iter().all(|size| 16 + size <= MAX_EVENT_SIZE));
+    }
+}

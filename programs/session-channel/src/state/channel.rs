@@ -168,6 +168,16 @@ mod tests {
     }
 
     #[test]
+    fn rearming_makes_one_number_of_deposit_settled_and_payouts() {
+        let mut channel: Channel = Zeroable::zeroed();
+        (channel.deposit, channel.settled, channel.payout_watermark) = (900.into(), 500.into(), 300.into());
+        channel.rearm();
+        let numbers = [channel.deposit, channel.settled, channel.payout_watermark];
+        assert_eq!(numbers.map(|number| number.get()), [500; 3]);
+        assert_eq!(channel.status, ChannelStatus::Open as u8);
+    }
+
+    #[test]
     fn the_address_is_the_protocol_vector() {
         let key = Address::from_str_const;
         let mut channel: Channel = Zeroable::zeroed();
