@@ -1,7 +1,9 @@
-//! Instructions: the nine of the channel program, and the ones that stand beside them in a transaction.
+//! Instructions: those of the channel program, and the ones that stand beside them in a transaction.
 //!
-//! Account lists are exact. Source: draft-solana-session, "Channel Program Interface".
+//! Account lists are exact. Source of the nine up to `reclaim`: draft-solana-session, "Channel Program Interface"; of
+//! the others the program itself.
 
+mod batch;
 mod beside;
 mod channel;
 mod decode;
@@ -13,11 +15,12 @@ use solana_instruction::AccountMeta;
 use solana_pubkey::Pubkey;
 use thiserror::Error;
 
+pub use batch::{decode_settle_batch, ed25519_verify_batch, settle_batch};
 pub use beside::{
     ComputeBudget, CreateAssociatedTokenAccount, compute_unit_limit, compute_unit_price,
     create_associated_token_account,
 };
-pub use channel::Channel;
+pub use channel::{Channel, checkpoint};
 pub use decode::ChannelInstruction;
 pub use ed25519::{ED25519_INSTRUCTION_SIZE, decode_ed25519, ed25519_verify};
 pub use open::Open;
@@ -45,6 +48,16 @@ pub mod discriminator {
     pub const WITHDRAW_PAYER: u8 = 8;
     /// `reclaim`
     pub const RECLAIM: u8 = 9;
+    /// `settle_batch`
+    pub const SETTLE_BATCH: u8 = 10;
+    /// `rearm`
+    pub const REARM: u8 = 11;
+    /// `settle_up_to`
+    pub const SETTLE_UP_TO: u8 = 12;
+    /// `settle_closing`
+    pub const SETTLE_CLOSING: u8 = 13;
+    /// `checkpoint`
+    pub const CHECKPOINT: u8 = 14;
 }
 
 /// Why an instruction is not the one it should be.
@@ -77,6 +90,9 @@ pub enum InstructionError {
         /// What is there.
         found: Pubkey,
     },
+    /// The signature instruction and the account list are not those of one batch.
+    #[error("not an Ed25519 instruction over a batch of these channels")]
+    Batch,
     /// The signature instruction has another form than one signature over a voucher of 50 bytes.
     #[error("not an Ed25519 instruction over one voucher of {VOUCHER_SIZE} bytes")]
     Ed25519,

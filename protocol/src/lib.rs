@@ -6,6 +6,7 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 
 mod amount;
+mod batch;
 mod channel;
 mod splits;
 mod voucher;
@@ -20,6 +21,8 @@ mod canonical;
 mod challenge;
 #[cfg(feature = "std")]
 mod credential;
+#[cfg(feature = "std")]
+mod event;
 #[cfg(feature = "std")]
 mod header;
 #[cfg(feature = "std")]
@@ -38,6 +41,7 @@ mod text;
 mod transaction;
 
 pub use amount::{Amount, ParseAmountError, parse_u64};
+pub use batch::{BATCH_DOMAIN, BATCH_MAGIC, BatchError, BatchMessage, MAX_BATCH, batch_size};
 pub use channel::*;
 pub use splits::{
     BPS_DENOMINATOR, MAX_RECIPIENTS, SPLIT_SIZE, SplitsError, SplitsPreimage, share, share_between,
@@ -48,6 +52,7 @@ pub use voucher::{BadMagic, VOUCHER_MAGIC, VOUCHER_SIZE, Voucher};
 pub use self::{
     account::{AccountError, ChannelAccount},
     address::*,
+    batch::{BatchVoucher, SignedBatch},
     canonical::{
         EncodingError, base64_decode, base64_encode, base64url_decode, base64url_encode, canonical_json,
         parse_json,
@@ -57,14 +62,16 @@ pub use self::{
         Action, Authentication, CloseAction, CloseAuthority, Credential, CredentialError, OpenAction,
         PROOF_DOMAIN, ProofError, TopUpAction, UseAction, VoucherAction,
     },
+    event::{ChannelEvent, EventError},
     header::{
         Challenges, HeaderError, MAX_HEADER, format_authorization, format_receipt, format_www_authenticate,
         parse_authorization, parse_receipt, parse_www_authenticate,
     },
     instruction::{
         Channel, ChannelInstruction, ComputeBudget, CreateAssociatedTokenAccount, ED25519_INSTRUCTION_SIZE,
-        InstructionError, Open, TopUp, compute_unit_limit, compute_unit_price,
-        create_associated_token_account, decode_ed25519, discriminator, ed25519_verify,
+        InstructionError, Open, TopUp, checkpoint, compute_unit_limit, compute_unit_price,
+        create_associated_token_account, decode_ed25519, decode_settle_batch, discriminator, ed25519_verify,
+        ed25519_verify_batch, settle_batch,
     },
     json::JsonError,
     problem::{PROBLEM_BASE, Problem, ProblemType},

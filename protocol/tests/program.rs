@@ -68,6 +68,10 @@ fn channel() -> Channel {
     }
 }
 
+fn batch() -> BatchVoucher {
+    BatchVoucher::new(PROGRAM_ID, vec![(channel().id, Amount::new(7))], 0).expect("a batch of one")
+}
+
 /// Each instruction, its name there, and what this crate takes its accounts to be.
 fn instructions() -> Vec<(&'static str, Instruction, &'static [&'static str])> {
     let channel = channel();
@@ -124,6 +128,35 @@ fn instructions() -> Vec<(&'static str, Instruction, &'static [&'static str])> {
             &["payer", "channel", "channel_token_account", "payer_token_account", "mint", "token_program"],
         ),
         ("reclaim", channel.reclaim(), &["channel", "rent_payer"]),
+        ("settle_batch", settle_batch(&batch()), &["instructions"]),
+        (
+            "rearm",
+            channel.rearm(true),
+            &[
+                "payee",
+                "channel",
+                "channel_token_account",
+                "payer_token_account",
+                "payee_token_account",
+                "treasury_token_account",
+                "mint",
+                "token_program",
+                "instructions",
+                "event_authority",
+                "self_program",
+            ],
+        ),
+        (
+            "settle_up_to",
+            channel.settle_up_to(Amount::new(1)),
+            &["payee", "channel", "instructions", "event_authority", "self_program"],
+        ),
+        (
+            "settle_closing",
+            channel.settle_closing(),
+            &["channel", "instructions", "event_authority", "self_program"],
+        ),
+        ("checkpoint", channel.checkpoint(), &["channel", "event_authority", "self_program"]),
     ]
 }
 
@@ -171,7 +204,7 @@ fn account_flags_are_the_programs() {
     for (name, instruction, accounts) in instructions() {
         let described = idl_instruction(&idl, name)["accounts"].as_array().expect("accounts");
         assert_eq!(described.len(), accounts.len(), "{name}");
-        // Recipients follow the named accounts of `distribute`.
+        // Recipients follow the named accounts of `distribute` and `rearm`, channels those of `settle_batch`.
         assert!(instruction.accounts.len() >= described.len(), "{name}");
         for (meta, account) in instruction.accounts.iter().zip(described) {
             let flag = |flag: &str| account[flag].as_bool().unwrap_or(false);
@@ -201,7 +234,7 @@ fn one_name_stands_for_one_account_in_every_list() {
 #[test]
 fn arguments_have_the_programs_order() {
     let idl = idl();
-    let expected: [(&str, &[(&str, &str)]); 9] = [
+    let expected: [(&str, &[(&str, &str)]); 14] = [
         (
             "open",
             &[
@@ -220,6 +253,11 @@ fn arguments_have_the_programs_order() {
         ("distribute", &[("splits", SPLITS)]),
         ("withdraw_payer", &[]),
         ("reclaim", &[]),
+        ("settle_batch", &[]),
+        ("rearm", &[("has_voucher", "u8"), ("splits", SPLITS)]),
+        ("settle_up_to", &[("amount", "u64")]),
+        ("settle_closing", &[]),
+        ("checkpoint", &[]),
     ];
     for (name, expected) in expected {
         let described = idl_instruction(&idl, name)["args"].as_array().expect("arguments");
@@ -239,7 +277,7 @@ fn type_of(described: &Value) -> String {
 }
 
 #[test]
-fn nothing_but_the_nine_instructions_and_the_event_is_described() {
+fn nothing_but_the_instructions_spoken_here_and_the_event_is_described() {
     let idl = idl();
     let described = idl["instructions"].as_array().expect("instructions");
     let described: HashSet<_> =
@@ -299,4 +337,31 @@ fn account_fields_lie_where_the_program_puts_them() {
     let bytes: Vec<u8> =
         [CHANNEL_DISCRIMINATOR].into_iter().chain(fields.into_iter().flat_map(|(_, bytes)| bytes)).collect();
     assert_eq!(bytes, account.encode());
+}
+
+#[test]
+fn events_have_the_programs_names_and_sizes() {
+    let idl = idl();
+    let described = idl["events"].as_array().expect("events");
+    let sizes = [
+        ("Opened", 40),
+        ("PayoutRedirected", 74),
+        ("Settled", 40),
+        ("Rearmed", 56),
+        ("Checkpointed", 287),
+        ("Vacant", 32),
+    ];
+    assert_eq!(described.len(), sizes.len());
+    for (name, size) in sizes {
+        let event = described.iter().find(|event| event["name"] == name).expect("the event is described");
+        let name = event["discriminator"].as_array().expect("bytes").iter();
+        let name = name.map(|byte| byte.as_u64().expect("a byte") as u8);
+        // A body of ones is a channel with version and status 1.
+        let tag = [0xe4, 0x45, 0xa5, 0x2e, 0x51, 0xcb, 0x9a, 0x1d];
+        let data: Vec<u8> = tag.into_iter().chain(name).chain(vec![1; size]).collect();
+        assert!(ChannelEvent::decode(&data).is_ok(), "{}", event["name"]);
+        assert_eq!(ChannelEvent::decode(&data[..15 + size]), Err(EventError::Body(size - 1)));
+        assert_eq!(ChannelEvent::decode(&[data, vec![1]].concat()), Err(EventError::Body(size + 1)));
+    }
+    assert_eq!(ChannelEvent::decode(&[1, 2, 3]), Err(EventError::Tag));
 }

@@ -326,6 +326,12 @@ fn the_data_of_the_other_instructions_matches() {
         ("distributeWithTwoSplits", with_splits.distribute()),
         ("withdrawPayer", channel.withdraw_payer()),
         ("reclaim", channel.reclaim()),
+        ("settleBatch", settle_batch(&batch(&instructions["batch"]))),
+        ("rearm", channel.rearm(false)),
+        ("rearmWithVoucherAndTwoSplits", with_splits.rearm(true)),
+        ("settleUpTo1000", channel.settle_up_to(Amount::new(1_000))),
+        ("settleClosing", channel.settle_closing()),
+        ("checkpoint", channel.checkpoint()),
     ];
 
     assert_eq!(built.len(), others.as_object().expect("named instructions").len());
@@ -333,6 +339,23 @@ fn the_data_of_the_other_instructions_matches() {
         assert_eq!(hex(instruction.data), text(others, name), "{name}");
         assert_eq!(instruction.program_id, channel.program, "{name}");
     }
+}
+
+fn batch(row: &Value) -> BatchVoucher {
+    let strings = |name| row[name].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let channels = strings("channels").map(|text| text.parse::<ChannelId>().expect("an address"));
+    let targets = channels.zip(strings("targets").map(|text| text.parse().expect("an amount"))).collect();
+    let program = text(&vectors("instructions.json")["open"], "program").parse().expect("an address");
+    BatchVoucher::new(program, targets, row["expiresAt"].as_i64().expect("seconds")).expect("a batch")
+}
+
+#[test]
+fn batches_match() {
+    let instructions = vectors("instructions.json");
+    let row = &instructions["batch"];
+    assert_eq!(text(row, "domain").as_bytes(), BATCH_DOMAIN);
+    assert_eq!(hex(batch(row).channels_hash()), text(row, "channelsHash"));
+    assert_eq!(hex(batch(row).encode()), text(row, "message"));
 }
 
 #[test]

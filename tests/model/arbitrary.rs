@@ -1,6 +1,6 @@
 //! Random steps: mostly sensible ones, so that sequences reach every status, and enough of the other kind.
 
-use crate::op::{Claim, Cumulative, Health, Op};
+use crate::op::{Claim, Cumulative, Health, Op, Way};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use toll_program_tests::{GRACE_PERIOD, OPEN_SLOT_WINDOW};
@@ -20,10 +20,8 @@ fn phrase() -> impl Strategy<Value = Vec<Op>> {
     let seal = Op::SettleAndSeal { channel: last, voucher: None, by_owner: true };
     let distribute = Op::Distribute { channel: last };
     let withdraw = Op::WithdrawPayer { channel: last, by_owner: true };
-    let settle = (1..50_000i64).prop_map(move |more| Op::Settle {
-        channel: last,
-        voucher: Claim { amount: Cumulative::FromSettled(more), expires_in: 0, genuine: true },
-    });
+    let settle = (1..50_000i64).prop_map(move |more| Op::Settle { channel: last, voucher: good(more) });
+    let rearm = Op::Rearm { channel: last, voucher: None, by_owner: true };
     let grace = i64::from(GRACE_PERIOD);
     prop_oneof![
         20 => op().prop_map(|op| vec![op]),
@@ -37,6 +35,33 @@ fn phrase() -> impl Strategy<Value = Vec<Op>> {
             Op::PassSeconds(seconds),
             Op::Seal { channel: last },
         ]),
+        1 => (claim(), op()).prop_map(move |(voucher, op)| vec![
+            Op::RequestClose { channel: last, by_owner: true },
+            Op::SettleClosing { channel: last, voucher },
+            op,
+            Op::SettleClosing { channel: last, voucher },
+        ]),
+        2 => (2..50_000i64, 1..2_000i64, op()).prop_map(move |(ceiling, part, op)| {
+            let captured = Op::SettleUpTo {
+                channel: last,
+                voucher: good(ceiling),
+                amount: Cumulative::FromSettled(part),
+                by_owner: true,
+            };
+            vec![captured, op, captured]
+        }),
+        2 => (channel(), 1..50_000i64, any::<usize>(), op()).prop_map(move |(other, more, batch, op)| vec![
+            Op::SettleBatch { channels: [last, other], targets: [good(more), good(1)] },
+            op,
+            Op::ReplayBatch { batch },
+        ]),
+        // A session, the next one's deposit, and whatever was signed before.
+        3 => (claim(), any::<usize>(), way(), 1..600_000u64).prop_map(move |(kept, voucher, by, amount)| vec![
+            Op::Promise { channel: last, voucher: kept },
+            rearm,
+            Op::TopUp { channel: last, amount, by_owner: true },
+            Op::Replay { channel: last, voucher, by },
+        ]),
         2 => (OPEN_SLOT_WINDOW - 2..OPEN_SLOT_WINDOW + 3).prop_map(move |slots| vec![
             distribute,
             Op::PassSlots(slots),
@@ -49,6 +74,11 @@ fn phrase() -> impl Strategy<Value = Vec<Op>> {
             Op::Change { party, to: Health::Good },
         ]),
     ]
+}
+
+/// By the authorized signer, for ever, so much above what is settled.
+const fn good(more: i64) -> Claim {
+    Claim { amount: Cumulative::FromSettled(more), expires_in: 0, genuine: true }
 }
 
 const OPEN: Op = Op::Open { age: 0, deposit: 400_000, lamports_before: 0, tokens_before: 0 };
@@ -65,8 +95,18 @@ fn op() -> impl Strategy<Value = Op> {
         ),
         10 => (channel(), claim()).prop_map(|(channel, voucher)| Op::Settle { channel, voucher }),
         10 => (channel(), claim()).prop_map(|(channel, voucher)| Op::Promise { channel, voucher }),
-        10 => (channel(), any::<usize>(), any::<bool>())
-            .prop_map(|(channel, voucher, seal)| Op::Replay { channel, voucher, seal }),
+        10 => (channel(), any::<usize>(), way())
+            .prop_map(|(channel, voucher, by)| Op::Replay { channel, voucher, by }),
+        5 => ([channel(), channel()], [claim(), claim()])
+            .prop_map(|(channels, targets)| Op::SettleBatch { channels, targets }),
+        3 => any::<usize>().prop_map(|batch| Op::ReplayBatch { batch }),
+        6 => (channel(), proptest::option::of(claim()), by_owner())
+            .prop_map(|(channel, voucher, by_owner)| Op::Rearm { channel, voucher, by_owner }),
+        6 => (channel(), claim(), cumulative(), by_owner()).prop_map(|(channel, voucher, amount, by_owner)| {
+            Op::SettleUpTo { channel, voucher, amount, by_owner }
+        }),
+        4 => (channel(), claim()).prop_map(|(channel, voucher)| Op::SettleClosing { channel, voucher }),
+        2 => channel().prop_map(|channel| Op::Checkpoint { channel }),
         6 => (channel(), deposit(), by_owner())
             .prop_map(|(channel, amount, by_owner)| Op::TopUp { channel, amount, by_owner }),
         6 => (channel(), proptest::option::of(claim()), by_owner())
@@ -90,6 +130,16 @@ fn op() -> impl Strategy<Value = Op> {
 /// Of the few incarnations that a sequence makes; usually the last.
 fn channel() -> impl Strategy<Value = usize> {
     prop_oneof![3 => Just(usize::MAX), 1 => 0..8usize]
+}
+
+fn way() -> impl Strategy<Value = Way> {
+    prop_oneof![
+        4 => Just(Way::Settle),
+        2 => Just(Way::Seal),
+        2 => Just(Way::Rearm),
+        2 => Just(Way::UpTo),
+        2 => Just(Way::Closing),
+    ]
 }
 
 fn by_owner() -> impl Strategy<Value = bool> {

@@ -5,7 +5,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use toll_program_tests::{
-    Instruction, InstructionError, NOW, Plan, Pubkey, TokenKind, TokenState, TransactionError, World,
+    Batch, Instruction, InstructionError, NOW, Plan, Proof, Pubkey, TokenKind, TokenState, TransactionError,
+    World, voucher_key,
 };
 
 const CASES: u32 = 2_000;
@@ -70,7 +71,7 @@ fn apply(bend: Bend, instruction: &mut Instruction, pool: &[Pubkey]) {
     }
 }
 
-const INSTRUCTIONS: [fn(&World) -> Instruction; 10] = [
+const INSTRUCTIONS: [fn(&World) -> Instruction; 15] = [
     |world| world.channel.open(),
     |world| world.channel.settle(),
     |world| world.channel.top_up(5),
@@ -81,10 +82,24 @@ const INSTRUCTIONS: [fn(&World) -> Instruction; 10] = [
     |world| world.channel.withdraw_payer(),
     |world| world.channel.reclaim(),
     |world| world.channel.emit_event(),
+    |world| world.channel.settle_batch(),
+    |world| world.channel.rearm(1),
+    |world| world.channel.settle_up_to(8_000),
+    |world| world.channel.settle_closing(),
+    |world| world.channel.checkpoint(),
 ];
 
+/// What proves 9,000 to `instruction`.
+fn proof(world: &World, instruction: &Instruction) -> Instruction {
+    if instruction.data.first() == Some(&10) {
+        let batch = Batch::of([(world.channel.address, 9_000)]);
+        return Proof::of(&batch.encode(), &voucher_key(3)).instruction();
+    }
+    world.sign(&world.voucher(9_000)).instruction()
+}
+
 /// Ledgers in which one or the other instruction lands.
-const STARTS: [fn(TokenKind) -> World; 5] = [
+const STARTS: [fn(TokenKind) -> World; 6] = [
     |token| World::before_open(plan(token)),
     |token| World::with_state(plan(token), |state| state.settled = 5_000),
     |token| {
@@ -93,6 +108,7 @@ const STARTS: [fn(TokenKind) -> World; 5] = [
         world.at_time(i64::MAX);
         world
     },
+    |token| World::with_state(plan(token), |state| (state.status, state.closure_started_at) = (2, NOW)),
     |token| World::with_state(plan(token), |state| (state.status, state.settled) = (1, 5_000)),
     |token| {
         let mut world = World::with_state(plan(token), |state| state.status = 3);
@@ -124,7 +140,7 @@ fn run(token: TokenKind, start: usize, index: usize, bends: Vec<Bend>) -> Result
         apply(bend, &mut instruction, &pool);
     }
     let before = totals(&world);
-    let proof = world.sign(&world.voucher(9_000)).instruction();
+    let proof = proof(&world, &instruction);
     match world.attempt(instruction).preceded_by(proof).send() {
         Ok(landed) => {
             let (tokens, lamports) = totals(&world);
@@ -162,7 +178,7 @@ fn every_instruction_lands_unbent_from_some_start() {
         STARTS.iter().any(|start| {
             let mut world = start(TokenKind::Spl);
             let instruction = INSTRUCTIONS[index](&world);
-            let proof = world.sign(&world.voucher(9_000)).instruction();
+            let proof = proof(&world, &instruction);
             world.attempt(instruction).preceded_by(proof).send().is_ok()
         })
     };

@@ -7,12 +7,14 @@ use toll_program_tests::{ASSOCIATED_TOKEN_PROGRAM, Action, Pubkey, TokenState, W
 /// Left out are the accounts that an instruction has no need to look at: those of events, and the payer's tokens
 /// where no refund is due; and the channel where nothing else ties the instruction to it.
 pub(crate) fn target(instruction: usize, account: usize) -> (Action, usize) {
-    const TARGETS: [(Action, &[usize]); 5] = [
+    const TARGETS: [(Action, &[usize]); 7] = [
         (|world| world.distribute(), &[0, 1, 2, 3, 5, 6, 7, 8, 11, 12]),
         (|world| world.withdraw_payer(), &[0, 1, 2, 3, 4, 5]),
         (|world| world.top_up(5), &[0, 1, 2, 3, 4, 5]),
         (|world| world.reclaim(), &[1]),
         (|world| world.seal_as_payee(), &[0]),
+        (|world| world.rearm(), &[0, 1, 2, 3, 4, 5, 6, 7, 9, 11, 12]),
+        (|world| world.settle_up_to(1, &world.voucher(2)), &[0, 1, 2, 3]),
     ];
     let (action, accounts) = TARGETS[instruction % TARGETS.len()];
     (action, accounts[account % accounts.len()])

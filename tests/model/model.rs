@@ -44,6 +44,15 @@ pub(crate) struct Signed {
     pub(crate) genuine: bool,
 }
 
+/// A batch that was signed, and by whom.
+#[derive(Clone, Debug)]
+pub(crate) struct SignedBatch {
+    /// Open slots and targets.
+    pub(crate) targets: Vec<(u64, u64)>,
+    pub(crate) expires_at: i64,
+    pub(crate) genuine: bool,
+}
+
 /// Everything that the program is to get right.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
@@ -136,6 +145,61 @@ impl Model {
         self.apply_voucher(open_slot, voucher)
     }
 
+    /// All or nothing, as everything here is.
+    pub(crate) fn settle_batch(&mut self, batch: &SignedBatch) -> Result<(), Refused> {
+        require(batch.genuine && (batch.expires_at == 0 || self.now < batch.expires_at))?;
+        for (open_slot, target) in &batch.targets {
+            let channel = self.channel(*open_slot)?;
+            require(*target > 0 && *target <= channel.deposit)?;
+            if channel.settled < *target {
+                require(channel.stage == Stage::Open)?;
+                channel.settled = *target;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn settle_up_to(
+        &mut self,
+        open_slot: u64,
+        voucher: Signed,
+        amount: u64,
+        by_payee: bool,
+    ) -> Result<(), Refused> {
+        let before = self.channel(open_slot)?.settled;
+        require(by_payee && before < amount && amount <= voucher.cumulative)?;
+        self.settle(open_slot, voucher)?;
+        self.channel(open_slot)?.settled = amount;
+        Ok(())
+    }
+
+    pub(crate) fn settle_closing(&mut self, open_slot: u64, voucher: Signed) -> Result<(), Refused> {
+        let now = self.now;
+        let Stage::Closing { since } = self.channel(open_slot)?.stage else { return Err(Refused) };
+        require(now < since + i64::from(GRACE_PERIOD))?;
+        self.apply_voucher(open_slot, voucher)
+    }
+
+    pub(crate) fn rearm(
+        &mut self,
+        open_slot: u64,
+        voucher: Option<Signed>,
+        by_payee: bool,
+    ) -> Result<(), Refused> {
+        require(by_payee && self.channel(open_slot)?.stage == Stage::Open)?;
+        require(self.health[PAYER] == Health::Good && self.health[TREASURY] == Health::Good)?;
+        if let Some(voucher) = voucher {
+            self.apply_voucher(open_slot, voucher)?;
+        }
+        let Channel { deposit, settled, paid, .. } = self.channel(open_slot)?.clone();
+        require(settled > paid || deposit > settled)?;
+        self.pay_shares(open_slot, paid, settled);
+        self.pay(open_slot, PAYER, deposit - settled);
+        let channel = self.channel(open_slot)?;
+        (channel.deposit, channel.paid) = (settled, settled);
+        Ok(())
+    }
+
     pub(crate) fn top_up(&mut self, open_slot: u64, amount: u64, by_payer: bool) -> Result<(), Refused> {
         let channel = self.channel(open_slot)?;
         require(by_payer && amount > 0 && channel.stage == Stage::Open)?;
@@ -197,6 +261,14 @@ impl Model {
         *self.escrows.get_mut(&open_slot).expect("a live channel has an escrow") -= amount;
     }
 
+    fn pay_shares(&mut self, open_slot: u64, paid: u64, settled: u64) {
+        let payee = 10_000 - SHARES.iter().sum::<u16>();
+        let recipients = SHARES.iter().enumerate().map(|(index, bps)| (RECIPIENTS + index, *bps));
+        for (party, bps) in recipients.chain([(PAYEE, payee)]) {
+            self.pay(open_slot, party, share(settled, bps) - share(paid, bps));
+        }
+    }
+
     pub(crate) fn distribute(&mut self, open_slot: u64) -> Result<(), Refused> {
         let channel = self.channel(open_slot)?.clone();
         require(match channel.stage {
@@ -205,11 +277,7 @@ impl Model {
             Stage::Closing { .. } | Stage::Distributed | Stage::Gone => false,
         })?;
         require(self.health[TREASURY] == Health::Good)?;
-        let payee = 10_000 - SHARES.iter().sum::<u16>();
-        let recipients = SHARES.iter().enumerate().map(|(index, bps)| (RECIPIENTS + index, *bps));
-        for (party, bps) in recipients.chain([(PAYEE, payee)]) {
-            self.pay(open_slot, party, share(channel.settled, bps) - share(channel.paid, bps));
-        }
+        self.pay_shares(open_slot, channel.paid, channel.settled);
         if channel.stage == Stage::Open {
             self.channel(open_slot)?.paid = channel.settled;
             return Ok(());

@@ -22,11 +22,38 @@ pub(crate) enum Op {
         channel: usize,
         voucher: Claim,
     },
-    /// Settles a voucher signed earlier in the sequence, for whichever channel it was.
+    /// Brings a voucher signed earlier in the sequence, for whichever channel it was.
     Replay {
         channel: usize,
         voucher: usize,
-        seal: bool,
+        by: Way,
+    },
+    /// Signs targets for two channels, or for one if both are the same, and settles them.
+    SettleBatch {
+        channels: [usize; 2],
+        targets: [Claim; 2],
+    },
+    /// Settles a batch signed earlier in the sequence.
+    ReplayBatch {
+        batch: usize,
+    },
+    Rearm {
+        channel: usize,
+        voucher: Option<Claim>,
+        by_owner: bool,
+    },
+    SettleUpTo {
+        channel: usize,
+        voucher: Claim,
+        amount: Cumulative,
+        by_owner: bool,
+    },
+    SettleClosing {
+        channel: usize,
+        voucher: Claim,
+    },
+    Checkpoint {
+        channel: usize,
     },
     TopUp {
         channel: usize,
@@ -90,6 +117,12 @@ impl Op {
             Self::Settle { .. } => "settle",
             Self::Promise { .. } => "promise",
             Self::Replay { .. } => "replay",
+            Self::SettleBatch { .. } => "settle_batch",
+            Self::ReplayBatch { .. } => "replay_batch",
+            Self::Rearm { .. } => "rearm",
+            Self::SettleUpTo { .. } => "settle_up_to",
+            Self::SettleClosing { .. } => "settle_closing",
+            Self::Checkpoint { .. } => "checkpoint",
             Self::TopUp { .. } => "top_up",
             Self::SettleAndSeal { .. } => "settle_and_seal",
             Self::RequestClose { .. } => "request_close",
@@ -103,6 +136,17 @@ impl Op {
             Self::Change { .. } => "change",
         }
     }
+}
+
+/// An instruction that takes a voucher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Settle,
+    Seal,
+    Rearm,
+    /// One unit less than the whole.
+    UpTo,
+    Closing,
 }
 
 /// A voucher that some key signs.

@@ -1,6 +1,6 @@
 //! Sequences worth keeping: each found something once, or walks a path that random ones seldom take.
 
-use crate::op::{Claim, Cumulative, Health, Op};
+use crate::op::{Claim, Cumulative, Health, Op, Way};
 use crate::run::{Tally, run};
 use toll_program_tests::{GRACE_PERIOD, OPEN_SLOT_WINDOW, TokenKind};
 
@@ -33,8 +33,8 @@ fn a_voucher_of_an_earlier_incarnation_settles_on_no_later_one() {
         Op::PassSlots(OPEN_SLOT_WINDOW + 1),
         Op::Distribute { channel: LAST },
         open(0),
-        Op::Replay { channel: LAST, voucher: 0, seal: false },
-        Op::Replay { channel: 0, voucher: 0, seal: false },
+        Op::Replay { channel: LAST, voucher: 0, by: Way::Settle },
+        Op::Replay { channel: 0, voucher: 0, by: Way::Settle },
     ]);
 }
 
@@ -101,10 +101,76 @@ fn channels_of_one_payer_do_not_touch_each_others_escrow() {
         settle(1_000),
         Op::Distribute { channel: 0 },
         Op::Distribute { channel: 1 },
-        Op::Replay { channel: 0, voucher: 1, seal: true },
-        Op::Replay { channel: 1, voucher: 0, seal: true },
+        Op::Replay { channel: 0, voucher: 1, by: Way::Seal },
+        Op::Replay { channel: 1, voucher: 0, by: Way::Seal },
         Op::SettleAndSeal { channel: 0, voucher: None, by_owner: true },
         Op::Distribute { channel: 0 },
         Op::Distribute { channel: 1 },
+    ]);
+}
+
+const fn promise(bps: u64) -> Op {
+    Op::Promise {
+        channel: LAST,
+        voucher: Claim { amount: Cumulative::OfDeposit(bps), expires_in: 0, genuine: true },
+    }
+}
+
+#[test]
+fn a_voucher_kept_back_over_a_rearm_waits_for_the_payers_next_deposit() {
+    holds(&[
+        open(0),
+        promise(9_000),
+        settle(5_000),
+        Op::Rearm { channel: LAST, voucher: None, by_owner: true },
+        Op::Replay { channel: LAST, voucher: 0, by: Way::Settle },
+        Op::TopUp { channel: LAST, amount: 3_999, by_owner: true },
+        Op::Replay { channel: LAST, voucher: 0, by: Way::UpTo },
+        Op::TopUp { channel: LAST, amount: 1, by_owner: true },
+        Op::Replay { channel: LAST, voucher: 0, by: Way::UpTo },
+        Op::Replay { channel: LAST, voucher: 0, by: Way::Rearm },
+        Op::Rearm { channel: LAST, voucher: None, by_owner: true },
+        Op::Replay { channel: LAST, voucher: 0, by: Way::Settle },
+        Op::SettleAndSeal { channel: LAST, voucher: None, by_owner: true },
+        Op::Distribute { channel: LAST },
+    ]);
+}
+
+#[test]
+fn a_voucher_saved_while_closing_is_paid_without_the_payee() {
+    holds(&[
+        open(0),
+        promise(8_000),
+        Op::RequestClose { channel: LAST, by_owner: true },
+        Op::Replay { channel: LAST, voucher: 0, by: Way::Settle },
+        Op::Replay { channel: LAST, voucher: 0, by: Way::Closing },
+        Op::Replay { channel: LAST, voucher: 0, by: Way::Closing },
+        Op::PassSeconds(GRACE_PERIOD as i64),
+        Op::Replay { channel: LAST, voucher: 0, by: Way::Closing },
+        Op::Seal { channel: LAST },
+        Op::Distribute { channel: LAST },
+    ]);
+}
+
+#[test]
+fn a_batch_raises_all_its_channels_or_none() {
+    let target = |bps| Claim { amount: Cumulative::OfDeposit(bps), expires_in: 0, genuine: true };
+    let batch = |targets| Op::SettleBatch { channels: [0, 1], targets };
+    holds(&[
+        open(0),
+        open(1),
+        batch([target(4_000), target(6_000)]),
+        batch([target(5_000), target(10_001)]),
+        Op::SettleAndSeal { channel: 0, voucher: None, by_owner: true },
+        batch([target(4_000), target(7_000)]),
+        batch([target(4_001), target(8_000)]),
+        Op::ReplayBatch { batch: 0 },
+        Op::Rearm { channel: 1, voucher: None, by_owner: true },
+        Op::ReplayBatch { batch: 3 },
+        Op::Distribute { channel: 0 },
+        Op::PassSlots(OPEN_SLOT_WINDOW + 2),
+        Op::ReplayBatch { batch: 0 },
+        Op::Reclaim { channel: 0, to_owner: true },
+        Op::ReplayBatch { batch: 0 },
     ]);
 }

@@ -1,14 +1,17 @@
 //! Runs a sequence on the program and on the model, and compares the two after every step.
 
 use crate::hostile;
-use crate::model::{Channel as Expected, Model, PARTIES, PAYEE, Refused, SHARES, Signed, Stage, TREASURY};
-use crate::op::{Claim, Cumulative, Health, Op};
+use crate::model::{
+    Channel as Expected, Model, PARTIES, PAYEE, Refused, SHARES, Signed, SignedBatch, Stage, TREASURY,
+};
+use crate::op::{Claim, Cumulative, Health, Op, Way};
 use proptest::test_runner::TestCaseError;
 use proptest::{prop_assert, prop_assert_eq};
 use std::collections::BTreeMap;
 use toll_program_tests::{
-    Account, Attempt, Channel, FROZEN, INITIALIZED, Plan, Proof, Pubkey, SYSTEM_PROGRAM, Status, TokenKind,
-    TokenState, Voucher, World, named, rent_of, treasury_owner, voucher_key,
+    Account, Attempt, Batch, Channel, ChannelState, Event, FROZEN, INITIALIZED, Plan, Proof, Pubkey,
+    SYSTEM_PROGRAM, Status, TokenKind, TokenState, Voucher, World, named, program_id, rent_of, settle_batch,
+    treasury_owner, voucher_key,
 };
 
 /// How often each kind of instruction landed, and how often it was refused.
@@ -25,7 +28,8 @@ pub(crate) fn run(token: TokenKind, ops: &[Op], tally: &mut Tally) -> Result<(),
             let (landings, refusals) = tally.entry(op.name()).or_default();
             *(if landed { landings } else { refusals }) += 1;
         }
-        run.compare().map_err(|error| TestCaseError::fail(format!("{at}: {error}")))?;
+        let holds = run.compare().and_then(|()| run.keep_laws(*op));
+        holds.map_err(|error| TestCaseError::fail(format!("{at}: {error}")))?;
     }
     Ok(())
 }
@@ -37,6 +41,11 @@ struct Run {
     channels: BTreeMap<u64, Channel>,
     order: Vec<u64>,
     vouchers: Vec<Signed>,
+    batches: Vec<SignedBatch>,
+    /// By open slot: the most that the authorized signer ever signed.
+    promised: BTreeMap<u64, u64>,
+    /// By open slot: the account after the step before.
+    before: BTreeMap<u64, ChannelState>,
     wallets: u64,
     impostors: Vec<Pubkey>,
     /// Whether the last instruction landed; `None` when the step sent none.
@@ -56,6 +65,9 @@ impl Run {
             order: vec![first.plan.open_slot],
             channels: BTreeMap::from([(first.plan.open_slot, first)]),
             vouchers: Vec::new(),
+            batches: Vec::new(),
+            promised: BTreeMap::new(),
+            before: BTreeMap::new(),
             wallets,
             impostors,
             landed: None,
@@ -88,19 +100,51 @@ impl Run {
                 let open_slot = self.select(channel);
                 self.sign(open_slot, voucher);
             }
-            Op::Replay { channel, voucher, seal } => {
+            Op::Replay { channel, voucher, by } => {
                 let open_slot = self.select(channel);
                 if self.vouchers.is_empty() {
                     return None;
                 }
                 let voucher = self.vouchers[voucher % self.vouchers.len()];
-                let proof = self.prove(voucher);
-                if seal {
-                    self.send(|world| world.settle_and_seal_proof(&proof));
-                    return Some(self.apply(|model| model.settle_and_seal(open_slot, Some(voucher), true)));
+                return Some(self.replay(open_slot, voucher, by));
+            }
+            Op::SettleBatch { channels, targets } => {
+                let batch = self.sign_batch(channels, targets);
+                self.batches.push(batch.clone());
+                return Some(self.settle_batch(&batch));
+            }
+            Op::ReplayBatch { batch } => {
+                if self.batches.is_empty() {
+                    return None;
                 }
-                self.send(|world| world.settle_proof(&proof));
-                return Some(self.apply(|model| model.settle(open_slot, voucher)));
+                let batch = self.batches[batch % self.batches.len()].clone();
+                return Some(self.settle_batch(&batch));
+            }
+            Op::Rearm { channel, voucher, by_owner } => {
+                let open_slot = self.select(channel);
+                let voucher = voucher.map(|voucher| self.sign(open_slot, voucher));
+                match voucher.map(|voucher| self.prove(voucher)) {
+                    Some(proof) => self.send(|world| by(by_owner, world.rearm_with_proof(&proof))),
+                    None => self.send(|world| by(by_owner, world.rearm())),
+                }
+                return Some(self.apply(|model| model.rearm(open_slot, voucher, by_owner)));
+            }
+            Op::SettleUpTo { channel, voucher, amount, by_owner } => {
+                let open_slot = self.select(channel);
+                let amount = self.cumulative(open_slot, amount);
+                let voucher = self.sign(open_slot, voucher);
+                let proof = self.prove(voucher);
+                self.send(|world| by(by_owner, world.settle_up_to_proof(amount, &proof)));
+                return Some(self.apply(|model| model.settle_up_to(open_slot, voucher, amount, by_owner)));
+            }
+            Op::SettleClosing { channel, voucher } => {
+                let open_slot = self.select(channel);
+                let voucher = self.sign(open_slot, voucher);
+                return Some(self.replay(open_slot, voucher, Way::Closing));
+            }
+            Op::Checkpoint { channel } => {
+                self.select(channel);
+                return Some(self.checkpoint());
             }
             Op::TopUp { channel, amount, by_owner } => {
                 let open_slot = self.select(channel);
@@ -207,18 +251,126 @@ impl Run {
         self.apply(|model| model.open(open_slot, deposit, lamports))
     }
 
-    fn sign(&mut self, open_slot: u64, claim: Claim) -> Signed {
+    fn cumulative(&self, open_slot: u64, amount: Cumulative) -> u64 {
         let channel = self.model.channels.get(&open_slot);
         let (deposit, settled) = channel.map_or((0, 0), |channel| (channel.deposit, channel.settled));
-        let cumulative = match claim.amount {
+        match amount {
             Cumulative::OfDeposit(bps) => (u128::from(deposit) * u128::from(bps) / 10_000) as u64,
             Cumulative::FromSettled(difference) => settled.saturating_add_signed(difference),
-        };
+        }
+    }
+
+    fn sign(&mut self, open_slot: u64, claim: Claim) -> Signed {
+        let cumulative = self.cumulative(open_slot, claim.amount);
         let expires_at =
             if claim.expires_in == 0 { 0 } else { self.model.now.saturating_add(claim.expires_in) };
         let signed = Signed { open_slot, cumulative, expires_at, genuine: claim.genuine };
         self.vouchers.push(signed);
+        self.promise(open_slot, cumulative, claim.genuine);
         signed
+    }
+
+    fn promise(&mut self, open_slot: u64, cumulative: u64, genuine: bool) {
+        let promised = self.promised.entry(open_slot).or_default();
+        *promised = if genuine { cumulative.max(*promised) } else { *promised };
+    }
+
+    /// Expires when the first of `targets` says, and is signed by whom it says.
+    fn sign_batch(&mut self, channels: [usize; 2], targets: [Claim; 2]) -> SignedBatch {
+        let [Claim { expires_in, genuine, .. }, _] = targets;
+        let expires_at = if expires_in == 0 { 0 } else { self.model.now.saturating_add(expires_in) };
+        let mut by_slot = BTreeMap::new();
+        for (channel, claim) in channels.into_iter().zip(targets) {
+            let open_slot = self.select(channel);
+            let target = self.cumulative(open_slot, claim.amount);
+            by_slot.insert(open_slot, target);
+        }
+        for (open_slot, target) in &by_slot {
+            self.promise(*open_slot, *target, genuine);
+        }
+        SignedBatch { targets: by_slot.into_iter().collect(), expires_at, genuine }
+    }
+
+    fn settle_batch(&mut self, signed: &SignedBatch) -> Result<(), Refused> {
+        let targets = signed.targets.iter();
+        let targets = targets.map(|(open_slot, target)| (self.channels[open_slot].address, *target));
+        let batch = Batch { expires_at: signed.expires_at, ..Batch::of(targets) };
+        let key = voucher_key(if signed.genuine { 3 } else { 4 });
+        let proof = Proof::of(&batch.encode(), &key).instruction();
+        self.send(|world| world.attempt(settle_batch(&batch.channels())).preceded_by(proof));
+        self.apply(|model| model.settle_batch(signed))
+    }
+
+    /// Brings `voucher`, by whomever may.
+    fn replay(&mut self, open_slot: u64, voucher: Signed, by: Way) -> Result<(), Refused> {
+        let proof = self.prove(voucher);
+        let part = voucher.cumulative.saturating_sub(1);
+        match by {
+            Way::Settle => {
+                self.send(|world| world.settle_proof(&proof));
+                self.apply(|model| model.settle(open_slot, voucher))
+            }
+            Way::Seal => {
+                self.send(|world| world.settle_and_seal_proof(&proof));
+                self.apply(|model| model.settle_and_seal(open_slot, Some(voucher), true))
+            }
+            Way::Rearm => {
+                self.send(|world| world.rearm_with_proof(&proof));
+                self.apply(|model| model.rearm(open_slot, Some(voucher), true))
+            }
+            Way::UpTo => {
+                self.send(|world| world.settle_up_to_proof(part, &proof));
+                self.apply(|model| model.settle_up_to(open_slot, voucher, part, true))
+            }
+            Way::Closing => {
+                self.send(|world| world.settle_closing_proof(&proof));
+                self.apply(|model| model.settle_closing(open_slot, voucher))
+            }
+        }
+    }
+
+    /// Always lands, and says what the account says.
+    fn checkpoint(&mut self) -> Result<(), Refused> {
+        let channel = self.world.channel.address;
+        let state = self.channel_state(&channel);
+        let landed = self.world.checkpoint().succeeds();
+        let expected = match state {
+            Some(state) => Event::Checkpointed { channel, state: Box::new(state) },
+            None => Event::Vacant { channel },
+        };
+        assert_eq!(landed.events(), [expected]);
+        self.landed = Some(true);
+        Ok(())
+    }
+
+    /// The channel account at `address`, if the program has one there.
+    fn channel_state(&self, address: &Pubkey) -> Option<ChannelState> {
+        let account = self.world.svm.get_account(address).filter(|account| account.owner == program_id())?;
+        Some(ChannelState::decode(&account.data))
+    }
+
+    /// What holds from one step to the next whatever the model thinks.
+    fn keep_laws(&mut self, op: Op) -> Result<(), TestCaseError> {
+        let rearms = matches!(op, Op::Rearm { .. } | Op::Replay { by: Way::Rearm, .. });
+        for (open_slot, channel) in &self.channels {
+            let Some(now) = self.channel_state(&channel.address) else {
+                self.before.remove(open_slot);
+                continue;
+            };
+            let promised = self.promised.get(open_slot).copied().unwrap_or(0);
+            prop_assert!(now.settled <= promised, "more is settled than was ever signed");
+            if let Some(before) = self.before.insert(*open_slot, now.clone()) {
+                prop_assert!(now.settled >= before.settled, "a watermark went back");
+                prop_assert!(now.payout_watermark >= before.payout_watermark, "a payout went back");
+                prop_assert!(now.deposit >= before.deposit || rearms, "a deposit went back");
+                prop_assert!(now.deposit >= before.settled, "a refund took what was settled");
+                let frozen = [1, 3].contains(&before.status);
+                prop_assert!(!frozen || now.settled == before.settled, "a sealed channel settled");
+                let moves = [(0, 0), (0, 2), (0, 1), (2, 2), (2, 1), (1, 1), (1, 3), (3, 3)];
+                prop_assert!(moves.contains(&(before.status, now.status)), "no such move");
+            }
+        }
+        Ok(())
     }
 
     fn prove(&self, signed: Signed) -> Proof {
@@ -326,7 +478,7 @@ impl Run {
         let mut world_channel = channel.opened();
         let account = self.world.svm.get_account(&channel.address);
         let account = account.ok_or_else(|| TestCaseError::fail("the channel account is gone"))?;
-        let actual = toll_program_tests::ChannelState::decode(&account.data);
+        let actual = ChannelState::decode(&account.data);
         prop_assert!(actual.payout_watermark <= actual.settled && actual.settled <= actual.deposit);
         let (status, since) = match expected.stage {
             Stage::Open => (Status::Open, 0),

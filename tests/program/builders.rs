@@ -1,11 +1,12 @@
 //! `toll-protocol` against the same description: its instructions, bytes and addresses are the documented ones.
 
 use toll_program_tests::{
-    Channel, ChannelState, Plan, Proof, Status, TokenKind, Voucher, World, preimage, preimage_hash,
-    program_id, treasury_owner, voucher_key,
+    Batch, Channel, ChannelState, Plan, Proof, Status, TokenKind, Voucher, World, preimage, preimage_hash,
+    program_id, settle_batch, treasury_owner, voucher_key,
 };
 use toll_protocol::{
-    Amount, ChannelAccount, ChannelId, ChannelStatus, ChannelTerms, Open, SignedVoucher, Split, Splits, TopUp,
+    Amount, BatchVoucher, ChannelAccount, ChannelEvent, ChannelId, ChannelStatus, ChannelTerms, Open,
+    SignedBatch, SignedVoucher, Split, Splits, TopUp,
 };
 
 fn channel(token: TokenKind) -> Channel {
@@ -98,7 +99,56 @@ fn the_other_instructions_agree() {
         assert_eq!(built.distribute(), channel.distribute());
         assert_eq!(built.withdraw_payer(), channel.withdraw_payer());
         assert_eq!(built.reclaim(), channel.reclaim());
+        assert_eq!(built.rearm(true), channel.rearm(1));
+        assert_eq!(built.rearm(false), channel.rearm(0));
+        assert_eq!(built.settle_up_to(Amount::new(9)), channel.settle_up_to(9));
+        assert_eq!(built.settle_closing(), channel.settle_closing());
+        assert_eq!(built.checkpoint(), channel.checkpoint());
     }
+}
+
+#[test]
+fn batches_agree_and_read_back() {
+    let targets: Vec<_> =
+        (1..=60u64).map(|salt| Channel::new(Plan { salt, ..Plan::default() }).address).zip(7..).collect();
+    for count in [1, 2, 60] {
+        let ours = Batch { expires_at: 1_234, ..Batch::of(targets[..count].iter().copied()) };
+        let theirs = targets[..count]
+            .iter()
+            .map(|(channel, target)| (ChannelId::new(channel.to_bytes()), Amount::new(*target)))
+            .collect();
+        let theirs = BatchVoucher::new(program_id(), theirs, 1_234).unwrap();
+        assert_eq!(theirs.encode(), ours.encode());
+        assert_eq!(toll_protocol::settle_batch(&theirs), settle_batch(&ours.channels()));
+        let signed = SignedBatch::sign(theirs, &voucher_key(3));
+        let proof = toll_protocol::ed25519_verify_batch(&signed);
+        assert_eq!(proof, Proof::of(&ours.encode(), &voucher_key(3)).instruction());
+        let settle = settle_batch(&ours.channels());
+        let keys: Vec<_> = settle.accounts.iter().map(|meta| meta.pubkey).collect();
+        let decoded = toll_protocol::decode_settle_batch(&proof.data, &program_id(), &keys);
+        assert_eq!(decoded, Ok(signed));
+    }
+}
+
+#[test]
+fn events_read_back() {
+    let mut world = World::opened(Plan::with_shares(&[1_000]));
+    let id = built(&world.channel.clone()).id;
+    let event_of = |landed: toll_program_tests::Landed| {
+        let data = landed.invocations_of(&program_id());
+        ChannelEvent::decode(data.last().expect("an event")).expect("a known event")
+    };
+    let settled = event_of(world.settle_up_to(60, &world.voucher(100)).succeeds());
+    assert_eq!(settled, ChannelEvent::Settled { channel: id, settled: Amount::new(60) });
+    let rearmed = event_of(world.rearm().succeeds());
+    let (settled, refunded) = (Amount::new(60), Amount::new(999_940));
+    assert_eq!(rearmed, ChannelEvent::Rearmed { channel: id, settled, distributed: settled, refunded });
+    let ChannelEvent::Checkpointed { channel, account } = event_of(world.checkpoint().succeeds()) else {
+        panic!("another event");
+    };
+    assert_eq!((channel, account.encode()[..].to_vec()), (id, world.state().encode()));
+    world.remove(world.channel.address);
+    assert_eq!(event_of(world.checkpoint().succeeds()), ChannelEvent::Vacant { channel: id });
 }
 
 #[test]

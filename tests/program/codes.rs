@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use toll_program_tests::{
-    Account, Action, Channel,
+    Account, Action, Batch, Channel,
     ChannelError::{self, *},
     FROZEN, NOW, OPEN_SLOT_WINDOW, Plan, Proof, SLOT, SYSTEM_PROGRAM, Status, Voucher, World,
     event_authority, named, voucher_key,
@@ -73,7 +73,7 @@ fn with_memos(pick: fn(&Channel) -> toll_program_tests::Pubkey, trailer: &[u8]) 
 const MEMO: [u8; 5] = [8, 0, 1, 0, 1];
 const CUT_OFF: [u8; 2] = [7, 0];
 
-const ROWS: [Row; 57] = [
+const ROWS: [Row; 64] = [
     (MissingRequiredSignature, open, |world| world.request_close().unsigned(0)),
     (InvalidChannelStatus, open, |world| world.seal()),
     (
@@ -229,7 +229,33 @@ const ROWS: [Row; 57] = [
         world.reclaim()
     }),
     (ChannelCloseTooEarly, distributed, |world| world.reclaim()),
+    (InvalidBatchSize, open, |world| {
+        let batch = batch(world);
+        world.settle_batch(&Batch { count: 2, ..batch })
+    }),
+    (BatchAccountCountMismatch, open, |world| {
+        let batch = batch(world);
+        world.settle_batch(&batch).one_account_more()
+    }),
+    (BatchChannelsNotAscending, open, |world| {
+        let channel = world.channel.address;
+        world.settle_batch(&Batch::of([(channel, 1), (channel, 2)]))
+    }),
+    (BatchChannelsMismatch, open, |world| {
+        let batch = batch(world);
+        world.settle_batch(&Batch { program: named("another program"), ..batch })
+    }),
+    (BatchTargetMustBeNonZero, open, |world| world.settle_batch(&Batch::of([(world.channel.address, 0)]))),
+    (NothingToRearm, open, |world| {
+        world.edit(|state| (state.settled, state.payout_watermark) = (state.deposit, state.deposit));
+        world.rearm()
+    }),
+    (AmountOverVoucher, open, |world| world.settle_up_to(2, &world.voucher(1))),
 ];
+
+fn batch(world: &World) -> Batch {
+    Batch::of([(world.channel.address, 1)])
+}
 
 #[test]
 fn every_reachable_code_is_reached_and_changes_nothing() {
@@ -243,5 +269,9 @@ fn no_code_is_left_out() {
     let reached: BTreeSet<_> = ROWS.iter().map(|(error, ..)| *error).collect();
     let unreachable: BTreeSet<_> = UNREACHABLE.iter().map(|(error, _)| *error).collect();
     assert!(reached.is_disjoint(&unreachable));
-    assert_eq!(reached.len() + unreachable.len(), 65, "the documented codes");
+    assert_eq!(
+        reached.len() + unreachable.len(),
+        65 + 7,
+        "the reference's codes, and those of the additions"
+    );
 }

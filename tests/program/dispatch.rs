@@ -1,7 +1,8 @@
 //! The first byte picks the instruction; counts of accounts are exact.
 
 use toll_program_tests::{
-    Action, ChannelError, InstructionError, NOT_ENOUGH_ACCOUNT_KEYS, Plan, Status, World, named,
+    Action, Attempt, Channel, ChannelError, Instruction, InstructionError, NOT_ENOUGH_ACCOUNT_KEYS, Plan,
+    Status, World, named,
 };
 
 #[test]
@@ -12,8 +13,7 @@ fn empty_data_rejects() {
 
 #[test]
 fn unknown_discriminators_reject() {
-    // From 10 on numbers may be taken by later instructions; 0 and the space around the event's are not.
-    for discriminator in [0, 100, 127, 128, 200, 227, 229, 254, 255] {
+    for discriminator in [0, 15, 16, 100, 127, 128, 200, 227, 229, 254, 255] {
         let mut world = World::with_channel(Plan::default());
         world.settle_alone().data([discriminator]).rejects_with(InstructionError::InvalidInstructionData);
         let data = [&[discriminator][..], &[0; 64]].concat();
@@ -44,8 +44,8 @@ struct Arity {
     error: InstructionError,
 }
 
-/// The nine instructions and `emit_event`; of `distribute` only the fixed part.
-fn arities() -> [Arity; 10] {
+/// Every instruction; of `distribute` and `rearm` only the fixed part, of `settle_batch` the sysvar and one channel.
+fn arities() -> [Arity; 15] {
     let builtin = NOT_ENOUGH_ACCOUNT_KEYS;
     let custom = InstructionError::from(ChannelError::NotEnoughAccountKeys);
     [
@@ -58,8 +58,18 @@ fn arities() -> [Arity; 10] {
         Arity { send: |world| world.distribute(), error: builtin.clone() },
         Arity { send: |world| world.withdraw_payer(), error: custom.clone() },
         Arity { send: |world| world.reclaim(), error: builtin },
-        Arity { send: |world| world.emit_event(), error: custom },
+        Arity { send: |world| world.emit_event(), error: custom.clone() },
+        Arity { send: |world| attempt(world, |channel| channel.settle_batch()), error: custom.clone() },
+        Arity { send: |world| world.rearm(), error: custom.clone() },
+        Arity { send: |world| attempt(world, |channel| channel.settle_up_to(1)), error: custom.clone() },
+        Arity { send: |world| attempt(world, |channel| channel.settle_closing()), error: custom.clone() },
+        Arity { send: |world| world.checkpoint(), error: custom },
     ]
+}
+
+fn attempt(world: &mut World, instruction: fn(&Channel) -> Instruction) -> Attempt<'_> {
+    let instruction = instruction(&world.channel);
+    world.attempt(instruction)
 }
 
 #[test]
@@ -83,13 +93,22 @@ fn one_account_too_many_rejects_whatever_they_are() {
             send(&mut world).one_account_more().rejects_with(ChannelError::RecipientAccountCountMismatch);
             continue;
         }
+        if row == 10 {
+            // Another channel, as far as anyone can tell before the batch is read.
+            send(&mut world).one_account_more().rejects_with(ChannelError::MissingEd25519Verification);
+            continue;
+        }
+        if row == 11 {
+            send(&mut world).one_account_more().rejects_with(ChannelError::RecipientAccountCountMismatch);
+            continue;
+        }
         send(&mut world).all_dummies().one_account_more().rejects_with(error);
     }
 }
 
 #[test]
 fn dummies_get_as_far_as_the_first_guard_that_looks_at_them() {
-    let actions: [Action; 8] = [
+    let actions: [Action; 11] = [
         |world| world.settle_alone(),
         |world| world.top_up(1),
         |world| world.seal_as_payee(),
@@ -98,6 +117,9 @@ fn dummies_get_as_far_as_the_first_guard_that_looks_at_them() {
         |world| world.distribute(),
         |world| world.withdraw_payer(),
         |world| world.reclaim(),
+        |world| world.rearm(),
+        |world| attempt(world, |channel| channel.settle_up_to(1)),
+        |world| attempt(world, |channel| channel.settle_closing()),
     ];
     for send in actions {
         let mut world = World::with_channel(Plan::default());

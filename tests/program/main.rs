@@ -1,7 +1,10 @@
 //! What the channel program accepts, what it refuses and with which error, instruction by instruction.
 
+mod attacks;
 mod builders;
+mod checkpoint;
 mod codes;
+mod cost;
 mod dispatch;
 mod distribute;
 mod distribute_guards;
@@ -11,13 +14,19 @@ mod lifecycle;
 mod limits;
 mod open;
 mod open_guards;
+mod rearm;
+mod rearm_guards;
 mod reclaim;
 mod redirect;
 mod request_close;
 mod seal;
 mod sealed;
+mod security;
 mod settle;
 mod settle_and_seal;
+mod settle_batch;
+mod settle_closing;
+mod settle_up_to;
 mod token_2022;
 mod top_up;
 mod voucher;

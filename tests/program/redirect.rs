@@ -273,7 +273,7 @@ fn events_come_in_the_order_of_payment() {
         .iter()
         .map(|event| match event {
             Event::PayoutRedirected { beneficiary, amount, .. } => (*beneficiary, *amount),
-            Event::Opened { .. } => panic!("nothing opened"),
+            other => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(order, [(RECIPIENT, 1_000), (PAYEE, 9_000), (PAYER, 990_000)]);

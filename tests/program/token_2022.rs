@@ -21,14 +21,15 @@ fn with_mint_trailer(trailer: &[u8]) -> World {
     world
 }
 
-/// The four instructions that look at the mint, each on a ledger where it would land.
-fn readers() -> [(&'static str, Action); 3] {
+/// The instructions besides `open` that look at the mint, each on a ledger where it would land.
+fn readers() -> [(&'static str, Action); 4] {
     [
         ("top_up", |world| world.top_up(1)),
         ("distribute", |world| {
             world.edit(|state| state.settled = 10);
             world.distribute()
         }),
+        ("rearm", |world| world.rearm()),
         ("withdraw_payer", |world| {
             world.edit(|state| state.status = Status::Sealed as u8);
             world.withdraw_payer()

@@ -1,6 +1,6 @@
 //! The voucher's proof: the Ed25519 instruction just before, its one form, and the message in it.
 //!
-//! `settle` and `settle_and_seal` share every check: what is rejected runs through both.
+//! All instructions that take a voucher share every check: what is rejected runs through each.
 
 use toll_program_tests::{
     ChannelError::{self, *},
@@ -15,14 +15,33 @@ fn world() -> World {
     World::with_state(Plan { deposit: DEPOSIT, ..Plan::default() }, |state| state.settled = SETTLED)
 }
 
-/// What `precede` says goes right before the instruction under test; both kinds of settling have to reject it.
+/// The instructions that take a voucher, each on a ledger where a voucher of 100 lands.
+const TAKERS: [fn(&mut World) -> toll_program_tests::Attempt<'_>; 5] = [
+    |world| world.settle_alone(),
+    unproven_seal,
+    |world| {
+        let instruction = world.channel.rearm(1);
+        world.attempt(instruction)
+    },
+    |world| {
+        let instruction = world.channel.settle_up_to(100);
+        world.attempt(instruction)
+    },
+    |world| {
+        world.edit(|state| (state.status, state.closure_started_at) = (Status::Closing as u8, NOW));
+        let instruction = world.channel.settle_closing();
+        world.attempt(instruction)
+    },
+];
+
+/// What `precede` says goes right before the instruction under test; whatever takes vouchers has to reject it.
 #[track_caller]
 fn rejects(error: impl Into<InstructionError>, precede: impl Fn(&World) -> Vec<Instruction>) {
     let error = error.into();
-    for subject in 0..2 {
+    for take in TAKERS {
         let mut world = world();
         let before = precede(&world);
-        let attempt = if subject == 0 { world.settle_alone() } else { unproven_seal(&mut world) };
+        let attempt = take(&mut world);
         before
             .into_iter()
             .fold(attempt, |attempt, instruction| attempt.preceded_by(instruction))
@@ -60,6 +79,16 @@ fn the_good_proof_settles() {
     let proof = good(&world);
     world.settle_proof(&proof).succeeds();
     assert_eq!(world.state().settled, 100);
+}
+
+#[test]
+fn the_good_proof_lands_wherever_vouchers_are_taken() {
+    for take in TAKERS {
+        let mut world = world();
+        let proof = good(&world).instruction();
+        take(&mut world).preceded_by(proof).succeeds();
+        assert_eq!(world.state().settled, 100);
+    }
 }
 
 #[test]

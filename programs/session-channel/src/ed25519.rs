@@ -20,13 +20,18 @@ const ED25519_PROGRAM: Address = Address::from_str_const("Ed25519SigVerify111111
 /// instruction. An instruction index of FFFF is "this one".
 const HEADER: [u8; 16] = [1, 0, 48, 0, 0xFF, 0xFF, 16, 0, 0xFF, 0xFF, 112, 0, 50, 0, 0xFF, 0xFF];
 
+/// Where the message begins: after header, key and signature.
+const MESSAGE_OFFSET: usize = 16 + 32 + 64;
+/// Where the header says how long the message is.
+const MESSAGE_SIZE_OFFSET: usize = 12;
+
 /// A message and the key that signed it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Signed<'a> {
+#[derive(Debug, PartialEq, Eq)]
+pub struct Signed<'a, Message: ?Sized = [u8; VOUCHER_SIZE]> {
     /// Whose signature was verified.
     pub signer: &'a [u8; 32],
     /// What was signed.
-    pub message: &'a [u8; VOUCHER_SIZE],
+    pub message: &'a Message,
 }
 
 /// The message verified by the instruction before this one, found through the instructions sysvar.
@@ -35,12 +40,24 @@ pub struct Signed<'a> {
 /// its own instruction.
 #[inline(always)]
 pub fn preceding(instructions: &AccountView) -> Result<Signed<'_>> {
+    Ok(parse(preceding_data(instructions)?).ok_or(ChannelError::MalformedEd25519Instruction)?)
+}
+
+/// The same for a message of any length.
+#[inline(always)]
+pub fn preceding_of_any_size(instructions: &AccountView) -> Result<Signed<'_, [u8]>> {
+    Ok(parse_any_size(preceding_data(instructions)?).ok_or(ChannelError::MalformedEd25519Instruction)?)
+}
+
+/// The data of the precompile's instruction before this one.
+#[inline(always)]
+fn preceding_data(instructions: &AccountView) -> Result<&[u8]> {
     require!(*instructions.address() == INSTRUCTIONS_ID, ProgramError::UnsupportedSysvar);
     // SAFETY: nothing in this program writes to a sysvar.
     let sysvar = unsafe { instructions.borrow_unchecked() };
     let previous = previous(sysvar).filter(|(program, _)| **program == *ED25519_PROGRAM.as_array());
     let (_, data) = previous.ok_or(ChannelError::MissingEd25519Verification)?;
-    Ok(parse(data).ok_or(ChannelError::MalformedEd25519Instruction)?)
+    Ok(data)
 }
 
 /// Program and data of the instruction before the current one.
@@ -67,11 +84,23 @@ fn u16_at(bytes: &[u8], offset: usize) -> Option<usize> {
 /// Takes the one accepted shape apart; `None` for any other.
 #[inline(always)]
 fn parse(data: &[u8]) -> Option<Signed<'_>> {
-    let data: &[u8; 16 + 32 + 64 + VOUCHER_SIZE] = data.try_into().ok()?;
+    let data: &[u8; MESSAGE_OFFSET + VOUCHER_SIZE] = data.try_into().ok()?;
     let (header, rest) = data.split_first_chunk::<16>()?;
     let (signer, rest) = rest.split_first_chunk()?;
     let (_signature, message) = rest.split_first_chunk::<64>()?;
     (*header == HEADER).then_some(Signed { signer, message: message.first_chunk()? })
+}
+
+/// The same shape around a message that fills the rest of `data`.
+#[inline(always)]
+fn parse_any_size(data: &[u8]) -> Option<Signed<'_, [u8]>> {
+    let (header, rest) = data.split_first_chunk::<16>()?;
+    let (signer, rest) = rest.split_first_chunk()?;
+    let (_signature, message) = rest.split_first_chunk::<64>()?;
+    let size = u16::try_from(message.len()).ok()?.to_le_bytes();
+    let mut expected = HEADER;
+    expected[MESSAGE_SIZE_OFFSET..MESSAGE_SIZE_OFFSET + 2].copy_from_slice(&size);
+    (*header == expected).then_some(Signed { signer, message })
 }
 
 #[cfg(test)]
@@ -117,6 +146,43 @@ mod tests {
         for length in 0..162 {
             assert_eq!(parse(&long[..length]), None, "{length} bytes");
         }
+    }
+
+    /// The same header around `size` bytes.
+    fn around(size: u16) -> Vec<u8> {
+        let mut data = instruction()[..MESSAGE_OFFSET].to_vec();
+        data[12..14].copy_from_slice(&size.to_le_bytes());
+        data.resize(MESSAGE_OFFSET + usize::from(size), 0xCC);
+        data
+    }
+
+    #[test]
+    fn a_message_of_any_size_has_its_size_in_the_header() {
+        for size in [0, 1, 49, 50, 51, 523, 1_000] {
+            let data = around(size);
+            let signed = parse_any_size(&data).expect("the one shape");
+            assert_eq!((signed.signer, signed.message), (&[0xAA; 32], &vec![0xCC; size.into()][..]));
+            assert_eq!(parse_any_size(&data[..data.len() - 1]), None, "one byte short of {size}");
+            assert_eq!(parse_any_size(&[data, vec![0]].concat()), None, "one byte over {size}");
+        }
+    }
+
+    #[test]
+    fn any_other_header_byte_around_a_message_of_any_size_is_refused() {
+        for index in 0..16 {
+            for bit in 0..8 {
+                let mut data = around(523);
+                data[index] ^= 1 << bit;
+                assert_eq!(parse_any_size(&data), None, "byte {index} bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn both_readers_agree_on_a_voucher() {
+        let data = instruction();
+        let (fixed, any) = (parse(&data).expect("a voucher"), parse_any_size(&data).expect("a voucher"));
+        assert_eq!((fixed.signer, &fixed.message[..]), (any.signer, any.message));
     }
 
     /// A sysvar with these instructions, each of `accounts` accounts, and a current index.

@@ -144,6 +144,22 @@ pub enum ChannelError {
     DistributeTransferQueueOverflow = 2413,
     #[msg("the channel's address must stay taken for longer")]
     ChannelCloseTooEarly = 2414,
+
+    // From here on, codes that the reference program does not know.
+    #[msg("the signed batch is not as long as its count says, or names no channel or more than 60")]
+    InvalidBatchSize = 3000,
+    #[msg("not one account per channel of the signed batch")]
+    BatchAccountCountMismatch = 3001,
+    #[msg("the channels are not in strictly ascending order")]
+    BatchChannelsNotAscending = 3002,
+    #[msg("the batch was signed for other channels, or for another program")]
+    BatchChannelsMismatch = 3003,
+    #[msg("a target of the batch is zero")]
+    BatchTargetMustBeNonZero = 3004,
+    #[msg("nothing is settled, due or refundable that would begin another session")]
+    NothingToRearm = 3100,
+    #[msg("the amount is above the voucher")]
+    AmountOverVoucher = 3200,
 }
 
 impl ChannelError {

@@ -32,6 +32,8 @@ pub struct Payouts<'a> {
     treasury: &'a AccountView,
     event_authority: &'a AccountView,
     queue: Queue,
+    /// What the treasury gets, in one transfer after all others.
+    for_treasury: u64,
 }
 
 impl<'a> Payouts<'a> {
@@ -42,7 +44,7 @@ impl<'a> Payouts<'a> {
         treasury: &'a AccountView,
         event_authority: &'a AccountView,
     ) -> Self {
-        Self { channel, token, treasury, event_authority, queue: Queue::empty() }
+        Self { channel, token, treasury, event_authority, queue: Queue::empty(), for_treasury: 0 }
     }
 
     /// Adds what is owed to the recipients, whose token accounts are `accounts`, and to the payee.
@@ -72,15 +74,30 @@ impl<'a> Payouts<'a> {
         self.pay(account, Due { beneficiary: Beneficiary::Payer, owner: &channel.payer, amount })
     }
 
+    /// Adds the refund of `amount` to an account of the payer's that was found usable.
+    pub fn refund_to(&mut self, account: &AccountView, amount: u64) -> Result<()> {
+        self.queue.push(account, amount)
+    }
+
     /// Adds everything else in `escrow`, for the treasury: what rounding kept back, and gifts.
     pub fn sweep(&mut self, escrow: &AccountView) -> Result<()> {
-        let rest = self.token.balance(escrow).checked_sub(self.queue.total());
-        self.queue.push(self.treasury, rest.ok_or(ChannelError::DistributeBalanceCalculationOverflow)?)
+        let queued = self.queue.total().checked_add(self.for_treasury);
+        let rest = queued.and_then(|queued| self.token.balance(escrow).checked_sub(queued));
+        self.give_to_treasury(rest.ok_or(ChannelError::DistributeBalanceCalculationOverflow)?)
     }
 
     /// Makes the payouts.
-    pub fn send(self, escrow: &AccountView) -> Result<()> {
+    pub fn send(mut self, escrow: &AccountView) -> Result<()> {
+        self.queue.push(self.treasury, self.for_treasury)?;
         self.queue.send(self.token, escrow, self.channel)
+    }
+
+    /// However many payouts are redirected, the treasury gets one transfer: a transaction runs 64 instructions in
+    /// all, and each redirection is an event already.
+    fn give_to_treasury(&mut self, amount: u64) -> Result<()> {
+        let sum = self.for_treasury.checked_add(amount);
+        self.for_treasury = sum.ok_or(ChannelError::DistributeBalanceCalculationOverflow)?;
+        Ok(())
     }
 
     /// Adds one payout: to `account` if it can take it, to the treasury if its owner made it unusable.
@@ -109,7 +126,7 @@ impl<'a> Payouts<'a> {
             reason: reason as u8,
         };
         emit(self.event_authority, redirected)?;
-        self.queue.push(self.treasury, amount)
+        self.give_to_treasury(amount)
     }
 }
 

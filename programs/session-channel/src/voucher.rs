@@ -3,9 +3,15 @@
 use anchor_lang::prelude::*;
 use toll_protocol::{BadMagic, Voucher};
 
-use crate::ed25519::Signed;
+use crate::ed25519::{self, Signed};
 use crate::error::ChannelError;
-use crate::state::Channel;
+use crate::state::{Channel, ChannelAccount};
+
+/// [`verify`] for the voucher that the instruction before this one proved.
+#[inline(always)]
+pub fn preceding(instructions: &AccountView, channel: &ChannelAccount, now: i64) -> Result<u64> {
+    verify(&ed25519::preceding(instructions)?, channel.account().address(), channel, now)
+}
 
 /// What `channel`, at `address`, will have settled once this voucher is applied: the voucher's cumulative amount.
 ///

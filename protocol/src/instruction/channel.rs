@@ -146,6 +146,69 @@ impl Channel {
         )
     }
 
+    /// Ends a session and begins the next: settles the voucher of the Ed25519 instruction right before if
+    /// `has_voucher`, pays what is due as [`Self::distribute`] does, and refunds the deposit that is not settled. The
+    /// payee signs.
+    ///
+    /// Vouchers above what is settled stay promises: they settle again as soon as the payer tops up to cover them.
+    /// The payer goes on signing from the highest amount it ever signed.
+    pub fn rearm(&self, has_voucher: bool) -> Instruction {
+        let mut data = vec![discriminator::REARM, u8::from(has_voucher)];
+        data.extend_from_slice(&self.splits.preimage());
+        let mut accounts = vec![
+            AccountMeta::new_readonly(self.payee, true),
+            self.writable(),
+            AccountMeta::new(self.escrow(), false),
+            AccountMeta::new(self.token_account(&self.payer), false),
+            AccountMeta::new(self.token_account(&self.payee), false),
+            AccountMeta::new(self.token_account(&self.treasury_owner), false),
+            AccountMeta::new_readonly(self.mint, false),
+            AccountMeta::new_readonly(self.token_program, false),
+            AccountMeta::new_readonly(INSTRUCTIONS_SYSVAR, false),
+            AccountMeta::new_readonly(event_authority(&self.program), false),
+            AccountMeta::new_readonly(self.program, false),
+        ];
+        let recipients = self.splits.as_slice().iter();
+        accounts
+            .extend(recipients.map(|split| AccountMeta::new(self.token_account(&split.recipient), false)));
+        self.instruction(data, accounts)
+    }
+
+    /// Raises `settled` to `amount`, at most the amount of the voucher in the Ed25519 instruction right before. The
+    /// payee signs.
+    ///
+    /// The voucher is public from then on, and anyone may settle the rest of it until it expires.
+    pub fn settle_up_to(&self, amount: Amount) -> Instruction {
+        let mut data = vec![discriminator::SETTLE_UP_TO];
+        data.extend_from_slice(&amount.get().to_le_bytes());
+        let accounts = vec![
+            AccountMeta::new_readonly(self.payee, true),
+            self.writable(),
+            AccountMeta::new_readonly(INSTRUCTIONS_SYSVAR, false),
+            AccountMeta::new_readonly(event_authority(&self.program), false),
+            AccountMeta::new_readonly(self.program, false),
+        ];
+        self.instruction(data, accounts)
+    }
+
+    /// Settles a voucher while the grace period runs. Anyone may send it.
+    ///
+    /// The voucher is in an [`ed25519_verify`](crate::ed25519_verify) instruction right before.
+    pub fn settle_closing(&self) -> Instruction {
+        let accounts = vec![
+            self.writable(),
+            AccountMeta::new_readonly(INSTRUCTIONS_SYSVAR, false),
+            AccountMeta::new_readonly(event_authority(&self.program), false),
+            AccountMeta::new_readonly(self.program, false),
+        ];
+        self.instruction(vec![discriminator::SETTLE_CLOSING], accounts)
+    }
+
+    /// Emits what the channel is now. Anyone may send it, and append it to any other instruction.
+    pub fn checkpoint(&self) -> Instruction {
+        checkpoint(&self.program, &self.id)
+    }
+
     fn writable(&self) -> AccountMeta {
         AccountMeta::new(self.id.pubkey(), false)
     }
@@ -153,4 +216,14 @@ impl Channel {
     fn instruction(&self, data: Vec<u8>, accounts: Vec<AccountMeta>) -> Instruction {
         Instruction { program_id: self.program, accounts, data }
     }
+}
+
+/// Emits what the channel at `id` is now, or that there is none. Anyone may send it.
+pub fn checkpoint(program: &Pubkey, id: &ChannelId) -> Instruction {
+    let accounts = vec![
+        AccountMeta::new_readonly(id.pubkey(), false),
+        AccountMeta::new_readonly(event_authority(program), false),
+        AccountMeta::new_readonly(*program, false),
+    ];
+    Instruction { program_id: *program, accounts, data: vec![discriminator::CHECKPOINT] }
 }

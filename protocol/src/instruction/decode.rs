@@ -3,7 +3,7 @@
 use solana_pubkey::Pubkey;
 
 use super::{InstructionError, Open, TopUp, discriminator};
-use crate::{ChannelId, Splits};
+use crate::{Amount, ChannelId, Splits};
 
 /// An instruction of the channel program, as far as it identifies what happens to which channel.
 ///
@@ -39,6 +39,28 @@ pub enum ChannelInstruction {
     WithdrawPayer(ChannelId),
     /// The account was freed.
     Reclaim(ChannelId),
+    /// A batch was applied; [`decode_settle_batch`](crate::decode_settle_batch) reads its amounts.
+    SettleBatch(Vec<ChannelId>),
+    /// A session ended and the next began.
+    Rearm {
+        /// The channel.
+        channel: ChannelId,
+        /// Whether a voucher was applied first.
+        has_voucher: bool,
+        /// The splits that were shown.
+        splits: Splits,
+    },
+    /// A part of a voucher was applied.
+    SettleUpTo {
+        /// The channel.
+        channel: ChannelId,
+        /// What is settled since.
+        amount: Amount,
+    },
+    /// A voucher was applied during the grace period.
+    SettleClosing(ChannelId),
+    /// The channel's state was emitted.
+    Checkpoint(ChannelId),
 }
 
 impl ChannelInstruction {
@@ -65,21 +87,48 @@ impl ChannelInstruction {
             }
             discriminator::WITHDRAW_PAYER => Ok(Self::WithdrawPayer(channel_at(1)?)),
             discriminator::RECLAIM => Ok(Self::Reclaim(channel_at(0)?)),
+            discriminator::SETTLE_BATCH => {
+                channel_at(1)?;
+                Ok(Self::SettleBatch(accounts[1..].iter().copied().map(ChannelId::from).collect()))
+            }
+            discriminator::REARM => match arguments.split_first() {
+                Some((flag, preimage)) => Ok(Self::Rearm {
+                    channel: channel_at(1)?,
+                    has_voucher: *flag != 0,
+                    splits: Splits::from_preimage(preimage)?,
+                }),
+                None => Err(InstructionError::DataLength(data.len())),
+            },
+            discriminator::SETTLE_UP_TO => match arguments.try_into() {
+                Ok(amount) => Ok(Self::SettleUpTo {
+                    channel: channel_at(1)?,
+                    amount: Amount::new(u64::from_le_bytes(amount)),
+                }),
+                Err(_) => Err(InstructionError::DataLength(data.len())),
+            },
+            discriminator::SETTLE_CLOSING => Ok(Self::SettleClosing(channel_at(0)?)),
+            discriminator::CHECKPOINT => Ok(Self::Checkpoint(channel_at(0)?)),
             other => Err(InstructionError::Discriminator(Some(other))),
         }
     }
 
-    /// The channel it is about.
-    pub fn channel(&self) -> ChannelId {
+    /// The channels it is about: one, unless it is a batch.
+    pub fn channels(&self) -> Vec<ChannelId> {
         match self {
-            Self::Open(open) => open.channel_id(),
-            Self::TopUp(top_up) => top_up.channel,
-            Self::SettleAndSeal { channel, .. } | Self::Distribute { channel, .. } => *channel,
-            Self::Settle(channel)
+            Self::Open(open) => vec![open.channel_id()],
+            Self::TopUp(top_up) => vec![top_up.channel],
+            Self::SettleBatch(channels) => channels.clone(),
+            Self::SettleAndSeal { channel, .. }
+            | Self::Distribute { channel, .. }
+            | Self::Rearm { channel, .. }
+            | Self::SettleUpTo { channel, .. }
+            | Self::Settle(channel)
             | Self::RequestClose(channel)
             | Self::Seal(channel)
             | Self::WithdrawPayer(channel)
-            | Self::Reclaim(channel) => *channel,
+            | Self::Reclaim(channel)
+            | Self::SettleClosing(channel)
+            | Self::Checkpoint(channel) => vec![*channel],
         }
     }
 }

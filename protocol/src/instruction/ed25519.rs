@@ -15,7 +15,11 @@ const SIGNATURE_OFFSET: usize = 48;
 const MESSAGE_OFFSET: usize = 112;
 
 /// One signature, and everything about it in this same instruction: the only form the program reads.
-const HEADER: [u8; KEY_OFFSET] = {
+const HEADER: [u8; KEY_OFFSET] = header(VOUCHER_SIZE as u16);
+
+/// The header around a message of `size` bytes.
+const fn header(size: u16) -> [u8; KEY_OFFSET] {
+    let size = size.to_le_bytes();
     let mut header = [0xff; KEY_OFFSET];
     header[0] = 1;
     header[1] = 0;
@@ -25,19 +29,34 @@ const HEADER: [u8; KEY_OFFSET] = {
     header[7] = 0;
     header[10] = MESSAGE_OFFSET as u8;
     header[11] = 0;
-    header[12] = VOUCHER_SIZE as u8;
-    header[13] = 0;
+    header[12] = size[0];
+    header[13] = size[1];
     header
-};
+}
 
 /// Proves `voucher` to a `settle` or `settle_and_seal` right after it.
 pub fn ed25519_verify(voucher: &SignedVoucher) -> Instruction {
-    let mut data = Vec::with_capacity(ED25519_INSTRUCTION_SIZE);
-    data.extend_from_slice(&HEADER);
-    data.extend_from_slice(voucher.signer.as_ref());
-    data.extend_from_slice(voucher.signature.as_ref());
-    data.extend_from_slice(&voucher.voucher.encode());
+    verify_message(&voucher.signer, &voucher.signature, &voucher.voucher.encode())
+}
+
+/// Proves that `signer` signed `message`, which is shorter than 64 KiB.
+pub(super) fn verify_message(signer: &Pubkey, signature: &Signature, message: &[u8]) -> Instruction {
+    let size = u16::try_from(message.len()).expect("messages fit a transaction");
+    let mut data = Vec::with_capacity(MESSAGE_OFFSET + message.len());
+    data.extend_from_slice(&header(size));
+    data.extend_from_slice(signer.as_ref());
+    data.extend_from_slice(signature.as_ref());
+    data.extend_from_slice(message);
     Instruction { program_id: ED25519_PROGRAM, accounts: Vec::new(), data }
+}
+
+/// Signer, signature and message of such an instruction.
+pub(super) fn decode_message(data: &[u8]) -> Option<(Pubkey, Signature, &[u8])> {
+    let size = u16::try_from(data.len().checked_sub(MESSAGE_OFFSET)?).ok()?;
+    let rest = data.strip_prefix(&header(size))?;
+    let (signer, rest) = rest.split_first_chunk::<32>()?;
+    let (signature, message) = rest.split_first_chunk::<64>()?;
+    Some((Pubkey::new_from_array(*signer), Signature::from(*signature), message))
 }
 
 /// Reads the voucher that such an instruction proves.

@@ -198,11 +198,18 @@ fn every_instruction_is_recognized() {
         (channel.distribute(), ChannelInstruction::Distribute { channel: id, splits: splits() }),
         (channel.withdraw_payer(), ChannelInstruction::WithdrawPayer(id)),
         (channel.reclaim(), ChannelInstruction::Reclaim(id)),
+        (channel.rearm(true), ChannelInstruction::Rearm { channel: id, has_voucher: true, splits: splits() }),
+        (
+            channel.settle_up_to(Amount::new(9)),
+            ChannelInstruction::SettleUpTo { channel: id, amount: Amount::new(9) },
+        ),
+        (channel.settle_closing(), ChannelInstruction::SettleClosing(id)),
+        (channel.checkpoint(), ChannelInstruction::Checkpoint(id)),
         (open().instruction(), ChannelInstruction::Open(Box::new(open()))),
     ];
     for (instruction, expected) in instructions {
         let decoded = ChannelInstruction::decode(&instruction.data, &keys(&instruction));
-        assert_eq!(decoded.as_ref().map(ChannelInstruction::channel), Ok(id));
+        assert_eq!(decoded.as_ref().map(ChannelInstruction::channels), Ok(vec![id]));
         assert_eq!(decoded, Ok(expected));
     }
     let top_up = channel.top_up(Amount::new(5));
@@ -213,13 +220,16 @@ fn every_instruction_is_recognized() {
 #[test]
 fn unknown_instructions_are_refused() {
     assert_eq!(ChannelInstruction::decode(&[], &[]), Err(InstructionError::Discriminator(None)));
-    for byte in [0, 10, 228] {
+    for byte in [0, 15, 228] {
         let error = InstructionError::Discriminator(Some(byte));
         assert_eq!(ChannelInstruction::decode(&[byte], &[key(1)]), Err(error));
     }
     let error = InstructionError::AccountCount { expected: 2, found: 1 };
     assert_eq!(ChannelInstruction::decode(&[5], &[key(1)]), Err(error));
     assert_eq!(ChannelInstruction::decode(&[4], &[key(1), key(2)]), Err(InstructionError::DataLength(1)));
+    assert_eq!(ChannelInstruction::decode(&[11], &[key(1), key(2)]), Err(InstructionError::DataLength(1)));
+    assert_eq!(ChannelInstruction::decode(&[12, 0], &[key(1), key(2)]), Err(InstructionError::DataLength(2)));
+    assert_eq!(ChannelInstruction::decode(&[10], &[key(1)]), Err(error_of_batch_without_channels()));
 }
 
 #[test]
@@ -272,4 +282,8 @@ fn token_account_creation_is_idempotent_and_reads_back() {
     keys[1] = key(9);
     let error = InstructionError::Account { index: 1, expected: address, found: key(9) };
     assert_eq!(CreateAssociatedTokenAccount::decode(&[1], &keys), Err(error));
+}
+
+fn error_of_batch_without_channels() -> InstructionError {
+    InstructionError::AccountCount { expected: 2, found: 1 }
 }

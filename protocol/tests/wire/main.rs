@@ -1,6 +1,7 @@
 //! What the readers and writers of the wire accept, and the exact reason for everything they refuse.
 
 mod account;
+mod batch;
 mod challenge;
 mod credential;
 mod header;

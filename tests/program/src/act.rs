@@ -1,8 +1,10 @@
 //! The world's verbs: one per instruction.
 
 use crate::attempt::Attempt;
+use crate::batch::Batch;
 use crate::proof::Proof;
-use crate::voucher::Voucher;
+use crate::voucher::{Voucher, voucher_key};
+use crate::wire::settle_batch;
 use crate::world::World;
 use solana_instruction::Instruction;
 
@@ -86,6 +88,60 @@ impl World {
     /// Anyone frees the account.
     pub fn reclaim(&mut self) -> Attempt<'_> {
         let instruction = self.channel.reclaim();
+        self.attempt(instruction)
+    }
+
+    /// Settles `batch`, signed by the authorized signer.
+    pub fn settle_batch(&mut self, batch: &Batch) -> Attempt<'_> {
+        let proof = Proof::of(&batch.encode(), &voucher_key(self.channel.plan.voucher_key));
+        self.attempt(settle_batch(&batch.channels())).preceded_by(proof.instruction())
+    }
+
+    /// The payee ends a session without a voucher.
+    pub fn rearm(&mut self) -> Attempt<'_> {
+        let instruction = self.channel.rearm(0);
+        self.attempt(instruction)
+    }
+
+    /// The payee settles `voucher` and ends the session.
+    pub fn rearm_with(&mut self, voucher: &Voucher) -> Attempt<'_> {
+        let proof = self.sign(voucher);
+        self.rearm_with_proof(&proof)
+    }
+
+    /// The payee settles whatever `proof` proves, and ends the session.
+    pub fn rearm_with_proof(&mut self, proof: &Proof) -> Attempt<'_> {
+        let instruction = self.channel.rearm(1);
+        self.attempt(instruction).preceded_by(proof.instruction())
+    }
+
+    /// The payee settles `amount` of `voucher`.
+    pub fn settle_up_to(&mut self, amount: u64, voucher: &Voucher) -> Attempt<'_> {
+        let proof = self.sign(voucher);
+        self.settle_up_to_proof(amount, &proof)
+    }
+
+    /// The payee settles `amount` of whatever `proof` proves.
+    pub fn settle_up_to_proof(&mut self, amount: u64, proof: &Proof) -> Attempt<'_> {
+        let instruction = self.channel.settle_up_to(amount);
+        self.attempt(instruction).preceded_by(proof.instruction())
+    }
+
+    /// Anyone settles `voucher` during the grace period.
+    pub fn settle_closing(&mut self, voucher: &Voucher) -> Attempt<'_> {
+        let proof = self.sign(voucher);
+        self.settle_closing_proof(&proof)
+    }
+
+    /// Anyone settles whatever `proof` proves during the grace period.
+    pub fn settle_closing_proof(&mut self, proof: &Proof) -> Attempt<'_> {
+        let instruction = self.channel.settle_closing();
+        self.attempt(instruction).preceded_by(proof.instruction())
+    }
+
+    /// Anyone asks what the channel is.
+    pub fn checkpoint(&mut self) -> Attempt<'_> {
+        let instruction = self.channel.checkpoint();
         self.attempt(instruction)
     }
 

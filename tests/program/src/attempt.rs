@@ -2,6 +2,8 @@
 
 use crate::event::Event;
 use crate::program::{event_authority, named, program_id};
+use crate::proof::Proof;
+use crate::voucher::voucher_key;
 use crate::world::World;
 use litesvm::types::TransactionMetadata;
 use solana_account::{ReadableAccount, WritableAccount};
@@ -38,6 +40,21 @@ impl<'w> Attempt<'w> {
     /// With another instruction at the very beginning.
     pub fn started_by(mut self, instruction: Instruction) -> Self {
         self.before.insert(0, instruction);
+        self
+    }
+
+    /// With the message of the proof just before the subject changed, and signed by the voucher key of `seed`.
+    pub fn resigned(mut self, seed: u8, change: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let proof = self.before.last_mut().expect("a proof");
+        let mut message = proof.data.split_off(112);
+        change(&mut message);
+        *proof = Proof::of(&message, &voucher_key(seed)).instruction();
+        self
+    }
+
+    /// With one byte of the instruction just before the subject replaced.
+    pub fn patch_before(mut self, at: usize, byte: u8) -> Self {
+        self.before.last_mut().expect("an instruction before").data[at] = byte;
         self
     }
 

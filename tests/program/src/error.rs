@@ -81,6 +81,14 @@ pub enum ChannelError {
     RentPayerBalanceOverflow = 2412,
     DistributeTransferQueueOverflow = 2413,
     ChannelCloseTooEarly = 2414,
+
+    InvalidBatchSize = 3000,
+    BatchAccountCountMismatch = 3001,
+    BatchChannelsNotAscending = 3002,
+    BatchChannelsMismatch = 3003,
+    BatchTargetMustBeNonZero = 3004,
+    NothingToRearm = 3100,
+    AmountOverVoucher = 3200,
 }
 
 impl From<ChannelError> for InstructionError {

@@ -10,6 +10,7 @@
 
 mod act;
 mod attempt;
+mod batch;
 mod error;
 mod event;
 pub mod fuzz;
@@ -24,6 +25,7 @@ mod wire;
 mod world;
 
 pub use attempt::{Attempt, Landed};
+pub use batch::{BATCH_DOMAIN, Batch};
 pub use error::{ChannelError, NOT_ENOUGH_ACCOUNT_KEYS};
 pub use event::Event;
 pub use guard::{Action, Fault, Guards};
@@ -44,7 +46,7 @@ pub use token::{
     tlv, token_account,
 };
 pub use voucher::{Voucher, voucher_key};
-pub use wire::{preimage, preimage_hash};
+pub use wire::{preimage, preimage_hash, settle_batch};
 pub use world::{
     DECIMALS, NOW, OPEN_SLOT_WINDOW, PAYER_TOKENS, RENT_OF_CHANNEL, SLOT, World, compute_unit_limit, rent_of,
 };

@@ -1,5 +1,5 @@
-//! The nine instructions and `emit_event`, as their interface description writes them: account order, flags,
-//! data.
+//! The nine instructions, the additions from 10 on and `emit_event`, as their interface description writes them:
+//! account order, flags, data.
 
 use crate::plan::Channel;
 use crate::program::{
@@ -143,8 +143,63 @@ impl Channel {
         instruction(vec![9], vec![(self.address, WRITES), (self.plan.rent_payer, WRITES)])
     }
 
+    /// Discriminator 10, for the channel alone.
+    pub fn settle_batch(&self) -> Instruction {
+        settle_batch(&[self.address])
+    }
+
+    /// Discriminator 11.
+    pub fn rearm(&self, has_voucher: u8) -> Instruction {
+        let mut accounts = vec![
+            (self.plan.payee, SIGNS),
+            (self.address, WRITES),
+            (self.escrow, WRITES),
+            (self.payer_tokens, WRITES),
+            (self.payee_tokens, WRITES),
+            (self.treasury_tokens, WRITES),
+            (self.mint, 0),
+            (self.token_program, 0),
+            (INSTRUCTIONS_SYSVAR, 0),
+            (event_authority(), 0),
+            (program_id(), 0),
+        ];
+        accounts.extend(self.recipient_tokens.iter().map(|address| (*address, WRITES)));
+        instruction([vec![11, has_voucher], preimage(&self.plan.splits)].concat(), accounts)
+    }
+
+    /// Discriminator 12.
+    pub fn settle_up_to(&self, amount: u64) -> Instruction {
+        let accounts = vec![
+            (self.plan.payee, SIGNS),
+            (self.address, WRITES),
+            (INSTRUCTIONS_SYSVAR, 0),
+            (event_authority(), 0),
+            (program_id(), 0),
+        ];
+        instruction([&[12][..], &amount.to_le_bytes()].concat(), accounts)
+    }
+
+    /// Discriminator 13.
+    pub fn settle_closing(&self) -> Instruction {
+        let accounts =
+            vec![(self.address, WRITES), (INSTRUCTIONS_SYSVAR, 0), (event_authority(), 0), (program_id(), 0)];
+        instruction(vec![13], accounts)
+    }
+
+    /// Discriminator 14.
+    pub fn checkpoint(&self) -> Instruction {
+        instruction(vec![14], vec![(self.address, 0), (event_authority(), 0), (program_id(), 0)])
+    }
+
     /// Discriminator 228, the first byte of every event.
     pub fn emit_event(&self) -> Instruction {
         instruction(vec![228], vec![(event_authority(), SIGNS)])
     }
+}
+
+/// Discriminator 10, for `channels` in the order given.
+pub fn settle_batch(channels: &[Pubkey]) -> Instruction {
+    let mut accounts = vec![(INSTRUCTIONS_SYSVAR, 0)];
+    accounts.extend(channels.iter().map(|channel| (*channel, WRITES)));
+    instruction(vec![10], accounts)
 }

@@ -183,9 +183,23 @@ impl World {
         self.channel.escrow = self.put_tokens(address, escrowed);
     }
 
+    /// Puts another channel in place beside the one that instructions address, without an escrow.
+    pub fn put_another(&mut self, plan: Plan, change: impl FnOnce(&mut ChannelState)) -> Pubkey {
+        let channel = Channel::new(plan);
+        let mut state = channel.opened();
+        change(&mut state);
+        self.put(channel.address, owned_by(&program_id(), state.encode()));
+        channel.address
+    }
+
     /// The channel account's fields.
     pub fn state(&self) -> ChannelState {
-        let account = self.svm.get_account(&self.channel.address).expect("a channel account");
+        self.state_of(&self.channel.address)
+    }
+
+    /// The fields of another channel's account.
+    pub fn state_of(&self, address: &Pubkey) -> ChannelState {
+        let account = self.svm.get_account(address).expect("a channel account");
         assert_eq!(account.owner, program_id());
         ChannelState::decode(&account.data)
     }

@@ -67,6 +67,15 @@ impl Channel {
         self.settled = watermark.into();
     }
 
+    /// Open → Open: everything settled is paid out, and the deposit that was not settled is refunded.
+    ///
+    /// No watermark goes back: the next session continues above the last one's.
+    #[inline(always)]
+    pub fn rearm(&mut self) {
+        self.payout_watermark = self.settled;
+        self.deposit = self.settled;
+    }
+
     /// Open → Closing: the payer asked to leave at `now`.
     #[inline(always)]
     pub fn request_close(&mut self, now: i64) {
@@ -156,6 +165,16 @@ mod tests {
         assert_eq!(channel.deadline(), Some(i64::MAX));
         channel.grace_period = 11.into();
         assert_eq!(channel.deadline(), None);
+    }
+
+    #[test]
+    fn rearming_makes_one_number_of_deposit_settled_and_payouts() {
+        let mut channel: Channel = Zeroable::zeroed();
+        (channel.deposit, channel.settled, channel.payout_watermark) = (900.into(), 500.into(), 300.into());
+        channel.rearm();
+        let numbers = [channel.deposit, channel.settled, channel.payout_watermark];
+        assert_eq!(numbers.map(|number| number.get()), [500; 3]);
+        assert_eq!(channel.status, ChannelStatus::Open as u8);
     }
 
     #[test]
