@@ -10,7 +10,7 @@ use toll_program_tests::fuzz::Arena;
 
 const CASES: u64 = 10_000;
 /// Every instruction of the program.
-const INSTRUCTIONS: [u8; 10] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 228];
+const INSTRUCTIONS: [u8; 15] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 228];
 
 fn from_environment(variable: &str, default: u64) -> u64 {
     match std::env::var(variable) {

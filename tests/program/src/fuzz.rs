@@ -8,13 +8,14 @@
 mod case;
 mod ground;
 mod law;
+mod proven;
 
 pub use case::Case;
 
 use crate::plan::Channel;
 use crate::world::World;
-use ground::Proven;
 use law::Landing;
+use proven::Proven;
 use solana_account::{Account, AccountSharedData, ReadableAccount, WritableAccount};
 use solana_instruction::error::InstructionError;
 use solana_message::{Message, VersionedMessage};

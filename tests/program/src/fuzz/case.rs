@@ -1,44 +1,44 @@
 //! An instruction out of arbitrary bytes: a good one bent out of shape, or one that never was good.
 
 use super::Arena;
+use super::proven::{Form, Proven};
 use crate::plan::Channel;
 use crate::program::program_id;
+use crate::wire::settle_batch;
 use arbitrary::{Result, Unstructured};
 use solana_instruction::{AccountMeta, Instruction};
 use std::fmt;
 
 /// The good instructions. A new instruction of the program needs a line here.
 const TEMPLATES: &[Template] = &[
-    Template::plain(Channel::open),
-    Template::proven(Channel::settle),
-    Template::plain(|channel| channel.top_up(5)),
-    Template::proven(|channel| channel.settle_and_seal(1)),
-    Template::plain(|channel| channel.settle_and_seal(0)),
-    Template::plain(Channel::request_close),
-    Template::plain(Channel::seal),
-    Template::plain(Channel::distribute),
-    Template::plain(Channel::withdraw_payer),
-    Template::plain(Channel::reclaim),
-    Template::plain(Channel::emit_event),
+    Template::Plain(Channel::open),
+    Template::Voucher(Channel::settle),
+    Template::Plain(|channel| channel.top_up(5)),
+    Template::Voucher(|channel| channel.settle_and_seal(1)),
+    Template::Plain(|channel| channel.settle_and_seal(0)),
+    Template::Plain(Channel::request_close),
+    Template::Plain(Channel::seal),
+    Template::Plain(Channel::distribute),
+    Template::Plain(Channel::withdraw_payer),
+    Template::Plain(Channel::reclaim),
+    Template::Batch,
+    Template::Voucher(|channel| channel.rearm(1)),
+    Template::Plain(|channel| channel.rearm(0)),
+    Template::Voucher(|channel| channel.settle_up_to(5_500)),
+    Template::Voucher(Channel::settle_closing),
+    Template::Plain(Channel::checkpoint),
+    Template::Plain(Channel::emit_event),
 ];
 
 /// Accounts that an instruction out of nothing has at most.
 const MAX_ACCOUNTS: usize = 24;
 
-struct Template {
-    build: fn(&Channel) -> Instruction,
-    /// Whether it reads a proof that a voucher was signed.
-    reads_proof: bool,
-}
-
-impl Template {
-    const fn plain(build: fn(&Channel) -> Instruction) -> Self {
-        Self { build, reads_proof: false }
-    }
-
-    const fn proven(build: fn(&Channel) -> Instruction) -> Self {
-        Self { build, reads_proof: true }
-    }
+enum Template {
+    Plain(fn(&Channel) -> Instruction),
+    /// Reads a voucher for the channel.
+    Voucher(fn(&Channel) -> Instruction),
+    /// `settle_batch`, for whatever channels a batch was signed for.
+    Batch,
 }
 
 /// One transaction.
@@ -81,13 +81,15 @@ impl Arena {
     pub fn case(&self, bytes: &mut Unstructured<'_>) -> Result<Case> {
         let channel = bytes.choose_index(self.channels.len())?;
         let template = bytes.choose_index(TEMPLATES.len() + 1)?;
-        let (mut subject, reads_proof) = match TEMPLATES.get(template) {
-            Some(template) => ((template.build)(&self.channels[channel]), template.reads_proof),
-            None => (self.anything(bytes)?, false),
+        let (mut subject, proof) = match TEMPLATES.get(template) {
+            Some(template) => self.good(bytes, template, &self.channels[channel])?,
+            None => (self.anything(bytes)?, None),
         };
         self.unsign_the_impossible(&mut subject);
-        let proofs = self.proofs(bytes, channel, reads_proof)?;
-        for _ in 0..bytes.int_in_range(0..=5)? {
+        let proofs = self.proofs(bytes, proof)?;
+        // Half of them stay good, or hardly anything would land.
+        let bends = if bytes.arbitrary()? { bytes.int_in_range(1..=5)? } else { 0 };
+        for _ in 0..bends {
             self.bend(&mut subject, bytes)?;
         }
         let mut subjects = vec![subject];
@@ -95,25 +97,42 @@ impl Arena {
             let channel =
                 if bytes.arbitrary()? { channel } else { bytes.choose_index(self.channels.len())? };
             let template = &TEMPLATES[bytes.choose_index(TEMPLATES.len())?];
-            let mut second = (template.build)(&self.channels[channel]);
+            let (mut second, _) = self.good(bytes, template, &self.channels[channel])?;
             self.unsign_the_impossible(&mut second);
             subjects.push(second);
         }
         Ok(Case { proofs, subjects })
     }
 
-    /// Usually those that the instruction needs; sometimes others, or none.
-    fn proofs(&self, bytes: &mut Unstructured<'_>, channel: usize, reads_proof: bool) -> Result<Vec<usize>> {
-        let of_channel = |bytes: &mut Unstructured<'_>| {
-            let address = self.channels[channel].address;
-            let matching = self.proofs.iter().enumerate().filter(|(_, proven)| proven.channel == address);
-            let matching: Vec<_> = matching.map(|(index, _)| index).collect();
-            bytes.choose(&matching).copied()
+    /// The template's instruction, and one of the proofs that it may read.
+    fn good(
+        &self,
+        bytes: &mut Unstructured<'_>,
+        template: &Template,
+        channel: &Channel,
+    ) -> Result<(Instruction, Option<usize>)> {
+        let of_form = |form| {
+            let promises =
+                |proven: &Proven| proven.form == form && proven.promise(&channel.address).is_some();
+            let matching = self.proofs.iter().enumerate().filter(|(_, proven)| promises(proven));
+            matching.map(|(index, _)| index).collect::<Vec<_>>()
         };
-        Ok(match (reads_proof, bytes.int_in_range(0..=15)?) {
-            (true, 0..=11) => vec![of_channel(bytes)?],
-            (true, 12) => vec![of_channel(bytes)?, bytes.choose_index(self.proofs.len())?],
-            (true, 13) | (false, 15) => vec![bytes.choose_index(self.proofs.len())?],
+        Ok(match template {
+            Template::Plain(build) => (build(channel), None),
+            Template::Voucher(build) => (build(channel), Some(*bytes.choose(&of_form(Form::Voucher))?)),
+            Template::Batch => {
+                let proof = *bytes.choose(&of_form(Form::Batch))?;
+                (settle_batch(&self.proofs[proof].channels()), Some(proof))
+            }
+        })
+    }
+
+    /// Usually the one that the instruction needs; sometimes others, or none.
+    fn proofs(&self, bytes: &mut Unstructured<'_>, needed: Option<usize>) -> Result<Vec<usize>> {
+        Ok(match (needed, bytes.int_in_range(0..=15)?) {
+            (Some(needed), 0..=11) => vec![needed],
+            (Some(needed), 12) => vec![needed, bytes.choose_index(self.proofs.len())?],
+            (Some(_), 13) | (None, 15) => vec![bytes.choose_index(self.proofs.len())?],
             _ => Vec::new(),
         })
     }

@@ -1,7 +1,8 @@
 //! The arena's ledger: channels of both token programs in every status, and whatever else might be passed off as
 //! one of their accounts.
 
-use super::Arena;
+use super::proven::{batches, vouchers};
+use super::{Arena, law};
 use crate::plan::{Channel, GRACE_PERIOD, Plan, TokenKind};
 use crate::program::{
     ASSOCIATED_TOKEN_PROGRAM, ED25519_PROGRAM, INSTRUCTIONS_SYSVAR, RENT_SYSVAR, SYSTEM_PROGRAM,
@@ -10,7 +11,7 @@ use crate::program::{
 use crate::proof::Proof;
 use crate::state::{ChannelState, Status};
 use crate::token::{FROZEN, TokenState, mint_account, owned_by};
-use crate::voucher::{Voucher, voucher_key};
+use crate::voucher::voucher_key;
 use crate::world::{DECIMALS, NOW, OPEN_SLOT_WINDOW, SLOT, World};
 use solana_account::Account;
 use solana_instruction::Instruction;
@@ -22,7 +23,7 @@ const UPGRADEABLE_LOADER: Pubkey = pubkey!("BPFLoaderUpgradeab1e1111111111111111
 /// What precedes the ELF in an account of that loader.
 const LOADER_METADATA: usize = 45;
 
-const DEPOSIT: u64 = 10_000;
+pub(super) const DEPOSIT: u64 = 10_000;
 const AGED: u64 = SLOT - OPEN_SLOT_WINDOW - 1;
 
 /// What happened to a channel before the arena opened.
@@ -64,19 +65,17 @@ const PASTS: &[Past] = &[
 /// What may be wrong with a channel's last recipient.
 const HEALTHS: [&str; 4] = ["good", "frozen", "sold", "missing"];
 
-/// A proof that somebody signed a voucher.
-pub(super) struct Proven {
-    pub(super) channel: Pubkey,
-    pub(super) cumulative: u64,
-    /// By the authorized signer, and not expired.
-    pub(super) good: bool,
-    pub(super) instruction: Instruction,
+/// What payee and recipients have got when all shares of `watermark` are paid, each rounded down.
+pub(super) fn paid(plan: &Plan, watermark: u64) -> u64 {
+    let shares = plan.splits.iter().map(|(_, share)| u64::from(*share));
+    let payee = 10_000 - shares.clone().sum::<u64>();
+    shares.chain([payee]).map(|share| watermark * share / 10_000).sum()
 }
 
-/// What escrow owes for `state`: to the recipients, the payee and the payer.
-pub(super) fn owed(state: &ChannelState) -> u64 {
+/// What escrow owes for `state`: to the recipients, the payee, the payer, and the treasury for rounding.
+pub(super) fn owed(plan: &Plan, state: &ChannelState) -> u64 {
     let refunded = if state.payer_withdrawn_at == 0 { 0 } else { state.deposit - state.settled };
-    state.deposit - state.payout_watermark - refunded
+    state.deposit - paid(plan, state.payout_watermark) - refunded
 }
 
 /// Prepares the ledger.
@@ -107,9 +106,21 @@ pub(super) fn prepare() -> Arena {
     pool.dedup();
     let fee_payer = world.relayer();
     let base = world.svm.accounts_db().inner.clone();
-    let proofs = channels.iter().flat_map(proofs).collect();
+    let mut proofs: Vec<_> = channels.iter().flat_map(vouchers).collect();
+    proofs.extend(batches(&channels, &settleable(&world, &channels)));
     let people = people.into_iter().chain([fee_payer]).collect();
     Arena { world, base, channels, pool, people, strangers, proofs, fee_payer }
+}
+
+/// A target for every channel that any batch may bring there: those that are open rise, the others have as much.
+fn settleable(world: &World, channels: &[Channel]) -> Vec<(Pubkey, u64)> {
+    let target = |channel: &Channel| {
+        let state = law::channel(world.svm.accounts_db().get_account_ref(&channel.address))?;
+        let target =
+            if state.status == Status::Open as u8 { state.settled.max(6_000) } else { state.settled };
+        (target > 0).then_some((channel.address, target))
+    };
+    channels.iter().filter_map(target).collect()
 }
 
 fn plant(world: &mut World, token: TokenKind, index: usize, past: &Past) -> Channel {
@@ -145,7 +156,7 @@ fn plant(world: &mut World, token: TokenKind, index: usize, past: &Past) -> Chan
             change(&mut state);
             world.put_channel(&state);
             if state.status != Status::Distributed as u8 {
-                world.put_tokens(address, owed(&state) + past.gift);
+                world.put_tokens(address, owed(&plan, &state) + past.gift);
             }
         }
         // Somebody was there before it was opened.
@@ -255,31 +266,4 @@ fn instructions_sysvar(instructions: &[Instruction], current: u16) -> Vec<u8> {
     bytes.extend(bodies);
     bytes.extend(current.to_le_bytes());
     bytes
-}
-
-/// Proofs of every kind that matters, for one channel. The precompile accepts each of them.
-fn proofs(channel: &Channel) -> Vec<Proven> {
-    let address = channel.address;
-    let prove = |cumulative: u64, expires_at: i64, genuine: bool| {
-        let voucher = Voucher { magic: [0x56, 0x01], channel: address, cumulative, expires_at };
-        Proof::of(&voucher.encode(), &voucher_key(channel.plan.voucher_key + u8::from(!genuine)))
-    };
-    let usable = |cumulative| prove(cumulative, 0, true);
-    let proven = |cumulative, good, proof: Proof| {
-        let instruction = proof.instruction();
-        Proven { channel: address, cumulative, good, instruction }
-    };
-    vec![
-        proven(6_000, true, usable(6_000)),
-        proven(DEPOSIT, true, prove(DEPOSIT, NOW + 1, true)),
-        proven(DEPOSIT + 1, true, usable(DEPOSIT + 1)),
-        proven(1, true, usable(1)),
-        proven(6_000, false, prove(6_000, NOW, true)),
-        proven(6_000, false, prove(6_000, 0, false)),
-        // Good signatures in a form that leaves room for doubt about what was signed.
-        proven(6_000, false, usable(6_000).rearranged([2, 6, 10])),
-        proven(6_000, false, usable(6_000).rearranged([10, 6, 2])),
-        proven(6_000, false, usable(6_000).with_byte(1, 7)),
-        proven(6_000, false, usable(6_000).followed_by(&[0])),
-    ]
 }

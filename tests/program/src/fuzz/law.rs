@@ -1,18 +1,29 @@
 //! What holds of every transaction that lands.
 
-use super::ground::owed;
+use super::ground::{owed, paid};
+use super::proven::Form;
 use super::{Arena, Case};
 use crate::plan::Channel;
 use crate::program::{SYSTEM_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, program_id};
 use crate::state::{ChannelState, Status};
-use crate::world::{OPEN_SLOT_WINDOW, SLOT};
+use crate::world::{NOW, OPEN_SLOT_WINDOW, SLOT};
 use solana_account::{AccountSharedData, ReadableAccount};
+use solana_instruction::Instruction;
 use solana_pubkey::Pubkey;
 use std::collections::BTreeMap;
 
 /// Sizes of a channel account and of the least token account.
 const CHANNEL: usize = 256;
 const TOKEN_ACCOUNT: usize = 165;
+
+/// The instructions that raise `settled` or lower `deposit`, and the one that changes nothing.
+const SETTLE: u8 = 2;
+const SETTLE_AND_SEAL: u8 = 4;
+const SETTLE_BATCH: u8 = 10;
+const REARM: u8 = 11;
+const SETTLE_UP_TO: u8 = 12;
+const SETTLE_CLOSING: u8 = 13;
+const CHECKPOINT: u8 = 14;
 
 /// A transaction that landed, not yet undone.
 pub(super) struct Landing<'a> {
@@ -50,7 +61,7 @@ fn tokens(account: Option<&AccountSharedData>) -> Option<(Pubkey, Pubkey, u64)> 
     (of_token_program && data.len() >= TOKEN_ACCOUNT).then(|| (key(0), key(32), amount()))
 }
 
-fn channel(account: Option<&AccountSharedData>) -> Option<ChannelState> {
+pub(super) fn channel(account: Option<&AccountSharedData>) -> Option<ChannelState> {
     let account = account?;
     (*account.owner() == program_id() && account.data().len() == CHANNEL)
         .then(|| ChannelState::decode(account.data()))
@@ -61,6 +72,7 @@ impl Landing<'_> {
     pub(super) fn keeps_the_laws(&self) -> Result<(), String> {
         let changes: Vec<_> = self.changes().collect();
         self.conserves(&changes)?;
+        self.settling_pays_nobody(&changes)?;
         for change in &changes {
             self.nobody_pays_unasked(change)?;
             self.strangers_gain_nothing(change)?;
@@ -93,6 +105,23 @@ impl Landing<'_> {
         mints
             .iter()
             .try_for_each(|(mint, lost)| require(*lost == 0, || format!("{lost} tokens of {mint} lost")))
+    }
+
+    /// What only settles writes no account but channels, and `checkpoint` not even those.
+    fn settling_pays_nobody(&self, changes: &[Change<'_>]) -> Result<(), String> {
+        let only = |allowed: &[u8]| {
+            let mut kinds = self.case.subjects.iter().map(|subject| subject.data.first());
+            self.first_kind().is_some() && kinds.all(|kind| kind.is_some_and(|kind| allowed.contains(kind)))
+        };
+        for change in changes.iter().filter(|change| *change.address != self.arena.fee_payer) {
+            require(!only(&[CHECKPOINT]), || format!("a checkpoint changed {}", change.address))?;
+            let is_channel = channel(change.before).is_some();
+            require(
+                is_channel || !only(&[SETTLE, SETTLE_BATCH, SETTLE_UP_TO, SETTLE_CLOSING, CHECKPOINT]),
+                || format!("a settlement changed {}", change.address),
+            )?;
+        }
+        Ok(())
     }
 
     /// Lamports leave a wallet, and tokens an account, only when the owner signs. A channel cannot sign: what leaves
@@ -148,7 +177,7 @@ impl Landing<'_> {
             && [Status::Open, Status::Closing, Status::Sealed].contains(&status(after))
         {
             let held = tokens(self.arena.now_at(&terms.escrow)).map_or(0, |(_, _, amount)| amount);
-            let owed = owed(after);
+            let owed = owed(&terms.plan, after);
             require(held >= owed, || format!("{} owes {owed} and holds {held}", terms.address))?;
         }
         let Some(before) = channel(self.arena.base.get(&terms.address)) else { return Ok(()) };
@@ -167,23 +196,96 @@ impl Landing<'_> {
             ..state.clone()
         };
         require(fixed(&before) == fixed(&after), || format!("{} has other terms: {after:?}", terms.address))?;
-        let risen = before.deposit <= after.deposit
-            && before.settled <= after.settled
-            && before.payout_watermark <= after.payout_watermark;
+        let risen = before.settled <= after.settled && before.payout_watermark <= after.payout_watermark;
         require(risen, || format!("a watermark of {} fell: {after:?}", terms.address))?;
-        let promised = self.promised(&terms.address);
-        require(after.settled == before.settled || after.settled <= promised, || {
-            format!("{} settled {} of {promised} promised", terms.address, after.settled)
-        })?;
+        self.settled_is_promised(terms, &before, &after)?;
+        self.sessions_end_even(terms, &before, &after)?;
         let step = (status(&before), status(&after));
         require(self.may_step(terms, step), || format!("{} went {step:?}", terms.address))
     }
 
-    /// The highest amount that a good voucher in the transaction promises.
+    /// `settled` rises to what was promised, or as far towards it as the payee asked, by an instruction that may
+    /// raise it in this status. That is the first one: no proof stands before the second.
+    fn settled_is_promised(
+        &self,
+        terms: &Channel,
+        before: &ChannelState,
+        after: &ChannelState,
+    ) -> Result<(), String> {
+        if after.settled == before.settled {
+            return Ok(());
+        }
+        let promised = self.promised(&terms.address);
+        let asked = match self.first_kind() {
+            Some(SETTLE_UP_TO) => argument(&self.case.subjects[0].data),
+            _ => promised,
+        };
+        require(after.settled <= promised && after.settled == asked, || {
+            format!("{} settled {} of {promised} promised", terms.address, after.settled)
+        })?;
+        let payee = self.signers.contains(&terms.plan.payee);
+        let deadline = before.closure_started_at + i64::from(before.grace_period);
+        let (open, closing) = match status(before) {
+            Status::Open => (true, false),
+            Status::Closing => (false, NOW < deadline),
+            _ => (false, false),
+        };
+        let may = match self.first_kind() {
+            Some(SETTLE | SETTLE_BATCH) => open,
+            Some(SETTLE_AND_SEAL) => payee && (open || closing),
+            Some(REARM | SETTLE_UP_TO) => payee && open,
+            Some(SETTLE_CLOSING) => closing,
+            _ => false,
+        };
+        require(may, || format!("{} settled out of turn: {after:?}", terms.address))
+    }
+
+    /// A deposit falls only when the payee ends the session: what is settled is paid out then, and the payer gets
+    /// back the rest.
+    fn sessions_end_even(
+        &self,
+        terms: &Channel,
+        before: &ChannelState,
+        after: &ChannelState,
+    ) -> Result<(), String> {
+        let rearms = |subject: &Instruction| {
+            subject.data.first() == Some(&REARM)
+                && subject.accounts.get(1).is_some_and(|account| account.pubkey == terms.address)
+        };
+        let rearmed = self.case.subjects.iter().any(rearms);
+        let may_fall = rearmed && status(before) == Status::Open && self.signers.contains(&terms.plan.payee);
+        require(may_fall || before.deposit <= after.deposit, || {
+            format!("the deposit of {} fell: {after:?}", terms.address)
+        })?;
+        // A second instruction may settle, add or close again.
+        if !rearmed || self.case.subjects.len() > 1 {
+            return Ok(());
+        }
+        let gained = |address: &Pubkey| {
+            let amount = |account| tokens(account).map_or(0, |(_, _, amount)| i128::from(amount));
+            amount(self.arena.now_at(address)) - amount(self.arena.base.get(address))
+        };
+        let refunded = i128::from(before.deposit) - i128::from(after.deposit);
+        let distributed = i128::from(paid(&terms.plan, after.payout_watermark))
+            - i128::from(paid(&terms.plan, before.payout_watermark));
+        let even = status(after) == Status::Open
+            && [after.settled, after.payout_watermark] == [after.deposit; 2]
+            && gained(&terms.payer_tokens) == refunded
+            && gained(&terms.escrow) == -(refunded + distributed);
+        require(even, || format!("the session of {} ended uneven: {after:?}", terms.address))
+    }
+
+    /// What the proof right before the first instruction promises, if that reads such a proof and it is good.
     fn promised(&self, channel: &Pubkey) -> u64 {
-        let proofs = self.case.proofs.iter().map(|index| &self.arena.proofs[*index]);
-        let good = proofs.filter(|proven| proven.good && proven.channel == *channel);
-        good.map(|proven| proven.cumulative).max().unwrap_or(0)
+        let form = if self.first_kind() == Some(SETTLE_BATCH) { Form::Batch } else { Form::Voucher };
+        let last = self.case.proofs.last().map(|index| &self.arena.proofs[*index]);
+        let good = last.filter(|proven| proven.good && proven.form == form);
+        good.and_then(|proven| proven.promise(channel)).unwrap_or(0)
+    }
+
+    /// The first byte of the first instruction.
+    fn first_kind(&self) -> Option<u8> {
+        self.case.subjects.first().and_then(|subject| subject.data.first().copied())
     }
 
     /// Whether the diagram has this step, and whoever has to ask for it signed. Two instructions make two steps.
@@ -199,6 +301,11 @@ impl Landing<'_> {
             _ => false,
         }
     }
+}
+
+/// The one argument of `settle_up_to`, in base units.
+fn argument(data: &[u8]) -> u64 {
+    u64::from_le_bytes(data[1..9].try_into().expect("8 bytes"))
 }
 
 fn status(state: &ChannelState) -> Status {
@@ -219,14 +326,41 @@ mod tests {
     /// The planted channels by their place in the list of pasts.
     const OPEN: usize = 2;
     const HALF_SETTLED: usize = 3;
+    const CLOSING: usize = 5;
+    const OVERDUE: usize = 6;
 
     /// What the laws say of a transaction that did `what` to channel number `index`, signed by nobody.
     fn judged(index: usize, what: impl FnOnce(&mut World)) -> Result<(), String> {
+        let nothing = |_: &Arena, _: &Channel| Case { proofs: Vec::new(), subjects: Vec::new() };
+        judged_as(index, nothing, &[], what)
+    }
+
+    /// The same of a transaction that was `case` and signed by `signers`.
+    fn judged_as(
+        index: usize,
+        case: impl FnOnce(&Arena, &Channel) -> Case,
+        signers: &[Pubkey],
+        what: impl FnOnce(&mut World),
+    ) -> Result<(), String> {
         let mut arena = Arena::new();
         arena.world.channel = arena.channels[index].clone();
         what(&mut arena.world);
-        let case = Case { proofs: Vec::new(), subjects: Vec::new() };
-        Landing { arena: &arena, case: &case, keys: &arena.pool, signers: &[], fee: 0 }.keeps_the_laws()
+        let case = case(&arena, &arena.channels[index]);
+        Landing { arena: &arena, case: &case, keys: &arena.pool, signers, fee: 0 }.keeps_the_laws()
+    }
+
+    /// `subject` after a good proof in that form, of 6,000 for the channel alone.
+    fn proven(form: Form, subject: fn(&Channel) -> Instruction) -> impl FnOnce(&Arena, &Channel) -> Case {
+        move |arena, channel| {
+            let promises = [(channel.address, 6_000)];
+            let proof =
+                arena.proofs.iter().position(|proven| proven.form == form && proven.promises == promises);
+            Case { proofs: vec![proof.unwrap()], subjects: vec![subject(channel)] }
+        }
+    }
+
+    fn alone(subject: fn(&Channel) -> Instruction) -> impl FnOnce(&Arena, &Channel) -> Case {
+        move |_, channel| Case { proofs: Vec::new(), subjects: vec![subject(channel)] }
     }
 
     fn move_tokens(world: &mut World, from: Pubkey, to: Pubkey, amount: u64) {
@@ -316,5 +450,88 @@ mod tests {
     fn changed_terms_are_seen() {
         let broken = judged(OPEN, |world| world.edit(|state| state.payee = named("stranger")));
         assert!(broken.unwrap_err().contains("other terms"));
+    }
+
+    #[test]
+    fn a_batch_promises_what_its_message_says_to_settle_batch_alone() {
+        let settles = |world: &mut World| world.edit(|state| state.settled = 6_000);
+        assert_eq!(judged_as(OPEN, proven(Form::Batch, Channel::settle_batch), &[], settles), Ok(()));
+        assert_eq!(judged_as(OPEN, proven(Form::Voucher, Channel::settle), &[], settles), Ok(()));
+        for case in [proven(Form::Batch, Channel::settle), proven(Form::Voucher, Channel::settle_batch)] {
+            assert!(judged_as(OPEN, case, &[], settles).unwrap_err().contains("settled 6000 of 0 promised"));
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_voucher_that_the_payee_did_not_ask_for_is_seen() {
+        let case = || proven(Form::Voucher, |channel| channel.settle_up_to(60));
+        let settles = |amount| move |world: &mut World| world.edit(|state| state.settled = amount);
+        assert_eq!(judged_as(OPEN, case(), &[named("payee")], settles(60)), Ok(()));
+        let more = judged_as(OPEN, case(), &[named("payee")], settles(61));
+        assert!(more.unwrap_err().contains("settled 61 of 6000 promised"));
+        let unasked = judged_as(OPEN, case(), &[], settles(60));
+        assert!(unasked.unwrap_err().contains("out of turn"));
+    }
+
+    #[test]
+    fn a_voucher_settled_in_another_status_is_seen() {
+        let settles = |world: &mut World| world.edit(|state| state.settled = 6_000);
+        let judged = |index, subject| judged_as(index, proven(Form::Voucher, subject), &[], settles);
+        assert_eq!(judged(CLOSING, Channel::settle_closing), Ok(()));
+        for (index, subject) in
+            [(CLOSING, Channel::settle as fn(&Channel) -> Instruction), (OPEN, Channel::settle_closing)]
+        {
+            assert!(judged(index, subject).unwrap_err().contains("out of turn"));
+        }
+        assert!(judged(OVERDUE, Channel::settle_closing).unwrap_err().contains("out of turn"));
+    }
+
+    /// What `rearm` does to a channel that has settled nothing.
+    fn refund(world: &mut World) {
+        let (escrow, payer) = (world.channel.escrow, world.channel.payer_tokens);
+        world.edit(|state| state.deposit = 0);
+        move_tokens(world, escrow, payer, 10_000);
+    }
+
+    #[test]
+    fn a_deposit_falls_only_when_the_payee_rearms() {
+        let rearm = |channel: &Channel| channel.rearm(0);
+        assert_eq!(judged_as(OPEN, alone(rearm), &[named("payee")], refund), Ok(()));
+        let others = [
+            judged_as(OPEN, alone(rearm), &[named("payer")], refund),
+            judged_as(OPEN, alone(Channel::distribute), &[named("payee")], refund),
+        ];
+        for broken in others {
+            assert!(broken.unwrap_err().contains("the deposit of"));
+        }
+    }
+
+    #[test]
+    fn a_refund_to_another_is_seen() {
+        let broken = judged_as(OPEN, alone(|channel| channel.rearm(0)), &[named("payee")], |world| {
+            let (payer, payee) = (world.channel.payer_tokens, world.channel.payee_tokens);
+            refund(world);
+            world.edit_tokens(payer, |tokens| tokens.amount -= 1);
+            world.edit_tokens(payee, |tokens| tokens.amount += 1);
+        });
+        assert!(broken.unwrap_err().contains("ended uneven"));
+    }
+
+    #[test]
+    fn a_settlement_that_moves_tokens_is_seen() {
+        let broken = judged_as(HALF_SETTLED, alone(Channel::settle), &[], |world| {
+            let (escrow, payee) = (world.channel.escrow, world.channel.payee_tokens);
+            world.edit(|state| state.payout_watermark += 1);
+            move_tokens(world, escrow, payee, 1);
+        });
+        assert!(broken.unwrap_err().contains("a settlement changed"));
+    }
+
+    #[test]
+    fn a_checkpoint_that_changes_something_is_seen() {
+        let broken = judged_as(OPEN, alone(Channel::checkpoint), &[], |world| {
+            world.edit(|state| state.payer_withdrawn_at = 1);
+        });
+        assert!(broken.unwrap_err().contains("a checkpoint changed"));
     }
 }
