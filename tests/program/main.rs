@@ -4,7 +4,6 @@ mod attacks;
 mod builders;
 mod checkpoint;
 mod codes;
-mod cost;
 mod dispatch;
 mod distribute;
 mod distribute_guards;

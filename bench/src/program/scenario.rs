@@ -2,8 +2,8 @@
 
 use solana_pubkey::Pubkey;
 use toll_program_tests::{
-    ASSOCIATED_TOKEN_PROGRAM, Attempt, Channel, ChannelState, NOW, Plan, SLOT, Status, TokenKind, World,
-    compute_unit_limit,
+    ASSOCIATED_TOKEN_PROGRAM, Attempt, Batch, Channel, ChannelState, NOW, Plan, SLOT, Status, TokenKind,
+    World, compute_unit_limit,
 };
 
 /// What a transaction may cost before LiteSVM stops it.
@@ -43,6 +43,26 @@ pub enum Scenario {
     WithdrawPayer(TokenKind),
     /// Frees the account.
     Reclaim,
+    /// Settles so many channels with one signature.
+    SettleBatch(usize),
+    /// The payee ends the session of a channel with so many recipients, with or without a last voucher.
+    Rearm {
+        /// The token program.
+        token: TokenKind,
+        /// Recipients beside the payee.
+        recipients: usize,
+        /// Whether it settles a voucher too.
+        voucher: bool,
+    },
+    /// The payee settles a part of a voucher.
+    SettleUpTo,
+    /// Settles a voucher during the grace period.
+    SettleClosing,
+    /// Tells what a channel is, or that there is none.
+    Checkpoint {
+        /// Whether there is one.
+        opened: bool,
+    },
 }
 
 impl Scenario {
@@ -71,6 +91,11 @@ impl Scenario {
                 world.at_slot(u64::MAX);
                 world
             }
+            Self::SettleBatch(count) => with_batch(count).0,
+            Self::Rearm { token, recipients, .. } => with_status(token, recipients, Status::Open),
+            Self::SettleClosing => with_status(TokenKind::Spl, 1, Status::Closing),
+            Self::SettleUpTo | Self::Checkpoint { opened: true } => with_state(TokenKind::Spl, 1, |_| {}),
+            Self::Checkpoint { opened: false } => World::before_open(plan(TokenKind::Spl, 1)),
         }
     }
 
@@ -92,6 +117,21 @@ impl Scenario {
             Self::Distribute(_, recipients, _) => through_packet(world.distribute(), recipients),
             Self::WithdrawPayer(_) => world.withdraw_payer(),
             Self::Reclaim => world.reclaim(),
+            Self::SettleBatch(count) => through_packet(world.settle_batch(&with_batch(count).1), count),
+            Self::Rearm { recipients, voucher: true, .. } => {
+                let voucher = world.voucher(DEPOSIT - 1);
+                through_packet(world.rearm_with(&voucher), recipients)
+            }
+            Self::Rearm { recipients, voucher: false, .. } => through_packet(world.rearm(), recipients),
+            Self::SettleUpTo => {
+                let voucher = world.voucher(DEPOSIT);
+                world.settle_up_to(SETTLED, &voucher)
+            }
+            Self::SettleClosing => {
+                let voucher = world.voucher(DEPOSIT - 1);
+                world.settle_closing(&voucher)
+            }
+            Self::Checkpoint { .. } => world.checkpoint(),
         }
     }
 }
@@ -114,10 +154,23 @@ fn with_state(token: TokenKind, recipients: usize, change: impl FnOnce(&mut Chan
     World::with_state(plan(token, recipients), change)
 }
 
+/// So many open channels that share an authorized signer, and a batch that raises each.
+fn with_batch(count: usize) -> (World, Batch) {
+    let mut world = World::before_open(plan(TokenKind::Spl, 1));
+    let mut targets = Vec::new();
+    for salt in 0..count as u64 {
+        world.channel = Channel::new(Plan { salt, ..world.channel.plan.clone() });
+        let state = world.channel.opened();
+        world.put_channel(&state);
+        targets.push((world.channel.address, SETTLED + salt));
+    }
+    (world, Batch::of(targets))
+}
+
 /// A channel of so many recipients with equal shares that leave some for the payee, at the first salt that gives
 /// channel and escrow bump 255.
 fn plan(token: TokenKind, recipients: usize) -> Plan {
-    let share = 9_600 / recipients as u16;
+    let share = 9_600u16.checked_div(recipients as u16).unwrap_or(0);
     let plan =
         Plan { token, deposit: DEPOSIT, open_slot: SLOT, ..Plan::with_shares(&vec![share; recipients]) };
     (0..).map(|salt| Plan { salt, ..plan.clone() }).find(has_best_bumps).expect("one salt in four will do")
