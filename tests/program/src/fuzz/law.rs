@@ -1,7 +1,7 @@
 //! What holds of every transaction that lands.
 
 use super::ground::{owed, paid};
-use super::proven::Form;
+use super::proven::{Form, Proven};
 use super::{Arena, Case};
 use crate::plan::Channel;
 use crate::program::{SYSTEM_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, program_id};
@@ -78,7 +78,8 @@ impl Landing<'_> {
             self.strangers_gain_nothing(change)?;
             Self::channels_are_consistent(change)?;
         }
-        self.arena.channels.iter().try_for_each(|channel| self.channel_moves_on(channel))
+        self.arena.channels.iter().try_for_each(|channel| self.channel_moves_on(channel))?;
+        self.settling_keeps_the_promise()
     }
 
     fn changes(&self) -> impl Iterator<Item = Change<'_>> {
@@ -275,12 +276,34 @@ impl Landing<'_> {
         require(even, || format!("the session of {} ended uneven: {after:?}", terms.address))
     }
 
-    /// What the proof right before the first instruction promises, if that reads such a proof and it is good.
+    /// What only settles lands on a good proof alone, and brings every channel there that it names.
+    fn settling_keeps_the_promise(&self) -> Result<(), String> {
+        let kind = self.first_kind();
+        if !matches!(kind, Some(SETTLE | SETTLE_BATCH | SETTLE_UP_TO | SETTLE_CLOSING)) {
+            return Ok(());
+        }
+        let Some(proven) = self.good_proof() else { return Err("settled without a promise".to_owned()) };
+        for (address, amount) in &proven.promises {
+            let due =
+                if kind == Some(SETTLE_UP_TO) { argument(&self.case.subjects[0].data) } else { *amount };
+            // A second instruction may have freed the account.
+            let kept = channel(self.arena.now_at(address))
+                .map_or(self.case.subjects.len() > 1, |after| after.settled >= due);
+            require(kept, || format!("{address} was promised {due} and did not get there"))?;
+        }
+        Ok(())
+    }
+
+    /// What that proof promises the channel, in base units.
     fn promised(&self, channel: &Pubkey) -> u64 {
+        self.good_proof().and_then(|proven| proven.promise(channel)).unwrap_or(0)
+    }
+
+    /// The proof right before the first instruction, if that reads such a proof and it is good.
+    fn good_proof(&self) -> Option<&Proven> {
         let form = if self.first_kind() == Some(SETTLE_BATCH) { Form::Batch } else { Form::Voucher };
         let last = self.case.proofs.last().map(|index| &self.arena.proofs[*index]);
-        let good = last.filter(|proven| proven.good && proven.form == form);
-        good.and_then(|proven| proven.promise(channel)).unwrap_or(0)
+        last.filter(|proven| proven.good && proven.form == form)
     }
 
     /// The first byte of the first instruction.
@@ -460,6 +483,16 @@ mod tests {
         for case in [proven(Form::Batch, Channel::settle), proven(Form::Voucher, Channel::settle_batch)] {
             assert!(judged_as(OPEN, case, &[], settles).unwrap_err().contains("settled 6000 of 0 promised"));
         }
+    }
+
+    #[test]
+    fn a_settlement_that_lands_without_doing_its_work_is_seen() {
+        for case in [proven(Form::Batch, Channel::settle_batch), proven(Form::Voucher, Channel::settle)] {
+            let broken = judged_as(OPEN, case, &[], |_| {});
+            assert!(broken.unwrap_err().ends_with("was promised 6000 and did not get there"));
+        }
+        let broken = judged_as(OPEN, alone(Channel::settle_batch), &[], |_| {});
+        assert_eq!(broken, Err("settled without a promise".to_owned()));
     }
 
     #[test]
