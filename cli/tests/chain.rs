@@ -324,8 +324,8 @@ async fn a_server_is_paid_in_earnest_and_stops_in_order() {
     assert_eq!(world.payer_tokens().await, 30_000);
 
     // SIGINT closes the channel on the way out and gives the deposit back.
-    let interrupt = std::process::Command::new("kill").args(["-INT", &server.id().to_string()]).status();
-    assert!(interrupt.unwrap().success());
+    rustix::process::kill_process(rustix::process::Pid::from_child(&server), rustix::process::Signal::INT)
+        .unwrap();
     let rest: String = lines.map(Result::unwrap).collect();
     assert!(server.wait().unwrap().success());
     let done: serde_json::Value = serde_json::from_str(&rest).unwrap();
