@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{Semaphore, watch};
@@ -183,7 +183,21 @@ fn open_writer(path: &Path) -> Result<Connection, LedgerError> {
         connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
         Ok(connection)
     };
-    open().map_err(|error| name_the_file(error, path))
+    // Changing the journal's mode asks for the whole file and fails at once where SQLite fears a deadlock with
+    // another connection that does the same: the busy timeout does not cover it.
+    let patience = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match open() {
+            Err(LedgerError::Database { cause, .. }) if is_busy(&cause) && Instant::now() < patience => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            opened => return opened.map_err(|error| name_the_file(error, path)),
+        }
+    }
+}
+
+fn is_busy(cause: &rusqlite::Error) -> bool {
+    cause.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 /// Makes a missing database readable by its owner only: it holds vouchers and signed transactions. SQLite gives its
