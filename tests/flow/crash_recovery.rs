@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use toll_cli::server::Role;
 use toll_ledger::{SubmissionKind, SubmissionState};
-use toll_protocol::ChannelStatus;
+use toll_protocol::{ChannelId, ChannelStatus};
 use toll_settler::Step;
 use toll_tests::World;
 use toll_tests::world::{AtShutdown, FUNDS, PRICE};
@@ -52,18 +52,28 @@ async fn close_with_the_settler_killed_at(world: &mut World, number: usize, step
     closing.await.expect("the payer's side");
     let status = world.channel(&id).await.map(|account| account.status);
     assert_eq!(status, Some(ChannelStatus::Distributed), "{step:?}");
+    // What the payer is told needs the channel alone; the record of the transaction may follow a moment later.
+    let recorded = async {
+        while landed_closes(world, &id).await == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, recorded).await.expect("the heir records that the close landed");
     heir.kill().expect("SIGKILL");
     heir.wait().expect("it is dead");
 
-    let submissions = world.server().ledger().submissions_of(&id).await.expect("the ledger answers");
-    let landed = submissions
+    assert_eq!(landed_closes(world, &id).await, 1, "{step:?}");
+    world.stop_server().await;
+    world.start_server(Role::Both).await;
+}
+
+async fn landed_closes(world: &World, id: &ChannelId) -> usize {
+    let submissions = world.server().ledger().submissions_of(id).await.expect("the ledger answers");
+    submissions
         .iter()
         .filter(|submission| submission.kind == SubmissionKind::Close)
         .filter(|submission| submission.state == SubmissionState::Landed)
-        .count();
-    assert_eq!(landed, 1, "{step:?}");
-    world.stop_server().await;
-    world.start_server(Role::Both).await;
+        .count()
 }
 
 fn settler(world: &World, stop_at: Option<usize>) -> Child {

@@ -165,7 +165,8 @@ fn run(token: TokenKind, start: usize, index: usize, bends: Vec<Bend>) -> Result
 #[test]
 fn a_bent_instruction_gets_a_clean_answer() {
     let cases = crate::from_environment("TOLL_MODEL_CASES", CASES);
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let kept = crate::found(concat!(env!("CARGO_MANIFEST_DIR"), "/../model/found/bent.txt"));
+    let config = Config { cases, failure_persistence: kept, ..Config::default() };
     let kinds = prop_oneof![Just(TokenKind::Spl), Just(TokenKind::Token2022)];
     let case = (kinds, 0..STARTS.len(), 0..INSTRUCTIONS.len(), vec(bend(), 0..4));
     let run = |(token, start, index, bends)| run(token, start, index, bends);

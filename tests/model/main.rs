@@ -1,7 +1,9 @@
 //! A plain model of channels beside the real program: whatever honest and hostile actors send in whatever order,
 //! both agree on what lands, on every channel account and on every token.
 //!
-//! `TOLL_MODEL_CASES` and `TOLL_MODEL_STEPS` set how many sequences run and how long they are.
+//! `TOLL_MODEL_CASES` and `TOLL_MODEL_STEPS` set how many sequences run and how long they are. What fails is shrunk to
+//! its shortest form and kept in `tests/model/found/`, by seed and in words; every later run begins with it. Once
+//! mended it moves to `reproduction.rs` as a test, since a seed means something else when the generator changes.
 
 mod arbitrary;
 mod bend;
@@ -12,7 +14,7 @@ mod reproduction;
 mod run;
 
 use crate::run::Tally;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, FailurePersistence, FileFailurePersistence, TestRunner};
 use std::cell::RefCell;
 use toll_program_tests::TokenKind;
 
@@ -29,10 +31,16 @@ fn from_environment<T: std::str::FromStr>(variable: &str, default: T) -> T {
     }
 }
 
+/// Where shrunk failures are kept.
+fn found(file: &'static str) -> Option<Box<dyn FailurePersistence>> {
+    Some(Box::new(FileFailurePersistence::Direct(file)))
+}
+
 fn program_and_model_agree(token: TokenKind) {
     let cases = from_environment("TOLL_MODEL_CASES", CASES);
     let steps = from_environment("TOLL_MODEL_STEPS", STEPS);
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 4_096, ..Config::default() };
+    let kept = found(concat!(env!("CARGO_MANIFEST_DIR"), "/../model/found/sequences.txt"));
+    let config = Config { cases, failure_persistence: kept, max_shrink_iters: 4_096, ..Config::default() };
     let mut runner = TestRunner::new(config);
     let sequence = arbitrary::sequence(steps);
     let tally = RefCell::new(Tally::new());
