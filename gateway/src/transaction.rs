@@ -11,12 +11,7 @@ use solana_message::compiled_instruction::CompiledInstruction;
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
-use toll_protocol::{COMPUTE_BUDGET_PROGRAM, decode_transaction};
-
-/// Discriminator of the compute budget's `SetComputeUnitLimit`.
-const SET_COMPUTE_UNIT_LIMIT: u8 = 2;
-/// Discriminator of the compute budget's `SetComputeUnitPrice`.
-const SET_COMPUTE_UNIT_PRICE: u8 = 3;
+use toll_protocol::{COMPUTE_BUDGET_PROGRAM, ComputeBudget, decode_transaction};
 
 /// What a client's transaction may contain besides its channel instruction.
 #[derive(Clone, Copy, Debug)]
@@ -174,15 +169,15 @@ fn sole_channel_instruction(message: &VersionedMessage, rules: &Rules) -> Result
             }
         } else if program == COMPUTE_BUDGET_PROGRAM {
             match compute_budget(instruction)? {
-                ComputeBudget::Limit(units) if units <= rules.max_compute_unit_limit => limits += 1,
-                ComputeBudget::Limit(units) => {
+                ComputeBudget::UnitLimit(units) if units <= rules.max_compute_unit_limit => limits += 1,
+                ComputeBudget::UnitLimit(units) => {
                     return Err(format!(
                         "compute-unit limit {units} is above {}",
                         rules.max_compute_unit_limit
                     ));
                 }
-                ComputeBudget::Price(price) if price <= rules.max_compute_unit_price => prices += 1,
-                ComputeBudget::Price(price) => {
+                ComputeBudget::UnitPrice(price) if price <= rules.max_compute_unit_price => prices += 1,
+                ComputeBudget::UnitPrice(price) => {
                     return Err(format!(
                         "compute-unit price {price} is above {}",
                         rules.max_compute_unit_price
@@ -199,22 +194,10 @@ fn sole_channel_instruction(message: &VersionedMessage, rules: &Rules) -> Result
     channel.ok_or_else(|| format!("the transaction holds no instruction of program {}", rules.program))
 }
 
-enum ComputeBudget {
-    Limit(u32),
-    Price(u64),
-}
-
 fn compute_budget(instruction: &CompiledInstruction) -> Result<ComputeBudget, String> {
     if !instruction.accounts.is_empty() {
         return Err("a compute-budget instruction takes no accounts".to_owned());
     }
-    match instruction.data.split_first() {
-        Some((&SET_COMPUTE_UNIT_LIMIT, units)) if units.len() == 4 => {
-            Ok(ComputeBudget::Limit(u32::from_le_bytes(units.try_into().expect("four bytes"))))
-        }
-        Some((&SET_COMPUTE_UNIT_PRICE, price)) if price.len() == 8 => {
-            Ok(ComputeBudget::Price(u64::from_le_bytes(price.try_into().expect("eight bytes"))))
-        }
-        _ => Err("only a compute-unit limit and a compute-unit price are allowed".to_owned()),
-    }
+    ComputeBudget::decode(&instruction.data)
+        .map_err(|_| "only a compute-unit limit and a compute-unit price are allowed".to_owned())
 }
