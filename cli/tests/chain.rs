@@ -125,16 +125,18 @@ async fn a_payer_without_sol_leaves_a_silent_server_and_gets_everything_back() {
     run(with("withdraw", &sponsored)).await.fails_with(Exit::Refused.code(), &["was taken"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_deposit_that_landed_although_it_was_called_refused_is_found_again() {
-    let world = World::new().await;
+/// A server of acceptable terms that says of every deposit that it is not the one agreed.
+async fn refuses_every_open(world: &World) -> Rogue {
     let mut request = support::acceptable();
     request.recipient = world.actors.payee.pubkey();
     request.currency = world.fixture.mint;
-    let refusing = {
-        let request = request.clone();
-        Rogue::start(request.clone(), move |_, _| rogue::refuse(&request, "open-mismatch", 0)).await
-    };
+    Rogue::start(request.clone(), move |_, _| rogue::refuse(&request, "open-mismatch", 0)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deposit_that_landed_although_it_was_called_refused_is_found_again() {
+    let world = World::new().await;
+    let refusing = refuses_every_open(&world).await;
     let pay = ["pay", refusing.url.as_str(), "--keypair", "payer.json", "--deposit", "10000"];
     world.run(&pay).await.fails_with(Exit::Refused.code(), &["open-mismatch"]);
     // The server lands a deposit after all: another one, put in the place of the one on record.
@@ -155,13 +157,7 @@ async fn a_deposit_that_landed_although_it_was_called_refused_is_found_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_collects_deposits_and_calls_them_closed_gets_no_third_one() {
     let world = World::new().await;
-    let mut request = support::acceptable();
-    request.recipient = world.actors.payee.pubkey();
-    request.currency = world.fixture.mint;
-    let collecting = {
-        let request = request.clone();
-        Rogue::start(request.clone(), move |_, _| rogue::refuse(&request, "open-mismatch", 0)).await
-    };
+    let collecting = refuses_every_open(&world).await;
     let pay = ["pay", collecting.url.as_str(), "--keypair", "payer.json", "--deposit", "10000"];
     for salt in [1, 2] {
         world.run(&pay).await.fails_with(Exit::Refused.code(), &["open-mismatch"]);
