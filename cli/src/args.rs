@@ -7,7 +7,7 @@ use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
 use toll_protocol::{ChannelId, Network, PROGRAM_ID};
 
-use crate::cluster::Cluster;
+use toll_chain::Cluster;
 use crate::command::Command;
 use crate::error::{CliError, Exit, Result};
 use crate::money::Quantity;

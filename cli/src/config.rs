@@ -15,7 +15,7 @@ use toll_protocol::{Amount, Network};
 
 use crate::error::{CliError, Exit, Result};
 use crate::keys;
-use crate::program::TREASURY_OWNER;
+use toll_localnet::program::TREASURY_OWNER;
 use crate::state::base58;
 
 /// The whole file.

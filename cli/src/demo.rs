@@ -15,12 +15,12 @@ use toll_ledger::SubmissionKind;
 use toll_protocol::{Amount, ChannelId, ChannelStatus, Network, OPEN_SLOT_WINDOW, TOKEN_PROGRAM};
 use toll_settler::Summary;
 
-use crate::cluster::Cluster;
+use toll_chain::Cluster;
 use crate::config::Config;
 use crate::error::{CliError, Exit, Result};
-use crate::localnet::{Actors, DECIMALS, Fixture, Localnet, LocalnetConfig};
+use toll_localnet::{Actors, DECIMALS, Fixture, Localnet, LocalnetConfig};
 use crate::payer::{Payer, Policy, Request};
-use crate::program::{ELF, PROGRAM_ID};
+use toll_localnet::program::{ELF, PROGRAM_ID};
 use crate::server::{Role, Server};
 use crate::state::Book;
 
@@ -232,7 +232,7 @@ impl<P: Progress> Run<'_, P> {
     }
 
     async fn channel(&self, id: &ChannelId) -> Result<Option<toll_protocol::ChannelAccount>> {
-        self.fixture.cluster.channel(id, &PROGRAM_ID).await
+        Ok(self.fixture.cluster.channel(id, &PROGRAM_ID).await?)
     }
 
     async fn balances(&self) -> Result<Balances> {

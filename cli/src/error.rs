@@ -2,6 +2,9 @@
 
 use std::fmt::Display;
 
+use toll_chain::ChainError;
+use toll_localnet::LocalnetError;
+
 /// Why the command ended. The numbers are the process's exit codes and are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -113,6 +116,47 @@ impl CliError {
     pub fn new(exit: Exit, what: impl Display, remedy: impl Display) -> Self {
         let what = one_line(&what.to_string());
         Self { exit, what: what.trim_end_matches('.').into(), remedy: one_line(&remedy.to_string()) }
+    }
+}
+
+impl From<ChainError> for CliError {
+    fn from(error: ChainError) -> Self {
+        let (exit, remedy) = match &error {
+            ChainError::Unreachable { .. } => {
+                (Exit::Network, "check --rpc, or start a local chain with `toll localnet`")
+            }
+            ChainError::Refused { .. } => (Exit::Refused, "look at the node's message"),
+            ChainError::Malformed { .. } => (Exit::Network, "the node answers nonsense; use another with --rpc"),
+            ChainError::WrongCluster { .. } => (Exit::WrongCluster, "check --rpc and --network"),
+            ChainError::NoMint { .. } => (Exit::WrongCluster, "check --mint and --rpc"),
+            ChainError::NotAChannel { .. } => {
+                (Exit::WrongCluster, "check the channel id, --program and --rpc")
+            }
+            ChainError::NoAirdrop { .. } => {
+                (Exit::Refused, "airdrops exist on test clusters only, and devnet rations them")
+            }
+            ChainError::AirdropLost { .. } => (Exit::Network, "try again"),
+            ChainError::Signing(_) => (Exit::Internal, "report this"),
+            ChainError::NotTaken(_) => (Exit::Refused, "nothing was changed"),
+            ChainError::Failed { .. } => (Exit::Refused, "look at its logs on chain"),
+            ChainError::Unconfirmed { .. } => (Exit::Network, "look it up before sending another"),
+        };
+        Self::new(exit, error, remedy)
+    }
+}
+
+impl From<LocalnetError> for CliError {
+    fn from(error: LocalnetError) -> Self {
+        match error {
+            LocalnetError::Chain(error) => error.into(),
+            LocalnetError::Key(error) => error.into(),
+            LocalnetError::Port { .. } => {
+                Self::new(Exit::Network, error, "stop what runs there, or choose another port")
+            }
+            LocalnetError::Broken(_) => {
+                Self::new(Exit::Internal, error, "run again with RUST_LOG=debug and report what it prints")
+            }
+        }
     }
 }
 

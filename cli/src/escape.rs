@@ -6,7 +6,7 @@ use toll_protocol::{
     Channel, ChannelAccount, ChannelId, Splits, TREASURY_OWNER, create_associated_token_account,
 };
 
-use crate::cluster::Cluster;
+use toll_chain::Cluster;
 use crate::error::{CliError, Exit, Result};
 use crate::state::Book;
 

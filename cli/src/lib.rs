@@ -1,7 +1,7 @@
 //! What the `toll` command is made of: a paying client, an embedded chain, the server that gets paid, and a
 //! demo that runs all three and counts the money afterwards.
 //!
-//! [`payer`], [`localnet`], [`server`] and [`demo`] never write to a terminal, so that other programs can use
+//! [`payer`], [`server`] and [`demo`] never write to a terminal, so that other programs can use
 //! them. [`run`] is the command itself.
 
 use std::io::IsTerminal;
@@ -10,18 +10,15 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 mod args;
-pub mod cluster;
 mod command;
 pub mod config;
 pub mod demo;
 pub mod error;
 mod escape;
 pub mod keys;
-pub mod localnet;
 pub mod money;
 mod output;
 pub mod payer;
-pub mod program;
 mod secret;
 pub mod server;
 pub mod state;

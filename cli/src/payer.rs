@@ -16,8 +16,7 @@ use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_protocol::{Amount, ChannelId, Receipt};
 
-use crate::cluster::Cluster;
-use crate::keys;
+use toll_chain::Cluster;
 use crate::state::{Book, SavedChannel};
 
 mod close;
@@ -94,7 +93,7 @@ impl Payer {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| PayError::Malformed(format!("HTTP client: {error}")))?;
-        let voucher_key = keys::voucher_key(&key);
+        let voucher_key = toll_chain::key_file::voucher_key(&key);
         Ok(Self { key, voucher_key, policy, client, cluster })
     }
 

@@ -13,9 +13,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use toll_gateway::{ConfigError, Gateway, GatewayError, Limits, proxy_router, serve};
 use toll_ledger::{Ledger, LedgerError, SystemClock};
-use toll_settler::{ListedMint, RpcChain, Settler, SettlerConfig, SettlerError, SettlerKeys, Summary};
+use toll_chain::{ChainError, RpcChain};
+use toll_settler::{ListedMint, Settler, SettlerConfig, SettlerError, SettlerKeys, Summary};
 
-use crate::cluster::Cluster;
+use toll_chain::Cluster;
 use crate::config::Config;
 use crate::error::{CliError, Exit, Result};
 use crate::keys;
@@ -272,11 +273,16 @@ pub fn ledger_error(error: &LedgerError) -> CliError {
 fn settler_error(error: &SettlerError) -> CliError {
     match error {
         SettlerError::Ledger(error) => ledger_error(error),
-        SettlerError::Unreachable { .. } => CliError::new(Exit::Network, error, "check settler.rpc"),
+        SettlerError::Chain(ChainError::WrongCluster { .. }) => {
+            CliError::new(Exit::WrongCluster, error, "check settler.rpc and the [session] section")
+        }
+        SettlerError::Chain(ChainError::Unreachable { .. }) => {
+            CliError::new(Exit::Network, error, "check settler.rpc")
+        }
         SettlerError::AlreadyRunning => {
             CliError::new(Exit::Ledger, error, "one settler per ledger is enough")
         }
-        SettlerError::WrongCluster { .. } | SettlerError::NoProgram { .. } | SettlerError::NoMint { .. } => {
+        SettlerError::NoProgram { .. } | SettlerError::NoMint { .. } => {
             CliError::new(Exit::WrongCluster, error, "check settler.rpc and the [session] section")
         }
         SettlerError::NoTreasuryAccount { .. } | SettlerError::Treasury { .. } => {

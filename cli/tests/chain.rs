@@ -8,9 +8,9 @@ use solana_signer::Signer;
 use support::Toll;
 use support::rogue::{self, Rogue};
 use toll_cli::Exit;
-use toll_cli::cluster::Cluster;
-use toll_cli::localnet::{Actors, Fixture, Localnet, LocalnetConfig};
-use toll_cli::program::{ELF, PROGRAM_ID};
+use toll_chain::Cluster;
+use toll_localnet::{Actors, Fixture, Localnet, LocalnetConfig};
+use toll_localnet::program::{ELF, PROGRAM_ID};
 use toll_protocol::{Amount, ChannelId, ChannelTerms, Open, Splits, TOKEN_PROGRAM};
 
 const GRACE: u32 = 60;

@@ -5,8 +5,8 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use solana_signer::Signer;
-use toll_cli::cluster::Cluster;
-use toll_cli::localnet::{Actors, Fixture, Localnet, LocalnetConfig};
+use toll_chain::Cluster;
+use toll_localnet::{Actors, Fixture, Localnet, LocalnetConfig};
 use toll_protocol::Amount;
 
 /// What the server answers to a websocket handshake.

@@ -13,7 +13,7 @@ use toll_protocol::{
 };
 use tracing::{debug, error, info, warn};
 
-use crate::chain::{Cost, Fate};
+use toll_chain::{ChainError, Cost, Fate};
 use crate::summary::Report;
 use crate::watch::View;
 use crate::{Settler, SettlerError, Step};
@@ -34,10 +34,10 @@ impl Settler {
         let signatures: Vec<Signature> = recorded.iter().filter_map(|one| one.signature).collect();
         let fates = self.chain.statuses(&signatures).await?;
         if fates.len() != recorded.len() {
-            return Err(SettlerError::Malformed {
+            return Err(ChainError::Malformed {
                 what: "statuses",
                 reason: "another number than asked".to_owned(),
-            });
+            }.into());
         }
         let resolved: Vec<_> = stream::iter(recorded.into_iter().zip(fates))
             .map(|(submission, fate)| async move { self.resolve_one(&submission, fate, height).await })

@@ -9,7 +9,7 @@ use solana_signer::Signer;
 use toll_ledger::{ChannelState, CloseReason, Ledger, SettlerLock, SubmissionKind, Tip};
 use tracing::{info, warn};
 
-use crate::chain::{Chain, ChainTip};
+use toll_chain::{Chain, ChainTip};
 use crate::config::{SettlerConfig, SettlerKeys};
 use crate::memory::Memory;
 use crate::step::StepHook;

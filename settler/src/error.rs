@@ -2,6 +2,7 @@
 
 use solana_pubkey::Pubkey;
 use thiserror::Error;
+use toll_chain::ChainError;
 use toll_ledger::LedgerError;
 
 /// Anything that keeps the settler from going on.
@@ -10,50 +11,15 @@ use toll_ledger::LedgerError;
 /// [`Settler::start`](crate::Settler::start) and say what to do.
 #[derive(Debug, Error)]
 pub enum SettlerError {
-    /// No answer from the cluster, or none that says what happened.
-    #[error("{method}: no answer from the cluster: {reason}")]
-    Unreachable {
-        /// The call.
-        method: &'static str,
-        /// The transport's reason.
-        reason: String,
-    },
-    /// The node answered with an error.
-    #[error("{method}: the node answered {code}: {message}")]
-    Refused {
-        /// The call.
-        method: &'static str,
-        /// JSON-RPC error code.
-        code: i64,
-        /// The node's words.
-        message: String,
-    },
-    /// An answer that cannot be read.
-    #[error("{what}: unreadable answer: {reason}")]
-    Malformed {
-        /// The call or account.
-        what: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
+    /// The cluster did not answer, or not well.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
     /// The ledger refused or failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// Another settler works on the same ledger.
     #[error("another settler holds this ledger; stop it, or give this one a ledger of its own")]
     AlreadyRunning,
-    /// The node belongs to another cluster than the configuration says.
-    #[error(
-        "the RPC node is on another cluster than {network}: its genesis hash is {found}, {network} has {expected}; point the settler at a {network} node or change `network`"
-    )]
-    WrongCluster {
-        /// The configured network.
-        network: String,
-        /// The genesis hash it must have.
-        expected: String,
-        /// The genesis hash the node reports.
-        found: String,
-    },
     /// The channel program is not on the cluster.
     #[error("no program at {program}: {found}; deploy the channel program there or correct `program`")]
     NoProgram {
@@ -104,16 +70,4 @@ pub enum SettlerError {
         /// Why.
         reason: String,
     },
-}
-
-impl SettlerError {
-    /// Whether asking again may help.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Unreachable { .. } => true,
-            // Node behind, slot skipped, block not available, minimum context slot not reached.
-            Self::Refused { code, .. } => matches!(code, -32_004 | -32_005 | -32_014 | -32_016),
-            _ => false,
-        }
-    }
 }

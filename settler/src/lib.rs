@@ -4,7 +4,6 @@
 //! settler puts them on chain and copies the chain's answers back. Every transaction is on disk before it is
 //! sent, so a settler that dies at any point is finished by the next one, exactly once ([`Step`]).
 
-mod chain;
 mod config;
 mod confirm;
 mod driver;
@@ -21,11 +20,9 @@ mod transaction;
 mod watch;
 mod work;
 
-pub use chain::{Accounts, CLOCK, Chain, ChainClock, ChainTip, Cost, Fate, RpcChain, Simulation};
 pub use config::{ListedMint, SettlerConfig, SettlerKeys};
 pub use driver::{Pass, Settler};
 pub use error::SettlerError;
 pub use plan::{Action, Hold, PartialSettle, Plan, Snapshot, plan};
-pub use startup::{DEVNET_GENESIS, MAINNET_GENESIS};
 pub use step::Step;
 pub use summary::{Report, Summary};

@@ -8,7 +8,7 @@ use solana_hash::Hash;
 use toll_ledger::SubmissionId;
 use toll_protocol::ChannelId;
 
-use crate::chain::ChainTip;
+use toll_chain::ChainTip;
 use crate::summary::{Report, Summary};
 
 /// Blockhashes remembered with their last valid height: more than can be valid at once.

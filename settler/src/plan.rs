@@ -4,7 +4,7 @@ use std::fmt;
 
 use toll_protocol::{Amount, ChannelAccount, ChannelStatus, OPEN_SLOT_WINDOW, SignedVoucher, Voucher};
 
-use crate::chain::ChainClock;
+use toll_chain::ChainClock;
 
 /// A channel as it stands, on chain and in the ledger.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use toll_ledger::{
 use toll_protocol::{Amount, Channel, Open};
 use tracing::{info, warn};
 
-use crate::chain::ChainTip;
+use toll_chain::ChainTip;
 use crate::inspect::{Allowed, OPEN_FEE_PAYER_POSITIONS, Objection, inspect};
 use crate::transaction::{Signed, co_sign};
 use crate::work::Worked;

@@ -5,20 +5,14 @@ use std::time::Duration;
 use solana_account::Account;
 use solana_signer::Signer;
 use toll_ledger::{ClusterIdentity, SubmissionKind};
-use toll_protocol::{Network, associated_token_address, create_associated_token_account};
+use toll_protocol::{associated_token_address, create_associated_token_account};
 use tracing::{info, warn};
 
-use crate::chain::Chain;
+use toll_chain::{Chain, ChainError, Fate, check_genesis};
 use crate::config::{ListedMint, SettlerConfig, SettlerKeys};
 use crate::payout::{Beneficiary, Readiness, readiness};
 use crate::transaction::{Budget, Draft, MAX_COMPUTE_UNITS, sign};
-use crate::{Fate, SettlerError};
-
-/// Genesis hash of the public main network.
-pub const MAINNET_GENESIS: &str = "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d";
-
-/// Genesis hash of the public development network.
-pub const DEVNET_GENESIS: &str = "EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG";
+use crate::SettlerError;
 
 /// How long creating the treasury's accounts may take.
 const TREASURY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -31,19 +25,7 @@ pub(crate) async fn identify(
     config: &SettlerConfig,
 ) -> Result<ClusterIdentity, SettlerError> {
     let genesis_hash = chain.genesis_hash().await?;
-    let wrong = |expected: &str| SettlerError::WrongCluster {
-        network: config.network.to_string(),
-        expected: expected.to_owned(),
-        found: genesis_hash.clone(),
-    };
-    match config.network {
-        Network::Mainnet if genesis_hash != MAINNET_GENESIS => return Err(wrong(MAINNET_GENESIS)),
-        Network::Devnet if genesis_hash != DEVNET_GENESIS => return Err(wrong(DEVNET_GENESIS)),
-        Network::Localnet if [MAINNET_GENESIS, DEVNET_GENESIS].contains(&genesis_hash.as_str()) => {
-            return Err(wrong("any but a public network's"));
-        }
-        _ => {}
-    }
+    check_genesis(config.network, &genesis_hash, "settler.rpc")?;
     Ok(ClusterIdentity { network: config.network, genesis_hash, program: config.program })
 }
 
@@ -62,7 +44,7 @@ pub(crate) async fn check_accounts(
     }
     let found = chain.accounts(&addresses).await?.accounts;
     let [program, payer, listed @ ..] = found.as_slice() else {
-        return Err(SettlerError::Malformed { what: "accounts", reason: "fewer than asked for".to_owned() });
+        return Err(ChainError::Malformed { what: "accounts", reason: "fewer than asked for".to_owned() }.into());
     };
     check_program(program.as_ref(), config)?;
     let balance = payer.as_ref().map_or(0, |account| account.lamports);

@@ -7,7 +7,7 @@ use toll_ledger::{ChannelRecord, ChannelState, SubmissionId, SubmissionKind};
 use toll_protocol::{ChannelAccount, ChannelId, ChannelStatus, Network};
 use tracing::{error, info, warn};
 
-use crate::chain::ChainTip;
+use toll_chain::ChainTip;
 use crate::payout::{Readiness, beneficiaries, readiness};
 use crate::plan::{Action, PartialSettle, Plan, Snapshot, plan};
 use crate::transaction::{

@@ -11,7 +11,7 @@ use solana_hash::Hash;
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use toll_protocol::{PROGRAM_ID, decode_transaction};
-use toll_settler::{Accounts, Chain, ChainTip, Cost, Fate, SettlerError, Simulation};
+use toll_chain::{Accounts, Chain, ChainError, ChainTip, Cost, Fate, Simulation};
 
 /// The slot at which every cluster begins.
 pub const SLOT: u64 = 600_000_000;
@@ -105,10 +105,10 @@ impl TestChain {
         self.account(address).map_or(0, |account| account.lamports)
     }
 
-    fn reach(&self) -> Result<MutexGuard<'_, Inner>, SettlerError> {
+    fn reach(&self) -> Result<MutexGuard<'_, Inner>, ChainError> {
         let inner = self.lock();
         if inner.faults.unreachable {
-            return Err(SettlerError::Unreachable { method: "test", reason: "unreachable".to_owned() });
+            return Err(ChainError::Unreachable { method: "test", node: "test".to_owned(), reason: "unreachable".to_owned() });
         }
         Ok(inner)
     }
@@ -161,11 +161,11 @@ impl Inner {
 
 #[async_trait]
 impl Chain for TestChain {
-    async fn genesis_hash(&self) -> Result<String, SettlerError> {
+    async fn genesis_hash(&self) -> Result<String, ChainError> {
         Ok(self.reach()?.genesis_hash.clone())
     }
 
-    async fn tip(&self) -> Result<ChainTip, SettlerError> {
+    async fn tip(&self) -> Result<ChainTip, ChainError> {
         let inner = self.reach()?;
         let (blockhash, last_valid_block_height) = *inner.blockhashes.back().expect("there is always one");
         Ok(ChainTip {
@@ -176,7 +176,7 @@ impl Chain for TestChain {
         })
     }
 
-    async fn accounts(&self, addresses: &[Pubkey]) -> Result<Accounts, SettlerError> {
+    async fn accounts(&self, addresses: &[Pubkey]) -> Result<Accounts, ChainError> {
         let inner = self.reach()?;
         let slot = inner.svm.get_sysvar::<Clock>().slot;
         let accounts = addresses
@@ -185,11 +185,11 @@ impl Chain for TestChain {
         Ok(Accounts { slot, accounts: accounts.collect() })
     }
 
-    async fn is_blockhash_valid(&self, blockhash: &Hash) -> Result<bool, SettlerError> {
+    async fn is_blockhash_valid(&self, blockhash: &Hash) -> Result<bool, ChainError> {
         Ok(self.reach()?.is_valid(blockhash))
     }
 
-    async fn simulate(&self, transaction: &[u8]) -> Result<Simulation, SettlerError> {
+    async fn simulate(&self, transaction: &[u8]) -> Result<Simulation, ChainError> {
         let inner = self.reach()?;
         if inner.faults.simulation_behind {
             return Ok(Simulation { error: Some("\"BlockhashNotFound\"".to_owned()), compute_units: 0 });
@@ -205,19 +205,19 @@ impl Chain for TestChain {
         })
     }
 
-    async fn submit(&self, transaction: &[u8]) -> Result<(), SettlerError> {
+    async fn submit(&self, transaction: &[u8]) -> Result<(), ChainError> {
         let mut inner = self.reach()?;
         inner.submitted.push(transaction.to_vec());
         if !inner.faults.drop_submissions {
             inner.execute(transaction);
         }
         if inner.faults.lose_answers {
-            return Err(SettlerError::Unreachable { method: "test", reason: "answer lost".to_owned() });
+            return Err(ChainError::Unreachable { method: "test", node: "test".to_owned(), reason: "answer lost".to_owned() });
         }
         Ok(())
     }
 
-    async fn statuses(&self, signatures: &[Signature]) -> Result<Vec<Fate>, SettlerError> {
+    async fn statuses(&self, signatures: &[Signature]) -> Result<Vec<Fate>, ChainError> {
         let inner = self.reach()?;
         let fate = |signature| match inner.fates.get(signature) {
             None => Fate::Unknown,
@@ -227,7 +227,7 @@ impl Chain for TestChain {
         Ok(signatures.iter().map(fate).collect())
     }
 
-    async fn cost(&self, signature: &Signature) -> Result<Option<Cost>, SettlerError> {
+    async fn cost(&self, signature: &Signature) -> Result<Option<Cost>, ChainError> {
         Ok(self.reach()?.fates.get(signature).map(|(_, cost)| *cost))
     }
 }

@@ -2,6 +2,7 @@
 
 use toll_ledger::{ChannelState, CloseReason, SubmissionKind, SubmissionState};
 use toll_protocol::{ChannelId, ChannelStatus};
+use toll_chain::ChainError;
 use toll_settler::{SettlerError, Step};
 
 use crate::chain::{Faults, NOW};
@@ -139,7 +140,7 @@ async fn unreachable_cluster_changes_nothing() {
     world.chain.fault(Faults { unreachable: true, ..Default::default() });
 
     let pass = settler.pass(true).await;
-    assert!(matches!(pass, Err(SettlerError::Unreachable { .. })), "{pass:?}");
+    assert!(matches!(pass, Err(SettlerError::Chain(ChainError::Unreachable { .. }))), "{pass:?}");
     assert_eq!(world.record(&id).await.state, ChannelState::Closing);
 
     world.chain.fault(Default::default());

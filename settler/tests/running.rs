@@ -6,7 +6,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use toll_ledger::{ChannelState, Charge, CloseReason, Ledger, REPLAY_RETENTION, SubmissionKind};
 use toll_protocol::Network;
-use toll_settler::{DEVNET_GENESIS, Settler, SettlerConfig, SettlerError, Summary};
+use toll_chain::DEVNET_GENESIS;
+use toll_settler::{Settler, SettlerConfig, SettlerError, Summary};
 
 use crate::chain::Faults;
 use crate::world::World;

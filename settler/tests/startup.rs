@@ -4,7 +4,8 @@ use solana_account::Account;
 use solana_signer::Signer;
 use toll_ledger::{Ledger, LedgerError};
 use toll_protocol::{Network, PROGRAM_ID, SYSTEM_PROGRAM, TREASURY_OWNER};
-use toll_settler::{DEVNET_GENESIS, MAINNET_GENESIS, Settler, SettlerConfig, SettlerError};
+use toll_chain::{ChainError, DEVNET_GENESIS, MAINNET_GENESIS};
+use toll_settler::{Settler, SettlerConfig, SettlerError};
 
 use crate::chain::Faults;
 use crate::world::World;
@@ -21,7 +22,7 @@ async fn public_network_must_have_its_own_genesis() {
     let world = World::new();
     for (network, expected) in [(Network::Mainnet, MAINNET_GENESIS), (Network::Devnet, DEVNET_GENESIS)] {
         let error = refusal(&world, SettlerConfig { network, ..world.config() }).await;
-        assert!(matches!(error, SettlerError::WrongCluster { .. }), "{error}");
+        assert!(matches!(error, SettlerError::Chain(ChainError::WrongCluster { .. })), "{error}");
         let told = error.to_string();
         assert!(told.contains(expected) && told.contains("point the settler at"), "{told}");
     }
@@ -33,7 +34,7 @@ async fn local_configuration_refuses_a_public_node() {
     for genesis in [MAINNET_GENESIS, DEVNET_GENESIS] {
         world.chain.lock().genesis_hash = genesis.to_owned();
         let error = refusal(&world, world.config()).await;
-        assert!(matches!(error, SettlerError::WrongCluster { .. }), "{error}");
+        assert!(matches!(error, SettlerError::Chain(ChainError::WrongCluster { .. })), "{error}");
     }
 }
 
@@ -141,7 +142,7 @@ async fn unreachable_node_is_refused_and_frees_the_lock() {
     let world = World::new();
     world.chain.fault(Faults { unreachable: true, ..Default::default() });
     let error = refusal(&world, world.config()).await;
-    assert!(matches!(error, SettlerError::Unreachable { .. }), "{error}");
+    assert!(matches!(error, SettlerError::Chain(ChainError::Unreachable { .. })), "{error}");
 
     world.chain.fault(Default::default());
     assert!(world.start(world.keys(), world.config()).await.is_ok());

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use solana_account::Account;
 use tempfile::TempDir;
-use toll_cli::cluster::Cluster;
-use toll_cli::program::ELF;
+use toll_chain::Cluster;
+use toll_localnet::program::ELF;
 use toll_protocol::PROGRAM_ID;
-use toll_settler::{CLOCK, ChainClock};
+use toll_chain::{CLOCK, ChainClock};
 
 /// Names the binary when it is not on PATH.
 const BINARY: &str = "SOLANA_TEST_VALIDATOR";

@@ -7,9 +7,9 @@ use solana_keypair::Keypair;
 use solana_signer::Signer;
 use tempfile::TempDir;
 use toll_cli::Result;
-use toll_cli::cluster::Cluster;
+use toll_chain::Cluster;
 use toll_cli::config::Config;
-use toll_cli::localnet::{Actors, Fixture};
+use toll_localnet::{Actors, Fixture};
 use toll_cli::payer::{Payer, Policy, Reply, Request};
 use toll_cli::server::{Role, Server};
 use toll_cli::state::Book;
@@ -167,7 +167,7 @@ impl World {
         let signs =
             instruction.accounts.iter().any(|account| account.is_signer && account.pubkey == payer.pubkey());
         let signers: &[&Keypair] = if signs { &[payer] } else { &[] };
-        self.cluster().send(&[instruction], sponsor, signers).await.map(drop)
+        Ok(self.cluster().send(&[instruction], sponsor, signers).await.map(drop)?)
     }
 
     /// Tokens of payer and payee.

@@ -8,7 +8,7 @@ use toll_protocol::Amount;
 
 use crate::demo::{self, MAX_REQUESTS, Outcome, Progress};
 use crate::error::{CliError, Exit, Result};
-use crate::localnet::DECIMALS;
+use toll_localnet::DECIMALS;
 use crate::money;
 use crate::output::{Output, table};
 

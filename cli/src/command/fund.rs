@@ -11,7 +11,7 @@ use toll_protocol::{Network, TOKEN_PROGRAM};
 use crate::args::{self, ClusterArgs, base_units};
 use crate::error::{CliError, Exit, Result};
 use crate::keys;
-use crate::localnet::mint_to;
+use toll_localnet::mint_to;
 use crate::money::{self, Quantity};
 use crate::output::Output;
 

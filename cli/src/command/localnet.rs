@@ -7,12 +7,12 @@ use serde_json::json;
 use solana_signer::Signer;
 use toll_protocol::Amount;
 
-use crate::cluster::Cluster;
+use toll_chain::Cluster;
 use crate::error::{CliError, Exit, Result};
-use crate::localnet::{self, Actors, DECIMALS, Fixture, LocalnetConfig};
+use toll_localnet::{Actors, DECIMALS, Fixture, LocalnetConfig};
 use crate::money::{self, Quantity};
 use crate::output::{Output, table};
-use crate::program::{ELF, PROGRAM_ID, TREASURY_OWNER};
+use toll_localnet::program::{ELF, PROGRAM_ID, TREASURY_OWNER};
 use crate::server::interrupted;
 
 /// Flags of `toll localnet`.
@@ -44,7 +44,7 @@ impl Localnet {
         let config = LocalnetConfig { rpc_port: self.rpc_port, ws_port: self.ws_port, slot_ms: self.slot_ms };
         let tokens = crate::args::base_units(self.tokens, DECIMALS)?;
         let spinner = output.spinner("starting a chain");
-        let localnet = localnet::Localnet::start(config).await?;
+        let localnet = toll_localnet::Localnet::start(config).await?;
         localnet.deploy(&PROGRAM_ID, ELF).await?;
         let actors = Actors::in_folder(&self.dir)?;
         let fixture = Fixture::prepare(Cluster::new(&localnet.rpc_url), &actors).await?;
@@ -59,7 +59,7 @@ impl Localnet {
     }
 
     /// A configuration for this very chain. The ledger is named after it: another chain needs another ledger.
-    fn write_config(&self, localnet: &localnet::Localnet, actors: &Actors, genesis: &str) -> Result<PathBuf> {
+    fn write_config(&self, localnet: &toll_localnet::Localnet, actors: &Actors, genesis: &str) -> Result<PathBuf> {
         let path = self.dir.join("toll.toml");
         let mint = actors.mint.pubkey();
         let text = format!(
@@ -109,7 +109,7 @@ price = "0.001"
     fn report(
         &self,
         output: Output,
-        localnet: &localnet::Localnet,
+        localnet: &toll_localnet::Localnet,
         actors: &Actors,
         tokens: Amount,
         toml: &Path,

@@ -7,7 +7,7 @@ use toll_protocol::{ChannelId, ChannelStatus};
 
 use super::pay::STATE_PATIENCE;
 use crate::args::{self, FeePayerArgs, PayerArgs};
-use crate::cluster::Cluster;
+use toll_chain::Cluster;
 use crate::error::{CliError, Exit, Result};
 use crate::escape;
 use crate::output::Output;

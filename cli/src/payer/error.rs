@@ -4,6 +4,8 @@ use toll_protocol::{Amount, ChannelId, Network};
 
 use solana_pubkey::Pubkey;
 
+use toll_chain::ChainError;
+
 use crate::error::{CliError, Exit};
 
 /// Why a request was not paid for, or not answered.
@@ -161,12 +163,20 @@ pub enum PayError {
     /// The state file, the RPC, or a key.
     #[error(transparent)]
     Other(#[from] CliError),
+    /// The cluster could not be asked.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
 }
 
 impl From<PayError> for CliError {
     fn from(error: PayError) -> Self {
+        let error = match error {
+            PayError::Other(error) => return error,
+            PayError::Chain(error) => return error.into(),
+            error => error,
+        };
         let (exit, remedy) = match &error {
-            PayError::Other(error) => return error.clone(),
+            PayError::Other(_) | PayError::Chain(_) => unreachable!("returned above"),
             PayError::Unreachable { .. } => (Exit::Network, "check the URL and that the server runs"),
             PayError::NoOffer { .. } | PayError::OperatorSigned => {
                 (Exit::Unsupported, "nothing was signed; use a client that speaks this payment method")

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use toll_protocol::{Amount, Problem, Receipt, parse_receipt, parse_u64};
 
 use super::error::PayError;
-use crate::cluster::cause;
+use toll_chain::cause;
 
 /// The header that makes a retry the same request.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

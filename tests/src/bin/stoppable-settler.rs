@@ -9,7 +9,8 @@ use std::sync::Arc;
 use toll_cli::config::Config;
 use toll_cli::keys;
 use toll_ledger::{Ledger, SubmissionKind, SystemClock};
-use toll_settler::{ListedMint, RpcChain, Settler, SettlerConfig, SettlerKeys, Step};
+use toll_chain::RpcChain;
+use toll_settler::{ListedMint, Settler, SettlerConfig, SettlerKeys, Step};
 
 #[tokio::main]
 async fn main() {

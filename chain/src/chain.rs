@@ -1,8 +1,6 @@
-//! What the settler asks of a cluster, and nothing more.
+//! What a settler asks of a cluster, and nothing more.
 //!
-//! Two answers exist: [`RpcChain`] speaks to a node, and the tests run the real program in process.
-
-mod rpc;
+//! Two answers exist: [`RpcChain`](crate::RpcChain) speaks to a node, and the tests run the real program in process.
 
 use async_trait::async_trait;
 use solana_account::Account;
@@ -10,46 +8,44 @@ use solana_hash::Hash;
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 
-use crate::SettlerError;
-
-pub use rpc::RpcChain;
+use crate::ChainError;
 
 /// Address of the clock sysvar: the time and slot that programs see.
 pub const CLOCK: Pubkey = Pubkey::from_str_const("SysvarC1ock11111111111111111111111111111111");
 
 /// A cluster, as the settler needs it. Everything is answered at `confirmed` commitment.
 ///
-/// Any call may fail with [`SettlerError::Unreachable`], which says nothing about what happened: the caller
+/// Any call may fail with [`ChainError::Unreachable`], which says nothing about what happened: the caller
 /// asks again later. Implementations retry a few times themselves; each call may be repeated safely.
 #[async_trait]
 pub trait Chain: Send + Sync {
     /// The cluster's identity, base58.
-    async fn genesis_hash(&self) -> Result<String, SettlerError>;
+    async fn genesis_hash(&self) -> Result<String, ChainError>;
 
     /// The newest blockhash and where the cluster stands.
-    async fn tip(&self) -> Result<ChainTip, SettlerError>;
+    async fn tip(&self) -> Result<ChainTip, ChainError>;
 
     /// The accounts at `addresses`, in their order; `None` where there is none. Any number of addresses.
     ///
     /// Accounts that come from several answers carry the oldest answer's slot.
-    async fn accounts(&self, addresses: &[Pubkey]) -> Result<Accounts, SettlerError>;
+    async fn accounts(&self, addresses: &[Pubkey]) -> Result<Accounts, ChainError>;
 
     /// Whether a transaction with this blockhash could still land.
-    async fn is_blockhash_valid(&self, blockhash: &Hash) -> Result<bool, SettlerError>;
+    async fn is_blockhash_valid(&self, blockhash: &Hash) -> Result<bool, ChainError>;
 
     /// Runs a transaction without landing it. Signatures are not checked.
-    async fn simulate(&self, transaction: &[u8]) -> Result<Simulation, SettlerError>;
+    async fn simulate(&self, transaction: &[u8]) -> Result<Simulation, ChainError>;
 
     /// Hands a signed transaction to the cluster.
     ///
     /// Success means that a node took it, not that it will land; an error does not mean that it won't.
-    async fn submit(&self, transaction: &[u8]) -> Result<(), SettlerError>;
+    async fn submit(&self, transaction: &[u8]) -> Result<(), ChainError>;
 
     /// What became of each signature, searching the whole history. Any number of signatures.
-    async fn statuses(&self, signatures: &[Signature]) -> Result<Vec<Fate>, SettlerError>;
+    async fn statuses(&self, signatures: &[Signature]) -> Result<Vec<Fate>, ChainError>;
 
     /// What a landed transaction cost, or `None` while the node has not indexed it.
-    async fn cost(&self, signature: &Signature) -> Result<Option<Cost>, SettlerError>;
+    async fn cost(&self, signature: &Signature) -> Result<Option<Cost>, ChainError>;
 }
 
 /// Where a cluster stands.
@@ -124,9 +120,9 @@ pub struct ChainClock {
 
 impl ChainClock {
     /// Reads the clock sysvar's account.
-    pub fn decode(account: Option<&Account>) -> Result<Self, SettlerError> {
+    pub fn decode(account: Option<&Account>) -> Result<Self, ChainError> {
         let malformed =
-            || SettlerError::Malformed { what: "clock sysvar", reason: "not 40 bytes".to_owned() };
+            || ChainError::Malformed { what: "clock sysvar", reason: "not 40 bytes".to_owned() };
         let data = account.ok_or_else(malformed)?.data.first_chunk::<40>().ok_or_else(malformed)?;
         let word = |at: usize| <[u8; 8]>::try_from(&data[at..at + 8]).expect("eight bytes");
         Ok(Self { slot: u64::from_le_bytes(word(0)), unix_timestamp: i64::from_le_bytes(word(32)) })
@@ -152,7 +148,7 @@ mod tests {
     #[test]
     fn missing_or_short_clock_is_malformed() {
         let short = Account { data: vec![0; 39], ..Account::default() };
-        assert!(matches!(ChainClock::decode(Some(&short)), Err(SettlerError::Malformed { .. })));
-        assert!(matches!(ChainClock::decode(None), Err(SettlerError::Malformed { .. })));
+        assert!(matches!(ChainClock::decode(Some(&short)), Err(ChainError::Malformed { .. })));
+        assert!(matches!(ChainClock::decode(None), Err(ChainError::Malformed { .. })));
     }
 }

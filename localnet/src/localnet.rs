@@ -1,7 +1,7 @@
 //! A chain in this process: surfpool, with an RPC and a websocket port, offline.
 //!
 //! It runs the real program's ELF on the real virtual machine. What it adds to a cluster is only what a test
-//! needs: funds from nowhere ([`crate::cluster::Cluster::airdrop`] works on any test cluster) and a clock that
+//! needs: funds from nowhere ([`toll_chain::Cluster::airdrop`] works on any test cluster) and a clock that
 //! can be moved ([`Localnet::advance_to_slot`], [`Localnet::advance_seconds`]).
 
 use std::net::{Ipv4Addr, TcpListener};
@@ -22,10 +22,10 @@ use surfpool_types::{
     SvmFeatureConfig,
 };
 
-use crate::error::{CliError, Exit, Result};
+use crate::LocalnetError;
 
-mod fixture;
-pub use fixture::{Actors, DECIMALS, Fixture, mint_to, test_mint};
+type Result<T, E = LocalnetError> = std::result::Result<T, E>;
+
 
 /// Where a chain listens and how fast it runs.
 #[derive(Clone, Debug)]
@@ -200,13 +200,7 @@ fn surfpool_config(rpc_port: u16, ws_port: u16, slot_ms: u64) -> SurfpoolConfig 
 /// `wanted` when nobody listens there, or any free port for 0.
 fn free_port(wanted: u16) -> Result<u16> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).and_then(|listener| listener.local_addr()).map_or_else(
-        |error| {
-            Err(CliError::new(
-                Exit::Network,
-                format_args!("cannot listen on 127.0.0.1:{wanted}: {error}"),
-                "stop what runs there, or choose another port",
-            ))
-        },
+        |error| Err(LocalnetError::Port { port: wanted, reason: error.to_string() }),
         |address| Ok(address.port()),
     )
 }
@@ -252,8 +246,8 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn failed(what: impl std::fmt::Display) -> CliError {
-    CliError::new(Exit::Internal, what, "run again with RUST_LOG=debug and report what it prints")
+fn failed(what: impl std::fmt::Display) -> LocalnetError {
+    LocalnetError::Broken(what.to_string())
 }
 
 #[cfg(test)]
@@ -265,8 +259,7 @@ mod tests {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
         let error = free_port(port).unwrap_err();
-        assert_eq!(error.exit, Exit::Network);
-        assert!(error.what.contains(&port.to_string()), "{error}");
+        assert!(matches!(error, LocalnetError::Port { port: named, .. } if named == port), "{error}");
     }
 
     #[test]

@@ -11,9 +11,11 @@ use solana_signer::Signer;
 use solana_system_interface::instruction::create_account;
 use toll_protocol::{Amount, TOKEN_PROGRAM, TREASURY_OWNER, create_associated_token_account};
 
-use crate::cluster::{Cluster, Landed};
-use crate::error::Result;
-use crate::keys;
+use toll_chain::{Cluster, Landed, key_file};
+
+use crate::LocalnetError;
+
+type Result<T, E = LocalnetError> = std::result::Result<T, E>;
 
 /// Size of a mint account without extensions, in either token program.
 const MINT_SIZE: u64 = 82;
@@ -55,9 +57,9 @@ impl Actors {
 
     /// Keys kept in `folder`; those that are missing are made. The mint is [`test_mint`] unless one is there.
     pub fn in_folder(folder: &Path) -> Result<Self> {
-        let key = |name: &str| keys::read_or_create(&folder.join(name));
+        let key = |name: &str| key_file::read_or_create(&folder.join(name));
         if !folder.join("mint.json").exists() {
-            keys::write(&folder.join("mint.json"), &test_mint(), false)?;
+            key_file::write(&folder.join("mint.json"), &test_mint(), false)?;
         }
         Ok(Self {
             payer: key("payer.json")?,
@@ -144,7 +146,7 @@ pub async fn mint_to(
         create_associated_token_account(&authority.pubkey(), owner, mint, &TOKEN_PROGRAM),
         mint_tokens(mint, &account, &authority.pubkey(), amount),
     ];
-    cluster.send(&instructions, authority, &[]).await
+    Ok(cluster.send(&instructions, authority, &[]).await?)
 }
 
 /// SPL Token's `InitializeMint2` (20): decimals, mint authority, no freeze authority.

@@ -17,9 +17,12 @@ use solana_signature::Signature;
 use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
 use toll_protocol::{Amount, ChannelAccount, ChannelId, Network, associated_token_address};
-use toll_settler::{DEVNET_GENESIS, MAINNET_GENESIS};
 
-use crate::error::{CliError, Exit, Result};
+use crate::genesis::check_genesis;
+use crate::rpc::node_name;
+use crate::ChainError;
+
+type Result<T, E = ChainError> = std::result::Result<T, E>;
 
 /// How long a transaction may take to be confirmed before we say that its fate is unknown.
 const CONFIRMATION_PATIENCE: Duration = Duration::from_secs(60);
@@ -48,10 +51,8 @@ impl Cluster {
         Self { rpc: RpcClient::new_with_commitment(url.clone(), CommitmentConfig::confirmed()), url }
     }
 
-    /// The RPC endpoint as messages name it: without the path and query that providers hide an access key in.
     fn name(&self) -> String {
-        let url = self.url.parse::<reqwest::Url>();
-        url.map_or_else(|_| self.url.clone(), |url| url.origin().ascii_serialization())
+        node_name(&self.url)
     }
 
     /// The RPC endpoint.
@@ -80,20 +81,7 @@ impl Cluster {
 
     /// Refuses a cluster that is not the one named: public networks are known by their genesis hash.
     pub async fn check_network(&self, network: Network) -> Result<()> {
-        let found = self.genesis_hash().await?;
-        let right = match network {
-            Network::Mainnet => found == MAINNET_GENESIS,
-            Network::Devnet => found == DEVNET_GENESIS,
-            Network::Localnet => ![MAINNET_GENESIS, DEVNET_GENESIS].contains(&found.as_str()),
-        };
-        if right {
-            return Ok(());
-        }
-        Err(CliError::new(
-            Exit::WrongCluster,
-            format_args!("the RPC at {} is not on {network}: its genesis hash is {found}", self.name()),
-            "check --rpc and --network",
-        ))
+        check_genesis(network, &self.genesis_hash().await?, &self.name())
     }
 
     /// Lamports of `address`; nothing for an account that does not exist.
@@ -129,27 +117,17 @@ impl Cluster {
 
     /// The program that owns `mint`, and the mint's decimals.
     pub async fn mint(&self, mint: &Pubkey) -> Result<(Pubkey, u8)> {
-        let (owner, data) = self.account(mint).await?.ok_or_else(|| {
-            CliError::new(
-                Exit::WrongCluster,
-                format_args!("there is no mint {mint} on {}", self.name()),
-                "check --mint and --rpc",
-            )
-        })?;
-        data.get(44).map(|decimals| (owner, *decimals)).ok_or_else(|| {
-            CliError::new(Exit::WrongCluster, format_args!("{mint} is no mint"), "check --mint and --rpc")
-        })
+        let (owner, data) = self.account(mint).await?.ok_or_else(|| self.no_mint(mint))?;
+        data.get(44).map(|decimals| (owner, *decimals)).ok_or_else(|| self.no_mint(mint))
     }
 
     /// The channel account, or `None` when it is not there (not yet opened, or already reclaimed).
     pub async fn channel(&self, id: &ChannelId, program: &Pubkey) -> Result<Option<ChannelAccount>> {
         let Some((owner, data)) = self.account(&id.pubkey()).await? else { return Ok(None) };
-        let wrong = |why: &dyn Display| {
-            CliError::new(
-                Exit::WrongCluster,
-                format_args!("{id} is not a channel of program {program}: {why}"),
-                "check the channel id, --program and --rpc",
-            )
+        let wrong = |why: &dyn Display| ChainError::NotAChannel {
+            channel: *id,
+            program: *program,
+            reason: why.to_string(),
         };
         if owner != *program {
             // A system account that somebody sent lamports to is no channel, and no error either.
@@ -161,12 +139,9 @@ impl Cluster {
     /// Asks a test cluster for lamports and waits until they are there.
     pub async fn airdrop(&self, to: &Pubkey, lamports: u64) -> Result<()> {
         let before = self.lamports(to).await?;
-        self.rpc.request_airdrop(to, lamports).await.map_err(|error| {
-            CliError::new(
-                Exit::Refused,
-                format_args!("{} gives no SOL away: {}", self.name(), self.cause(&error)),
-                "airdrops exist on test clusters only, and devnet rations them",
-            )
+        self.rpc.request_airdrop(to, lamports).await.map_err(|error| ChainError::NoAirdrop {
+            node: self.name(),
+            reason: self.cause(&error),
         })?;
         for _ in 0..600 {
             if self.lamports(to).await? >= before + lamports {
@@ -174,7 +149,7 @@ impl Cluster {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Err(CliError::new(Exit::Network, format_args!("the airdrop to {to} did not arrive"), "try again"))
+        Err(ChainError::AirdropLost { to: *to })
     }
 
     /// Signs with `fee_payer` and `signers`, sends, and waits until it is confirmed.
@@ -189,9 +164,8 @@ impl Cluster {
         let mut keys: Vec<&Keypair> = vec![fee_payer];
         keys.extend(signers.iter().filter(|key| key.pubkey() != fee_payer.pubkey()));
         let transaction =
-            VersionedTransaction::try_new(VersionedMessage::Legacy(message), &keys).map_err(|error| {
-                CliError::new(Exit::Internal, format_args!("signing: {error}"), "report this")
-            })?;
+            VersionedTransaction::try_new(VersionedMessage::Legacy(message), &keys)
+                .map_err(|error| ChainError::Signing(error.to_string()))?;
         let signature =
             self.rpc.send_transaction(&transaction).await.map_err(|error| self.refused(&error))?;
         self.confirm(&signature).await?;
@@ -209,20 +183,12 @@ impl Cluster {
                 status.filter(|status| status.satisfies_commitment(CommitmentConfig::confirmed()))
             {
                 return status.err.map_or(Ok(()), |error| {
-                    Err(CliError::new(
-                        Exit::Refused,
-                        format_args!("transaction {signature} failed: {error}"),
-                        "look at its logs on chain",
-                    ))
+                    Err(ChainError::Failed { signature: *signature, reason: error.to_string() })
                 });
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        Err(CliError::new(
-            Exit::Network,
-            format_args!("transaction {signature} was sent, but is not confirmed"),
-            "look it up before sending another",
-        ))
+        Err(ChainError::Unconfirmed { signature: *signature })
     }
 
     /// Fee and compute units of a confirmed transaction.
@@ -255,30 +221,26 @@ impl Cluster {
         cause(error).replace(self.url.as_str(), &self.name())
     }
 
-    fn unreachable(&self, error: &ClientError) -> CliError {
-        CliError::new(
-            Exit::Network,
-            format_args!("the RPC at {} does not answer: {}", self.name(), self.cause(error)),
-            "check --rpc, or start a local chain with `toll localnet`",
-        )
+    fn unreachable(&self, error: &ClientError) -> ChainError {
+        ChainError::Unreachable { method: "RPC", node: self.name(), reason: self.cause(error) }
     }
 
-    fn refused(&self, error: &ClientError) -> CliError {
+    fn no_mint(&self, mint: &Pubkey) -> ChainError {
+        ChainError::NoMint { mint: *mint, node: self.name() }
+    }
+
+    fn refused(&self, error: &ClientError) -> ChainError {
         if error.get_transaction_error().is_some()
             || matches!(error.kind(), solana_rpc_client_api::client_error::ErrorKind::RpcError(_))
         {
-            return CliError::new(
-                Exit::Refused,
-                format_args!("the cluster refused the transaction: {}", self.cause(error)),
-                "nothing was changed",
-            );
+            return ChainError::NotTaken(self.cause(error));
         }
         self.unreachable(error)
     }
 }
 
 /// The innermost cause, which is what a person wants to read.
-pub(crate) fn cause(error: &dyn std::error::Error) -> String {
+pub fn cause(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

@@ -15,8 +15,8 @@ use solana_rpc_client_api::client_error::{Error as ClientError, ErrorKind};
 use solana_rpc_client_api::request::{RpcError, RpcRequest};
 use solana_signature::Signature;
 
-use super::{Accounts, Chain, ChainTip, Cost, Fate, Simulation};
-use crate::SettlerError;
+use crate::chain::{Accounts, Chain, ChainTip, Cost, Fate, Simulation};
+use crate::ChainError;
 
 /// Most addresses one `getMultipleAccounts` takes.
 const ACCOUNTS_PER_CALL: usize = 100;
@@ -34,12 +34,15 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// A node at a URL.
 pub struct RpcChain {
     client: RpcClient,
+    node: String,
 }
 
 impl RpcChain {
     /// The node that answers at `url` (`http://` or `https://`). Connects on first use.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { client: RpcClient::new_with_timeout(url.into(), TIMEOUT) }
+        let url = url.into();
+        let node = node_name(&url);
+        Self { client: RpcClient::new_with_timeout(url, TIMEOUT), node }
     }
 
     /// One call, repeated while the node cannot be reached or says that it is not ready.
@@ -48,12 +51,12 @@ impl RpcChain {
         method: &'static str,
         request: RpcRequest,
         params: Value,
-    ) -> Result<T, SettlerError> {
+    ) -> Result<T, ChainError> {
         let mut pauses = BACKOFF.iter();
         loop {
             let error = match self.client.send(request, params.clone()).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) => refusal(method, error),
+                Err(error) => refusal(method, &self.node, error),
             };
             match pauses.next() {
                 Some(pause) if error.is_transient() => tokio::time::sleep(*pause).await,
@@ -63,14 +66,20 @@ impl RpcChain {
     }
 }
 
+/// A node as messages name it: without the path and query that providers hide an access key in.
+pub(crate) fn node_name(url: &str) -> String {
+    let parsed = url.parse::<reqwest::Url>();
+    parsed.map_or_else(|_| "its URL".to_owned(), |url| url.origin().ascii_serialization())
+}
+
 /// Sorts a client error: no answer, a refusal, or an answer that makes no sense.
-fn refusal(method: &'static str, error: ClientError) -> SettlerError {
+fn refusal(method: &'static str, node: &str, error: ClientError) -> ChainError {
     match error.kind() {
         ErrorKind::RpcError(RpcError::RpcResponseError { code, message, .. }) => {
-            SettlerError::Refused { method, code: *code, message: message.clone() }
+            ChainError::Refused { method, code: *code, message: message.clone() }
         }
-        ErrorKind::SerdeJson(error) => SettlerError::Malformed { what: method, reason: error.to_string() },
-        _ => SettlerError::Unreachable { method, reason: without_url(*error.kind) },
+        ErrorKind::SerdeJson(error) => ChainError::Malformed { what: method, reason: error.to_string() },
+        _ => ChainError::Unreachable { method, node: node.to_owned(), reason: without_url(*error.kind) },
     }
 }
 
@@ -82,32 +91,32 @@ fn without_url(error: ErrorKind) -> String {
     }
 }
 
-fn malformed(what: &'static str, reason: impl Into<String>) -> SettlerError {
-    SettlerError::Malformed { what, reason: reason.into() }
+fn malformed(what: &'static str, reason: impl Into<String>) -> ChainError {
+    ChainError::Malformed { what, reason: reason.into() }
 }
 
-fn number(value: &Value, what: &'static str, pointer: &str) -> Result<u64, SettlerError> {
+fn number(value: &Value, what: &'static str, pointer: &str) -> Result<u64, ChainError> {
     value
         .pointer(pointer)
         .and_then(Value::as_u64)
         .ok_or_else(|| malformed(what, format!("no number at {pointer}")))
 }
 
-fn text<'a>(value: &'a Value, what: &'static str, pointer: &str) -> Result<&'a str, SettlerError> {
+fn text<'a>(value: &'a Value, what: &'static str, pointer: &str) -> Result<&'a str, ChainError> {
     value
         .pointer(pointer)
         .and_then(Value::as_str)
         .ok_or_else(|| malformed(what, format!("no text at {pointer}")))
 }
 
-fn list<'a>(value: &'a Value, what: &'static str, expected: usize) -> Result<&'a [Value], SettlerError> {
+fn list<'a>(value: &'a Value, what: &'static str, expected: usize) -> Result<&'a [Value], ChainError> {
     match value.pointer("/value").and_then(Value::as_array) {
         Some(list) if list.len() == expected => Ok(list),
         _ => Err(malformed(what, format!("expected a list of {expected}"))),
     }
 }
 
-fn account(value: &Value) -> Result<Option<Account>, SettlerError> {
+fn account(value: &Value) -> Result<Option<Account>, ChainError> {
     const WHAT: &str = "getMultipleAccounts";
     if value.is_null() {
         return Ok(None);
@@ -123,7 +132,7 @@ fn account(value: &Value) -> Result<Option<Account>, SettlerError> {
     }))
 }
 
-fn fate(value: &Value) -> Result<Fate, SettlerError> {
+fn fate(value: &Value) -> Result<Fate, ChainError> {
     const WHAT: &str = "getSignatureStatuses";
     if value.is_null() {
         return Ok(Fate::Unknown);
@@ -147,11 +156,11 @@ fn confirmed() -> Value {
 
 #[async_trait]
 impl Chain for RpcChain {
-    async fn genesis_hash(&self) -> Result<String, SettlerError> {
+    async fn genesis_hash(&self) -> Result<String, ChainError> {
         self.call("getGenesisHash", RpcRequest::GetGenesisHash, json!([])).await
     }
 
-    async fn tip(&self) -> Result<ChainTip, SettlerError> {
+    async fn tip(&self) -> Result<ChainTip, ChainError> {
         const WHAT: &str = "getLatestBlockhash";
         let (latest, block_height) = futures::try_join!(
             self.call::<Value>(WHAT, RpcRequest::GetLatestBlockhash, json!([confirmed()])),
@@ -166,7 +175,7 @@ impl Chain for RpcChain {
         })
     }
 
-    async fn accounts(&self, addresses: &[Pubkey]) -> Result<Accounts, SettlerError> {
+    async fn accounts(&self, addresses: &[Pubkey]) -> Result<Accounts, ChainError> {
         const WHAT: &str = "getMultipleAccounts";
         let config = json!({ "commitment": "confirmed", "encoding": "base64" });
         let mut all = Accounts { slot: u64::MAX, accounts: Vec::with_capacity(addresses.len()) };
@@ -182,14 +191,14 @@ impl Chain for RpcChain {
         Ok(all)
     }
 
-    async fn is_blockhash_valid(&self, blockhash: &Hash) -> Result<bool, SettlerError> {
+    async fn is_blockhash_valid(&self, blockhash: &Hash) -> Result<bool, ChainError> {
         const WHAT: &str = "isBlockhashValid";
         let params = json!([blockhash.to_string(), confirmed()]);
         let answer: Value = self.call(WHAT, RpcRequest::IsBlockhashValid, params).await?;
         answer.get("value").and_then(Value::as_bool).ok_or_else(|| malformed(WHAT, "no verdict"))
     }
 
-    async fn simulate(&self, transaction: &[u8]) -> Result<Simulation, SettlerError> {
+    async fn simulate(&self, transaction: &[u8]) -> Result<Simulation, ChainError> {
         const WHAT: &str = "simulateTransaction";
         let config = json!({ "commitment": "confirmed", "encoding": "base64", "sigVerify": false });
         let params = json!([STANDARD.encode(transaction), config]);
@@ -199,7 +208,7 @@ impl Chain for RpcChain {
         Ok(Simulation { error, compute_units })
     }
 
-    async fn submit(&self, transaction: &[u8]) -> Result<(), SettlerError> {
+    async fn submit(&self, transaction: &[u8]) -> Result<(), ChainError> {
         // Simulated already, and a resend after landing must not be refused for it.
         let config =
             json!({ "encoding": "base64", "skipPreflight": true, "preflightCommitment": "confirmed" });
@@ -207,7 +216,7 @@ impl Chain for RpcChain {
         self.call::<Value>("sendTransaction", RpcRequest::SendTransaction, params).await.map(drop)
     }
 
-    async fn statuses(&self, signatures: &[Signature]) -> Result<Vec<Fate>, SettlerError> {
+    async fn statuses(&self, signatures: &[Signature]) -> Result<Vec<Fate>, ChainError> {
         const WHAT: &str = "getSignatureStatuses";
         let mut fates = Vec::with_capacity(signatures.len());
         for chunk in signatures.chunks(SIGNATURES_PER_CALL) {
@@ -221,7 +230,7 @@ impl Chain for RpcChain {
         Ok(fates)
     }
 
-    async fn cost(&self, signature: &Signature) -> Result<Option<Cost>, SettlerError> {
+    async fn cost(&self, signature: &Signature) -> Result<Option<Cost>, ChainError> {
         let config =
             json!({ "commitment": "confirmed", "encoding": "base64", "maxSupportedTransactionVersion": 0 });
         let params = json!([signature.to_string(), config]);
@@ -281,7 +290,7 @@ mod tests {
     #[test]
     fn list_of_another_length_is_malformed() {
         let answer = json!({ "value": [null] });
-        assert!(matches!(list(&answer, "x", 2), Err(SettlerError::Malformed { .. })));
+        assert!(matches!(list(&answer, "x", 2), Err(ChainError::Malformed { .. })));
     }
 
     /// A node that answers each call with the next of `answers` (body of `result`, or of `error` when it has
@@ -359,7 +368,7 @@ mod tests {
     async fn refusal_is_not_repeated() {
         let (url, seen) = node(vec![json!({ "code": -32_602, "message": "invalid" })]).await;
         let refused = RpcChain::new(url).submit(&[1, 2, 3]).await;
-        assert!(matches!(refused, Err(SettlerError::Refused { code: -32_602, .. })), "{refused:?}");
+        assert!(matches!(refused, Err(ChainError::Refused { code: -32_602, .. })), "{refused:?}");
         assert_eq!(seen.lock().unwrap().len(), 1);
     }
 
@@ -397,7 +406,7 @@ mod tests {
     async fn node_that_does_not_answer_is_unreachable() {
         // Port 9 is the discard service: nobody listens there.
         let chain = RpcChain::new("http://127.0.0.1:9");
-        assert!(matches!(chain.genesis_hash().await, Err(SettlerError::Unreachable { .. })));
+        assert!(matches!(chain.genesis_hash().await, Err(ChainError::Unreachable { .. })));
     }
 
     #[tokio::test]

@@ -1,0 +1,18 @@
+//! One typed client of a Solana cluster.
+//!
+//! [`Chain`] is what a settler asks, and [`RpcChain`] the answer of a node; [`Cluster`] is what a person or a
+//! payer asks: balances, channels, transactions of their own. Everything here works on any cluster, an embedded
+//! one included, and nothing here knows HTTP, vouchers' prices or a ledger.
+
+mod chain;
+mod cluster;
+mod error;
+mod genesis;
+pub mod key_file;
+mod rpc;
+
+pub use chain::{Accounts, CLOCK, Chain, ChainClock, ChainTip, Cost, Fate, Simulation};
+pub use cluster::{Cluster, Landed, cause};
+pub use error::ChainError;
+pub use genesis::{DEVNET_GENESIS, MAINNET_GENESIS, check_genesis};
+pub use rpc::RpcChain;
