@@ -121,8 +121,7 @@ pub struct ChainClock {
 impl ChainClock {
     /// Reads the clock sysvar's account.
     pub fn decode(account: Option<&Account>) -> Result<Self, ChainError> {
-        let malformed =
-            || ChainError::Malformed { what: "clock sysvar", reason: "not 40 bytes".to_owned() };
+        let malformed = || ChainError::Malformed { what: "clock sysvar", reason: "not 40 bytes".to_owned() };
         let data = account.ok_or_else(malformed)?.data.first_chunk::<40>().ok_or_else(malformed)?;
         let word = |at: usize| <[u8; 8]>::try_from(&data[at..at + 8]).expect("eight bytes");
         Ok(Self { slot: u64::from_le_bytes(word(0)), unix_timestamp: i64::from_le_bytes(word(32)) })

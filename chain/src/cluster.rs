@@ -18,9 +18,9 @@ use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
 use toll_protocol::{Amount, ChannelAccount, ChannelId, Network, associated_token_address};
 
+use crate::ChainError;
 use crate::genesis::check_genesis;
 use crate::rpc::node_name;
-use crate::ChainError;
 
 type Result<T, E = ChainError> = std::result::Result<T, E>;
 
@@ -139,10 +139,10 @@ impl Cluster {
     /// Asks a test cluster for lamports and waits until they are there.
     pub async fn airdrop(&self, to: &Pubkey, lamports: u64) -> Result<()> {
         let before = self.lamports(to).await?;
-        self.rpc.request_airdrop(to, lamports).await.map_err(|error| ChainError::NoAirdrop {
-            node: self.name(),
-            reason: self.cause(&error),
-        })?;
+        self.rpc
+            .request_airdrop(to, lamports)
+            .await
+            .map_err(|error| ChainError::NoAirdrop { node: self.name(), reason: self.cause(&error) })?;
         for _ in 0..600 {
             if self.lamports(to).await? >= before + lamports {
                 return Ok(());
@@ -163,9 +163,8 @@ impl Cluster {
         let message = Message::new_with_blockhash(instructions, Some(&fee_payer.pubkey()), &blockhash);
         let mut keys: Vec<&Keypair> = vec![fee_payer];
         keys.extend(signers.iter().filter(|key| key.pubkey() != fee_payer.pubkey()));
-        let transaction =
-            VersionedTransaction::try_new(VersionedMessage::Legacy(message), &keys)
-                .map_err(|error| ChainError::Signing(error.to_string()))?;
+        let transaction = VersionedTransaction::try_new(VersionedMessage::Legacy(message), &keys)
+            .map_err(|error| ChainError::Signing(error.to_string()))?;
         let signature =
             self.rpc.send_transaction(&transaction).await.map_err(|error| self.refused(&error))?;
         self.confirm(&signature).await?;

@@ -15,8 +15,8 @@ use solana_rpc_client_api::client_error::{Error as ClientError, ErrorKind};
 use solana_rpc_client_api::request::{RpcError, RpcRequest};
 use solana_signature::Signature;
 
-use crate::chain::{Accounts, Chain, ChainTip, Cost, Fate, Simulation};
 use crate::ChainError;
+use crate::chain::{Accounts, Chain, ChainTip, Cost, Fate, Simulation};
 
 /// Most addresses one `getMultipleAccounts` takes.
 const ACCOUNTS_PER_CALL: usize = 100;

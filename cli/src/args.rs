@@ -7,11 +7,11 @@ use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
 use toll_protocol::{ChannelId, Network, PROGRAM_ID};
 
-use toll_chain::Cluster;
 use crate::command::Command;
 use crate::error::{CliError, Exit, Result};
 use crate::money::Quantity;
 use crate::{keys, state};
+use toll_chain::Cluster;
 
 /// Pay for HTTP requests, or get paid for them, through payment channels on Solana.
 #[derive(Debug, Parser)]

@@ -15,8 +15,8 @@ use toll_protocol::{Amount, Network};
 
 use crate::error::{CliError, Exit, Result};
 use crate::keys;
-use toll_localnet::program::TREASURY_OWNER;
 use crate::state::base58;
+use toll_localnet::program::TREASURY_OWNER;
 
 /// The whole file.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -15,14 +15,14 @@ use toll_ledger::SubmissionKind;
 use toll_protocol::{Amount, ChannelId, ChannelStatus, Network, OPEN_SLOT_WINDOW, TOKEN_PROGRAM};
 use toll_settler::Summary;
 
-use toll_chain::Cluster;
 use crate::config::Config;
 use crate::error::{CliError, Exit, Result};
-use toll_localnet::{Actors, DECIMALS, Fixture, Localnet, LocalnetConfig};
 use crate::payer::{Payer, Policy, Request};
-use toll_localnet::program::{ELF, PROGRAM_ID};
 use crate::server::{Role, Server};
 use crate::state::Book;
+use toll_chain::Cluster;
+use toll_localnet::program::{ELF, PROGRAM_ID};
+use toll_localnet::{Actors, DECIMALS, Fixture, Localnet, LocalnetConfig};
 
 mod audit;
 mod upstream;

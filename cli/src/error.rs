@@ -126,7 +126,9 @@ impl From<ChainError> for CliError {
                 (Exit::Network, "check --rpc, or start a local chain with `toll localnet`")
             }
             ChainError::Refused { .. } => (Exit::Refused, "look at the node's message"),
-            ChainError::Malformed { .. } => (Exit::Network, "the node answers nonsense; use another with --rpc"),
+            ChainError::Malformed { .. } => {
+                (Exit::Network, "the node answers nonsense; use another with --rpc")
+            }
             ChainError::WrongCluster { .. } => (Exit::WrongCluster, "check --rpc and --network"),
             ChainError::NoMint { .. } => (Exit::WrongCluster, "check --mint and --rpc"),
             ChainError::NotAChannel { .. } => {

@@ -6,9 +6,9 @@ use toll_protocol::{
     Channel, ChannelAccount, ChannelId, Splits, TREASURY_OWNER, create_associated_token_account,
 };
 
-use toll_chain::Cluster;
 use crate::error::{CliError, Exit, Result};
 use crate::state::Book;
+use toll_chain::Cluster;
 
 /// Address of the clock sysvar.
 const CLOCK: Pubkey = Pubkey::from_str_const("SysvarC1ock11111111111111111111111111111111");

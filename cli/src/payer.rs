@@ -16,8 +16,8 @@ use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_protocol::{Amount, ChannelId, Receipt};
 
-use toll_chain::Cluster;
 use crate::state::{Book, SavedChannel};
+use toll_chain::Cluster;
 
 mod close;
 mod error;

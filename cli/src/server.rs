@@ -11,15 +11,15 @@ use solana_signer::Signer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use toll_chain::{ChainError, RpcChain};
 use toll_gateway::{ConfigError, Gateway, GatewayError, Limits, proxy_router, serve};
 use toll_ledger::{Ledger, LedgerError, SystemClock};
-use toll_chain::{ChainError, RpcChain};
 use toll_settler::{ListedMint, Settler, SettlerConfig, SettlerError, SettlerKeys, Summary};
 
-use toll_chain::Cluster;
 use crate::config::Config;
 use crate::error::{CliError, Exit, Result};
 use crate::keys;
+use toll_chain::Cluster;
 
 /// Which halves run in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

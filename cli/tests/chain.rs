@@ -7,10 +7,10 @@ use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use support::Toll;
 use support::rogue::{self, Rogue};
-use toll_cli::Exit;
 use toll_chain::Cluster;
-use toll_localnet::{Actors, Fixture, Localnet, LocalnetConfig};
+use toll_cli::Exit;
 use toll_localnet::program::{ELF, PROGRAM_ID};
+use toll_localnet::{Actors, Fixture, Localnet, LocalnetConfig};
 use toll_protocol::{Amount, ChannelId, ChannelTerms, Open, Splits, TOKEN_PROGRAM};
 
 const GRACE: u32 = 60;

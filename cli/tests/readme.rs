@@ -7,10 +7,10 @@ use std::process::Stdio;
 use axum::Router;
 use solana_signer::Signer;
 use support::Toll;
-use toll_cli::Exit;
 use toll_chain::Cluster;
-use toll_localnet::{Actors, Fixture, Localnet, LocalnetConfig, test_mint};
+use toll_cli::Exit;
 use toll_localnet::program::{ELF, PROGRAM_ID};
+use toll_localnet::{Actors, Fixture, Localnet, LocalnetConfig, test_mint};
 use toll_protocol::Amount;
 
 const README: &str = include_str!("../../README.md");

@@ -26,7 +26,6 @@ use crate::LocalnetError;
 
 type Result<T, E = LocalnetError> = std::result::Result<T, E>;
 
-
 /// Where a chain listens and how fast it runs.
 #[derive(Clone, Debug)]
 pub struct LocalnetConfig {

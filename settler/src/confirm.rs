@@ -13,10 +13,10 @@ use toll_protocol::{
 };
 use tracing::{debug, error, info, warn};
 
-use toll_chain::{ChainError, Cost, Fate};
 use crate::summary::Report;
 use crate::watch::View;
 use crate::{Settler, SettlerError, Step};
+use toll_chain::{ChainError, Cost, Fate};
 
 /// Blocks to wait beyond a transaction's last valid height before it is called dead, in case the node that
 /// reports statuses is behind the one that reports heights.
@@ -37,7 +37,8 @@ impl Settler {
             return Err(ChainError::Malformed {
                 what: "statuses",
                 reason: "another number than asked".to_owned(),
-            }.into());
+            }
+            .into());
         }
         let resolved: Vec<_> = stream::iter(recorded.into_iter().zip(fates))
             .map(|(submission, fate)| async move { self.resolve_one(&submission, fate, height).await })

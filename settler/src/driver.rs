@@ -9,12 +9,12 @@ use solana_signer::Signer;
 use toll_ledger::{ChannelState, CloseReason, Ledger, SettlerLock, SubmissionKind, Tip};
 use tracing::{info, warn};
 
-use toll_chain::{Chain, ChainTip};
 use crate::config::{SettlerConfig, SettlerKeys};
 use crate::memory::Memory;
 use crate::step::StepHook;
 use crate::summary::Summary;
 use crate::{SettlerError, Step, startup};
+use toll_chain::{Chain, ChainTip};
 
 /// How long a fetched tip counts as current.
 const TIP_FRESH: Duration = Duration::from_millis(500);

@@ -8,8 +8,8 @@ use solana_hash::Hash;
 use toll_ledger::SubmissionId;
 use toll_protocol::ChannelId;
 
-use toll_chain::ChainTip;
 use crate::summary::{Report, Summary};
+use toll_chain::ChainTip;
 
 /// Blockhashes remembered with their last valid height: more than can be valid at once.
 const BLOCKHASHES: usize = 512;

@@ -8,11 +8,11 @@ use toll_ledger::{
 use toll_protocol::{Amount, Channel, Open};
 use tracing::{info, warn};
 
-use toll_chain::ChainTip;
 use crate::inspect::{Allowed, OPEN_FEE_PAYER_POSITIONS, Objection, inspect};
 use crate::transaction::{Signed, co_sign};
 use crate::work::Worked;
 use crate::{Settler, SettlerError, Step};
+use toll_chain::ChainTip;
 
 /// Blocks that a blockhash can live at most: the bound for one whose age we don't know.
 const BLOCKHASH_LIFE: u64 = 150;

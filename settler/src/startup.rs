@@ -8,11 +8,11 @@ use toll_ledger::{ClusterIdentity, SubmissionKind};
 use toll_protocol::{associated_token_address, create_associated_token_account};
 use tracing::{info, warn};
 
-use toll_chain::{Chain, ChainError, Fate, check_genesis};
+use crate::SettlerError;
 use crate::config::{ListedMint, SettlerConfig, SettlerKeys};
 use crate::payout::{Beneficiary, Readiness, readiness};
 use crate::transaction::{Budget, Draft, MAX_COMPUTE_UNITS, sign};
-use crate::SettlerError;
+use toll_chain::{Chain, ChainError, Fate, check_genesis};
 
 /// How long creating the treasury's accounts may take.
 const TREASURY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -44,7 +44,9 @@ pub(crate) async fn check_accounts(
     }
     let found = chain.accounts(&addresses).await?.accounts;
     let [program, payer, listed @ ..] = found.as_slice() else {
-        return Err(ChainError::Malformed { what: "accounts", reason: "fewer than asked for".to_owned() }.into());
+        return Err(
+            ChainError::Malformed { what: "accounts", reason: "fewer than asked for".to_owned() }.into()
+        );
     };
     check_program(program.as_ref(), config)?;
     let balance = payer.as_ref().map_or(0, |account| account.lamports);

@@ -7,9 +7,9 @@ use toll_ledger::{ChannelRecord, ChannelState, SubmissionKind};
 use toll_protocol::{ChannelAccount, ChannelId, ChannelStatus};
 use tracing::{error, warn};
 
-use toll_chain::{CLOCK, ChainClock, ChainError};
 use crate::plan::grace_deadline;
 use crate::{Settler, SettlerError};
+use toll_chain::{CLOCK, ChainClock, ChainError};
 
 /// Channels as the chain shows them at one moment.
 pub(crate) struct View {
@@ -41,7 +41,9 @@ impl Settler {
         addresses.extend(records.iter().map(|record| record.id.pubkey()));
         let found = self.chain.accounts(&addresses).await?;
         let [clock, channels @ ..] = found.accounts.as_slice() else {
-            return Err(ChainError::Malformed { what: "accounts", reason: "an empty answer".to_owned() }.into());
+            return Err(
+                ChainError::Malformed { what: "accounts", reason: "an empty answer".to_owned() }.into()
+            );
         };
         let accounts =
             records.iter().zip(channels).map(|(record, account)| channel_account(record, account.as_ref()));

@@ -7,7 +7,6 @@ use toll_ledger::{ChannelRecord, ChannelState, SubmissionId, SubmissionKind};
 use toll_protocol::{ChannelAccount, ChannelId, ChannelStatus, Network};
 use tracing::{error, info, warn};
 
-use toll_chain::ChainTip;
 use crate::payout::{Readiness, beneficiaries, readiness};
 use crate::plan::{Action, PartialSettle, Plan, Snapshot, plan};
 use crate::transaction::{
@@ -15,6 +14,7 @@ use crate::transaction::{
 };
 use crate::watch::{Busy, View};
 use crate::{Settler, SettlerError, Step};
+use toll_chain::ChainTip;
 
 /// Longest pause before a channel in its grace period is tried again.
 const URGENT_PAUSE: Duration = Duration::from_secs(2);

@@ -10,8 +10,8 @@ use solana_clock::Clock;
 use solana_hash::Hash;
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
-use toll_protocol::{PROGRAM_ID, decode_transaction};
 use toll_chain::{Accounts, Chain, ChainError, ChainTip, Cost, Fate, Simulation};
+use toll_protocol::{PROGRAM_ID, decode_transaction};
 
 /// The slot at which every cluster begins.
 pub const SLOT: u64 = 600_000_000;
@@ -108,7 +108,11 @@ impl TestChain {
     fn reach(&self) -> Result<MutexGuard<'_, Inner>, ChainError> {
         let inner = self.lock();
         if inner.faults.unreachable {
-            return Err(ChainError::Unreachable { method: "test", node: "test".to_owned(), reason: "unreachable".to_owned() });
+            return Err(ChainError::Unreachable {
+                method: "test",
+                node: "test".to_owned(),
+                reason: "unreachable".to_owned(),
+            });
         }
         Ok(inner)
     }
@@ -212,7 +216,11 @@ impl Chain for TestChain {
             inner.execute(transaction);
         }
         if inner.faults.lose_answers {
-            return Err(ChainError::Unreachable { method: "test", node: "test".to_owned(), reason: "answer lost".to_owned() });
+            return Err(ChainError::Unreachable {
+                method: "test",
+                node: "test".to_owned(),
+                reason: "answer lost".to_owned(),
+            });
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! Transactions whose fate is not plain: lost answers, dropped, expired, failed, unconfirmed.
 
+use toll_chain::ChainError;
 use toll_ledger::{ChannelState, CloseReason, SubmissionKind, SubmissionState};
 use toll_protocol::{ChannelId, ChannelStatus};
-use toll_chain::ChainError;
 use toll_settler::{SettlerError, Step};
 
 use crate::chain::{Faults, NOW};

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use toll_chain::DEVNET_GENESIS;
 use toll_ledger::{ChannelState, Charge, CloseReason, Ledger, REPLAY_RETENTION, SubmissionKind};
 use toll_protocol::Network;
-use toll_chain::DEVNET_GENESIS;
 use toll_settler::{Settler, SettlerConfig, SettlerError, Summary};
 
 use crate::chain::Faults;

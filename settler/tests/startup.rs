@@ -2,9 +2,9 @@
 
 use solana_account::Account;
 use solana_signer::Signer;
+use toll_chain::{ChainError, DEVNET_GENESIS, MAINNET_GENESIS};
 use toll_ledger::{Ledger, LedgerError};
 use toll_protocol::{Network, PROGRAM_ID, SYSTEM_PROGRAM, TREASURY_OWNER};
-use toll_chain::{ChainError, DEVNET_GENESIS, MAINNET_GENESIS};
 use toll_settler::{Settler, SettlerConfig, SettlerError};
 
 use crate::chain::Faults;

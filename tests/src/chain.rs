@@ -1,7 +1,7 @@
 //! The chains that scenarios run on.
 
-use toll_localnet::{Localnet, LocalnetConfig};
 use toll_localnet::program::ELF;
+use toll_localnet::{Localnet, LocalnetConfig};
 use toll_protocol::PROGRAM_ID;
 
 use crate::validator::Validator;

@@ -8,9 +8,9 @@ use std::time::Duration;
 use solana_account::Account;
 use tempfile::TempDir;
 use toll_chain::Cluster;
+use toll_chain::{CLOCK, ChainClock};
 use toll_localnet::program::ELF;
 use toll_protocol::PROGRAM_ID;
-use toll_chain::{CLOCK, ChainClock};
 
 /// Names the binary when it is not on PATH.
 const BINARY: &str = "SOLANA_TEST_VALIDATOR";

@@ -6,13 +6,13 @@ use std::time::Duration;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 use tempfile::TempDir;
-use toll_cli::Result;
 use toll_chain::Cluster;
+use toll_cli::Result;
 use toll_cli::config::Config;
-use toll_localnet::{Actors, Fixture};
 use toll_cli::payer::{Payer, Policy, Reply, Request};
 use toll_cli::server::{Role, Server};
 use toll_cli::state::Book;
+use toll_localnet::{Actors, Fixture};
 use toll_protocol::{
     Amount, Channel, ChannelAccount, ChannelId, Network, PROGRAM_ID, Splits, TOKEN_PROGRAM, TREASURY_OWNER,
 };

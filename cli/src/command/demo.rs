@@ -8,9 +8,9 @@ use toll_protocol::Amount;
 
 use crate::demo::{self, MAX_REQUESTS, Outcome, Progress};
 use crate::error::{CliError, Exit, Result};
-use toll_localnet::DECIMALS;
 use crate::money;
 use crate::output::{Output, table};
+use toll_localnet::DECIMALS;
 
 /// Flags of `toll demo`.
 #[derive(Debug, Args)]

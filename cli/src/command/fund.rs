@@ -11,9 +11,9 @@ use toll_protocol::{Network, TOKEN_PROGRAM};
 use crate::args::{self, ClusterArgs, base_units};
 use crate::error::{CliError, Exit, Result};
 use crate::keys;
-use toll_localnet::mint_to;
 use crate::money::{self, Quantity};
 use crate::output::Output;
+use toll_localnet::mint_to;
 
 /// Lamports below which an account without data pays no rent and does not exist.
 const SMALLEST_ACCOUNT: u64 = 890_880;

@@ -7,13 +7,13 @@ use serde_json::json;
 use solana_signer::Signer;
 use toll_protocol::Amount;
 
-use toll_chain::Cluster;
 use crate::error::{CliError, Exit, Result};
-use toll_localnet::{Actors, DECIMALS, Fixture, LocalnetConfig};
 use crate::money::{self, Quantity};
 use crate::output::{Output, table};
-use toll_localnet::program::{ELF, PROGRAM_ID, TREASURY_OWNER};
 use crate::server::interrupted;
+use toll_chain::Cluster;
+use toll_localnet::program::{ELF, PROGRAM_ID, TREASURY_OWNER};
+use toll_localnet::{Actors, DECIMALS, Fixture, LocalnetConfig};
 
 /// Flags of `toll localnet`.
 #[derive(Debug, Args)]
@@ -59,7 +59,12 @@ impl Localnet {
     }
 
     /// A configuration for this very chain. The ledger is named after it: another chain needs another ledger.
-    fn write_config(&self, localnet: &toll_localnet::Localnet, actors: &Actors, genesis: &str) -> Result<PathBuf> {
+    fn write_config(
+        &self,
+        localnet: &toll_localnet::Localnet,
+        actors: &Actors,
+        genesis: &str,
+    ) -> Result<PathBuf> {
         let path = self.dir.join("toll.toml");
         let mint = actors.mint.pubkey();
         let text = format!(

@@ -7,11 +7,11 @@ use toll_protocol::{ChannelId, ChannelStatus};
 
 use super::pay::STATE_PATIENCE;
 use crate::args::{self, FeePayerArgs, PayerArgs};
-use toll_chain::Cluster;
 use crate::error::{CliError, Exit, Result};
 use crate::escape;
 use crate::output::Output;
 use crate::state::{Book, ChannelStage};
+use toll_chain::Cluster;
 
 /// Flags of `toll request-close`.
 #[derive(Debug, Args)]

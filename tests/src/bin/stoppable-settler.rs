@@ -6,10 +6,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use toll_chain::RpcChain;
 use toll_cli::config::Config;
 use toll_cli::keys;
 use toll_ledger::{Ledger, SubmissionKind, SystemClock};
-use toll_chain::RpcChain;
 use toll_settler::{ListedMint, Settler, SettlerConfig, SettlerKeys, Step};
 
 #[tokio::main]
