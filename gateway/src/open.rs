@@ -75,6 +75,16 @@ async fn record(
             retry_after: 5,
         }
         .into()),
+        RecordedOpen::TooManyChannels { .. } => Err(Rejection::RateLimited {
+            detail: "this payer has as many channels as it may have; close one",
+            retry_after: 60,
+        }
+        .into()),
+        RecordedOpen::Unsponsored(_) => Err(Rejection::Unavailable {
+            detail: "the sponsor pays for no channel of this payer at present".to_owned(),
+            retry_after: 60,
+        }
+        .into()),
     }
 }
 

@@ -284,6 +284,10 @@ fn refusal(channel: &ChannelRecord, signed: &SignedVoucher, charge: &Charge, ref
             now.state = state;
             check_serving(state, None).err().unwrap_or(Rejection::ChannelClosing)
         }
+        Acceptance::CloseUnfunded => Rejection::Unavailable {
+            detail: "the sponsor cannot pay for this channel's close at present".to_owned(),
+            retry_after: 30,
+        },
         Acceptance::KeyReused => Rejection::KeyReuse,
         Acceptance::Unknown | Acceptance::Accepted(_) | Acceptance::Replayed(_) => Rejection::ChannelNotFound,
     };

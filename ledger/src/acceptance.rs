@@ -8,7 +8,7 @@ use toll_protocol::{Amount, ChannelId, SignedVoucher, VerifiedVoucher};
 
 use crate::column::{Columns, amount};
 use crate::replay::{self, Replay, ReplayKey};
-use crate::{ChannelState, Ledger, LedgerError, Watermarks, channel, voucher};
+use crate::{ChannelState, Ledger, LedgerError, Watermarks, channel, sponsor, voucher};
 
 /// What a voucher is asked to pay for, and what it may exceed that by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +80,8 @@ pub enum Acceptance {
         /// The amounts as they are.
         watermarks: Watermarks,
     },
+    /// The sponsor cannot pay for the channel's close at present, so the voucher might never settle.
+    CloseUnfunded,
     /// The channel does not serve: opening, closing or over.
     NotOpen(ChannelState),
     /// The ledger has no such channel.
@@ -99,8 +101,8 @@ impl Ledger {
     ///
     /// The rule: `spent + cost ≤ cumulative ≤ accepted + cost + headroom`, `cumulative > accepted`,
     /// `cumulative ≤ deposit`, on an open channel; all or nothing. Once this returns `Accepted`, the
-    /// watermark, the whole signed voucher, the charge, the replay entry and the time of activity are on
-    /// disk, so the response may be released. Calls are serialized: of many requests presenting one voucher,
+    /// watermark, the whole signed voucher, the charge, the replay entry and, if anything was charged, the time
+    /// of activity are on disk, so the response may be released. Calls are serialized: of many requests presenting one voucher,
     /// exactly one is accepted. An error leaves the outcome unknown: refuse the request; a retry under the
     /// same replay key finds out, and is never charged twice.
     pub async fn accept(&self, voucher: &VerifiedVoucher, charge: Charge) -> Result<Acceptance, LedgerError> {
@@ -129,6 +131,9 @@ fn accept(
     if standing.authorized_signer != signed.signer.to_bytes() {
         return Err(LedgerError::ForeignSigner(*id));
     }
+    if sponsor::find(tx)?.is_some_and(|sponsor| !sponsor.vouchers) {
+        return Ok(Acceptance::CloseUnfunded);
+    }
     if let Some(refusal) = refusal(&standing.watermarks, signed.voucher.cumulative_amount, charge) {
         return Ok(refusal);
     }
@@ -138,7 +143,7 @@ fn accept(
         spent: Amount::new(standing.watermarks.spent.get() + charge.cost.get()),
         ..standing.watermarks
     };
-    raise(tx, id, &watermarks, now)?;
+    raise(tx, id, &watermarks, charge.cost, now)?;
     voucher::store(tx, signed, now)?;
     voucher::prune(tx, id, watermarks.spent)?;
     replay::insert(tx, id, charge, &watermarks, now)?;
@@ -198,7 +203,16 @@ fn refusal(watermarks: &Watermarks, cumulative: Amount, charge: &Charge) -> Opti
     None
 }
 
-fn raise(tx: &Connection, id: &ChannelId, to: &Watermarks, now: i64) -> Result<(), LedgerError> {
+/// Only what is paid for counts as activity: a watermark raised ahead of use would hold the sponsor's rent for
+/// ever at no cost.
+fn raise(
+    tx: &Connection,
+    id: &ChannelId,
+    to: &Watermarks,
+    cost: Amount,
+    now: i64,
+) -> Result<(), LedgerError> {
+    let active_at = if cost.is_zero() { i64::MIN } else { now };
     let raised = tx
         .prepare_cached(
             "-- accept_voucher
@@ -207,7 +221,7 @@ fn raise(tx: &Connection, id: &ChannelId, to: &Watermarks, now: i64) -> Result<(
              WHERE channel_id = ?1 AND state = 'open' AND accepted < ?2 AND ?2 <= deposit
                AND spent <= ?3 AND ?3 <= ?2",
         )?
-        .execute(params![id.as_bytes(), amount(to.accepted)?, amount(to.spent)?, now])?;
+        .execute(params![id.as_bytes(), amount(to.accepted)?, amount(to.spent)?, active_at])?;
     // The checks above and this statement say the same; should they ever differ, nothing is accepted.
     if raised == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(raised).into()) }
 }

@@ -26,6 +26,8 @@ mod opening;
 mod purge;
 mod replay;
 mod settler_lock;
+mod spending;
+mod sponsor;
 mod submission;
 #[cfg(feature = "testing")]
 mod testing;
@@ -45,6 +47,8 @@ pub use observation::Observation;
 pub use opening::{MAX_PAYABLE_RECIPIENTS, NewChannel, RecordedOpen, RecordedTopUp};
 pub use replay::{REPLAY_RETENTION, Replay, ReplayKey, StoredResponse};
 pub use settler_lock::SettlerLock;
+pub use spending::{DAY, Hold, Spending, SpendingKind, Spent, day_of};
+pub use sponsor::{Sponsor, Unsponsored};
 pub use submission::{Resolution, Submission, SubmissionId, SubmissionKind, SubmissionState};
 #[cfg(feature = "testing")]
 pub use testing::{ChannelFixture, WriterHold};

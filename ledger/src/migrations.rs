@@ -38,6 +38,8 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0006_challenges"),
     migration!("0007_replays"),
     migration!("0008_housekeeping"),
+    migration!("0009_spending"),
+    migration!("0010_sponsor"),
 ];
 
 /// The newest schema version this binary knows.

@@ -6,7 +6,7 @@ use toll_protocol::{Amount, ChannelId, ChannelTerms, Splits};
 
 use crate::column::{amount, integer};
 use crate::submission::{self, SubmissionId, SubmissionKind};
-use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, channel};
+use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, Unsponsored, channel, sponsor};
 
 /// Most recipients of a channel, besides the payee: each takes 67 bytes of the transaction that pays them all,
 /// and lookup tables are not used. A channel with more could be sealed but never paid out.
@@ -54,6 +54,13 @@ pub enum RecordedOpen {
     ChannelExists,
     /// So many requests wait for the settler that this one would be too late. Nothing changed.
     Crowded,
+    /// The payer has as many channels as it may have. Nothing changed.
+    TooManyChannels {
+        /// How many are not closed.
+        live: u64,
+    },
+    /// The sponsor does not pay for it, see [`Sponsor`](crate::Sponsor). Nothing changed.
+    Unsponsored(Unsponsored),
 }
 
 /// What became of a request to top up.
@@ -101,6 +108,9 @@ impl Ledger {
             }
             if submission::requested_count(tx)? >= MAX_REQUESTED {
                 return Ok(RecordedOpen::Crowded);
+            }
+            if let Some(refusal) = sponsorship(tx, &channel, now)? {
+                return Ok(refusal);
             }
             insert(tx, &id, bump, &channel, &challenge, now)?;
             let submission =
@@ -159,6 +169,21 @@ impl Ledger {
         })
         .await
     }
+}
+
+/// Why the sponsor's conditions forbid the channel. One whose payer pays its rent costs the sponsor no more than
+/// its close, but that as well.
+fn sponsorship(tx: &Connection, new: &NewChannel, now: i64) -> rusqlite::Result<Option<RecordedOpen>> {
+    let Some(sponsor) = sponsor::find(tx)? else { return Ok(None) };
+    let payer = &new.terms.payer;
+    let live = sponsor::live_channels(tx, payer)?;
+    if live >= sponsor.channels_per_payer {
+        return Ok(Some(RecordedOpen::TooManyChannels { live }));
+    }
+    if new.rent_payer == *payer {
+        return Ok(None);
+    }
+    Ok(sponsor::refusal(tx, &sponsor, payer, now)?.map(RecordedOpen::Unsponsored))
 }
 
 fn challenge_use(tx: &Connection, challenge: &str) -> rusqlite::Result<Option<SubmissionId>> {

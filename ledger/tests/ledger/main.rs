@@ -11,6 +11,8 @@ mod law;
 mod observation;
 mod opening;
 mod replay;
+mod spending;
+mod sponsor;
 mod store;
 mod submission;
 mod voucher;

@@ -1,0 +1,284 @@
+//! What the sponsor's transactions cost: held before they are sent, spent once their fate is known.
+//!
+//! Lamports only. Which of them may be spent is the settler's to decide; this remembers it across restarts.
+
+use rusqlite::{Connection, Row, params};
+use solana_pubkey::Pubkey;
+use solana_signature::Signature;
+
+use crate::column::{Columns, integer, undecodable, words};
+use crate::{Ledger, LedgerError};
+
+/// Seconds of a day. Days are counted from the unix epoch, so they begin at midnight UTC.
+pub const DAY: i64 = 86_400;
+
+/// The day that `at` (unix seconds) belongs to.
+pub const fn day_of(at: i64) -> i64 {
+    at.div_euclid(DAY)
+}
+
+/// What lamports are spent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SpendingKind {
+    /// Opening a channel, its close included.
+    Open,
+    /// Co-signing a top-up.
+    TopUp,
+    /// Settling without closing.
+    Settle,
+    /// Ending a channel: seal, payout and reclaim.
+    Close,
+    /// Creating a token account that a payer's refund needs.
+    RefundAccount,
+    /// The operator's own token accounts: treasury, payee, recipients.
+    OwnAccount,
+}
+
+words!(SpendingKind {
+    Open => "open",
+    TopUp => "top_up",
+    Settle => "settle",
+    Close => "close",
+    RefundAccount => "refund_account",
+    OwnAccount => "own_account",
+});
+
+/// Lamports that a transaction of unknown fate may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The transaction.
+    pub signature: Signature,
+    /// What for. A transaction may do several things.
+    pub kind: SpendingKind,
+    /// Whose channel it is about, if it is about one payer's.
+    pub payer: Option<Pubkey>,
+    /// The day it was held on; see [`day_of`].
+    pub day: i64,
+    /// The most that may leave the fee payer, in lamports, rent that comes back included.
+    pub lamports: u64,
+    /// What it counts against budgets, in lamports.
+    pub charge: u64,
+}
+
+/// What one part of a resolved transaction cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spent {
+    /// What for.
+    pub kind: SpendingKind,
+    /// Lamports that never come back.
+    pub spent: u64,
+    /// Lamports that count against budgets.
+    pub charged: u64,
+}
+
+/// A day's spending on one purpose and payer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spending {
+    /// See [`day_of`].
+    pub day: i64,
+    /// What for.
+    pub kind: SpendingKind,
+    /// For whom; `None` also for what is older than payers are told apart.
+    pub payer: Option<Pubkey>,
+    /// How many times.
+    pub transactions: u64,
+    /// Lamports that never come back.
+    pub spent: u64,
+    /// Lamports that count against budgets.
+    pub charged: u64,
+}
+
+impl Ledger {
+    /// Writes down what a signed transaction may take. Call this before the transaction is recorded or sent.
+    ///
+    /// The same signature and kind again changes nothing.
+    pub async fn hold(&self, holds: &[Hold]) -> Result<(), LedgerError> {
+        let holds = holds.to_vec();
+        self.write("hold", move |tx| {
+            for hold in &holds {
+                tx.prepare_cached(
+                    "-- hold
+                    INSERT INTO holds (signature, kind, payer, day, lamports, charge)
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                    ON CONFLICT (signature, kind) DO NOTHING",
+                )?
+                .execute(params![
+                    hold.signature.as_ref(),
+                    hold.kind,
+                    payer_bytes(hold.payer.as_ref()),
+                    hold.day,
+                    integer(hold.lamports)?,
+                    integer(hold.charge)?,
+                ])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Turns what `signature` holds into what it cost: `spent` has a part for each kind that cost something.
+    /// What it held beyond that is free again. A transaction that never landed cost nothing.
+    ///
+    /// Counts on the day of the hold. A signature that holds nothing changes nothing, so repeats are safe:
+    /// call this before the submission is marked as resolved.
+    pub async fn resolve_hold(&self, signature: &Signature, spent: &[Spent]) -> Result<(), LedgerError> {
+        let (signature, spent) = (*signature, spent.to_vec());
+        self.write("resolve_hold", move |tx| {
+            let held = holds_of(tx, &signature)?;
+            for hold in held {
+                let Some(spent) = spent.iter().find(|spent| spent.kind == hold.kind) else { continue };
+                add(tx, &hold, spent)?;
+            }
+            tx.prepare_cached("-- release_hold\nDELETE FROM holds WHERE signature = ?1")?
+                .execute([signature.as_ref()])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Everything that transactions of unknown fate may take.
+    pub async fn holds(&self) -> Result<Vec<Hold>, LedgerError> {
+        self.read("holds", |tx| {
+            let holds = tx
+                .prepare_cached("-- holds\nSELECT * FROM holds ORDER BY day, signature, kind")?
+                .query_map([], hold_from_row)?
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok(holds)
+        })
+        .await
+    }
+
+    /// Drops what is held for transactions that were never recorded, so never sent. For a start, before
+    /// anything is held anew. Returns how many there were.
+    pub async fn release_unrecorded_holds(&self) -> Result<usize, LedgerError> {
+        self.write("release_unrecorded_holds", |tx| {
+            Ok(tx
+                .prepare_cached(
+                    "-- release_unrecorded_holds
+                    DELETE FROM holds
+                     WHERE NOT EXISTS (SELECT 1 FROM submissions
+                                        WHERE submissions.signature = holds.signature)",
+                )?
+                .execute([])?)
+        })
+        .await
+    }
+
+    /// What was spent on `day` (see [`day_of`]) and later.
+    pub async fn spending_since(&self, day: i64) -> Result<Vec<Spending>, LedgerError> {
+        self.read("spending_since", move |tx| {
+            let spending = tx
+                .prepare_cached(
+                    "-- spending_since\nSELECT * FROM spending WHERE day >= ?1 ORDER BY day, kind, payer",
+                )?
+                .query_map([day], spending_from_row)?
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok(spending)
+        })
+        .await
+    }
+
+    /// What all spending ever has charged to budgets, in lamports.
+    pub async fn charged_in_all(&self) -> Result<u64, LedgerError> {
+        self.read("charged_in_all", |tx| {
+            let charged: i64 = tx
+                .prepare_cached("-- charged_in_all\nSELECT coalesce(sum(charged), 0) FROM spending")?
+                .query_row([], |row| row.get(0))?;
+            Ok(charged.unsigned_abs())
+        })
+        .await
+    }
+
+    /// Tells payers no longer apart in what was spent before `day`, so that the table stays small. No sum
+    /// changes. Returns how many rows went.
+    pub async fn fold_spending(&self, day: i64) -> Result<usize, LedgerError> {
+        self.write("fold_spending", move |tx| {
+            tx.prepare_cached(
+                "-- fold_spending
+                INSERT INTO spending (day, kind, payer, transactions, spent, charged)
+                SELECT day, kind, x'', sum(transactions), sum(spent), sum(charged)
+                  FROM spending WHERE day < ?1 AND payer <> x'' GROUP BY day, kind
+                ON CONFLICT (day, kind, payer) DO UPDATE SET
+                    transactions = transactions + excluded.transactions,
+                    spent = spent + excluded.spent, charged = charged + excluded.charged",
+            )?
+            .execute([day])?;
+            Ok(tx
+                .prepare_cached("-- folded_spending\nDELETE FROM spending WHERE day < ?1 AND payer <> x''")?
+                .execute([day])?)
+        })
+        .await
+    }
+}
+
+/// What `day` has charged to budgets for `payer`, what is held included, in lamports.
+pub(crate) fn charged_to(connection: &Connection, payer: &Pubkey, day: i64) -> rusqlite::Result<u64> {
+    let charged: i64 = connection
+        .prepare_cached(
+            "-- charged_to_payer
+            SELECT (SELECT coalesce(sum(charged), 0) FROM spending
+                     WHERE day = ?1 AND payer = ?2
+                       AND kind IN ('open', 'top_up', 'settle', 'close', 'refund_account', 'own_account'))
+                 + (SELECT coalesce(sum(charge), 0) FROM holds WHERE day = ?1 AND payer = ?2)",
+        )?
+        .query_row(params![day, payer.as_ref()], |row| row.get(0))?;
+    Ok(charged.unsigned_abs())
+}
+
+fn payer_bytes(payer: Option<&Pubkey>) -> &[u8] {
+    payer.map_or(&[], |payer| payer.as_ref())
+}
+
+fn payer_of(row: &Row<'_>) -> rusqlite::Result<Option<Pubkey>> {
+    let bytes: Vec<u8> = row.get("payer")?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    Pubkey::try_from(bytes).map(Some).map_err(|_| undecodable("payer"))
+}
+
+fn hold_from_row(row: &Row<'_>) -> rusqlite::Result<Hold> {
+    Ok(Hold {
+        signature: row.signature("signature")?,
+        kind: row.get("kind")?,
+        payer: payer_of(row)?,
+        day: row.get("day")?,
+        lamports: row.unsigned("lamports")?,
+        charge: row.unsigned("charge")?,
+    })
+}
+
+fn spending_from_row(row: &Row<'_>) -> rusqlite::Result<Spending> {
+    Ok(Spending {
+        day: row.get("day")?,
+        kind: row.get("kind")?,
+        payer: payer_of(row)?,
+        transactions: row.unsigned("transactions")?,
+        spent: row.unsigned("spent")?,
+        charged: row.unsigned("charged")?,
+    })
+}
+
+fn holds_of(tx: &Connection, signature: &Signature) -> rusqlite::Result<Vec<Hold>> {
+    tx.prepare_cached("-- holds_of\nSELECT * FROM holds WHERE signature = ?1")?
+        .query_map([signature.as_ref()], hold_from_row)?
+        .collect()
+}
+
+fn add(tx: &Connection, hold: &Hold, spent: &Spent) -> Result<(), LedgerError> {
+    tx.prepare_cached(
+        "-- spend
+        INSERT INTO spending (day, kind, payer, transactions, spent, charged) VALUES (?1, ?2, ?3, 1, ?4, ?5)
+        ON CONFLICT (day, kind, payer) DO UPDATE SET
+            transactions = transactions + 1, spent = spent + excluded.spent,
+            charged = charged + excluded.charged",
+    )?
+    .execute(params![
+        hold.day,
+        hold.kind,
+        payer_bytes(hold.payer.as_ref()),
+        integer(spent.spent)?,
+        integer(spent.charged)?,
+    ])?;
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! What the sponsor's word means for opens and vouchers.
+
+use solana_signature::Signature;
+use toll_ledger::{
+    Acceptance, ChannelFixture, Charge, CloseReason, Hold, Ledger, ManualClock, RecordedOpen, SpendingKind,
+    Sponsor, Unsponsored, day_of,
+};
+use toll_protocol::Amount;
+
+use crate::{START, World};
+
+fn willing() -> Sponsor {
+    Sponsor {
+        opens: true,
+        top_ups: true,
+        vouchers: true,
+        channels_per_payer: 2,
+        minimum_top_up: Amount::new(500),
+        payer_budget: 100_000,
+        open_charge: 40_000,
+        published_at: START,
+    }
+}
+
+fn ledger() -> Ledger {
+    Ledger::temporary(ManualClock::new(START))
+}
+
+fn self_funded(salt: u64) -> ChannelFixture {
+    let mut channel = ChannelFixture::new(salt, 1_000);
+    channel.channel.rent_payer = channel.channel.terms.payer;
+    channel
+}
+
+#[tokio::test]
+async fn the_last_word_counts() {
+    let ledger = ledger();
+    assert_eq!(ledger.sponsor().await.unwrap(), None);
+    ledger.publish_sponsor(willing()).await.unwrap();
+    let tired = Sponsor { opens: false, published_at: START + 5, ..willing() };
+    ledger.publish_sponsor(tired).await.unwrap();
+    assert_eq!(ledger.sponsor().await.unwrap(), Some(tired));
+}
+
+#[tokio::test]
+async fn a_payer_has_so_many_channels_at_once_whoever_pays_for_them() {
+    let ledger = ledger();
+    ledger.publish_sponsor(willing()).await.unwrap();
+    let first = ChannelFixture::new(1, 1_000);
+    first.open(&ledger).await.unwrap();
+    self_funded(2).open(&ledger).await.unwrap();
+    let before = crate::dump::dump(&ledger);
+
+    for refused in [ChannelFixture::new(3, 1_000), self_funded(4)] {
+        let recorded = refused.record(&ledger).await.unwrap();
+        assert_eq!(recorded, RecordedOpen::TooManyChannels { live: 2 });
+    }
+    assert_eq!(crate::dump::dump(&ledger), before, "nothing changed");
+
+    ledger.request_close(&first.id(), CloseReason::Requested, None).await.unwrap();
+    let closing = ChannelFixture::new(5, 1_000).record(&ledger).await.unwrap();
+    assert_eq!(closing, RecordedOpen::TooManyChannels { live: 2 }, "a close must land first");
+    ledger.observe(&first.id(), None, 101).await.unwrap();
+    let recorded = ChannelFixture::new(6, 1_000).record(&ledger).await.unwrap();
+    assert!(matches!(recorded, RecordedOpen::Recorded(_)), "{recorded:?}");
+}
+
+#[tokio::test]
+async fn a_sponsor_out_of_funds_leaves_opens_to_payers_that_pay_themselves() {
+    let ledger = ledger();
+    ledger.publish_sponsor(Sponsor { opens: false, ..willing() }).await.unwrap();
+    let before = crate::dump::dump(&ledger);
+
+    let recorded = ChannelFixture::new(1, 1_000).record(&ledger).await.unwrap();
+    assert_eq!(recorded, RecordedOpen::Unsponsored(Unsponsored::OutOfFunds));
+    assert_eq!(crate::dump::dump(&ledger), before, "nothing changed");
+
+    let recorded = self_funded(2).record(&ledger).await.unwrap();
+    assert!(matches!(recorded, RecordedOpen::Recorded(_)), "{recorded:?}");
+}
+
+#[tokio::test]
+async fn a_payers_budget_counts_what_is_spent_and_what_is_held_today() {
+    let ledger = ledger();
+    ledger.publish_sponsor(willing()).await.unwrap();
+    let channel = ChannelFixture::new(1, 1_000);
+    let hold = |number: u8, day: i64, charge: u64| Hold {
+        signature: Signature::from([number; 64]),
+        kind: SpendingKind::TopUp,
+        payer: Some(channel.channel.terms.payer),
+        day,
+        lamports: charge,
+        charge,
+    };
+    let today = day_of(START);
+    ledger.hold(&[hold(1, today - 1, 100_000), hold(2, today, 60_001)]).await.unwrap();
+
+    let recorded = channel.record(&ledger).await.unwrap();
+    assert_eq!(recorded, RecordedOpen::Unsponsored(Unsponsored::PayerBudget));
+
+    ledger.resolve_hold(&Signature::from([2; 64]), &[]).await.unwrap();
+    ledger.hold(&[hold(3, today, 60_000)]).await.unwrap();
+    let recorded = channel.record(&ledger).await.unwrap();
+    assert!(matches!(recorded, RecordedOpen::Recorded(_)), "{recorded:?}");
+}
+
+#[tokio::test]
+async fn no_voucher_is_taken_while_closes_cannot_be_paid_for() {
+    let world = World::with_deposit(1_000).await;
+    world.ledger.publish_sponsor(Sponsor { vouchers: false, ..willing() }).await.unwrap();
+    let before = world.dump();
+
+    let refused = world.ledger.accept(&world.channel.voucher(16), Charge::of(16, 1)).await.unwrap();
+    assert_eq!(refused, Acceptance::CloseUnfunded);
+    assert_eq!(world.dump(), before, "nothing changed");
+
+    world.ledger.publish_sponsor(willing()).await.unwrap();
+    let taken = world.ledger.accept(&world.channel.voucher(16), Charge::of(16, 1)).await.unwrap();
+    assert!(matches!(taken, Acceptance::Accepted(_)), "{taken:?}");
+}
+
+#[tokio::test]
+async fn only_paid_service_keeps_a_channel_from_being_idle() {
+    let world = World::with_deposit(1_000).await;
+    world.clock.advance(599);
+    let free = Charge { headroom: Amount::new(1), ..Charge::of(0, 1) };
+    let taken = world.ledger.accept(&world.channel.voucher(1), free).await.unwrap();
+    assert!(matches!(taken, Acceptance::Accepted(_)), "{taken:?}");
+    world.clock.advance(1);
+    assert_eq!(world.ledger.idle_channels(START + 600).await.unwrap(), [world.id]);
+
+    let taken = world.ledger.accept(&world.channel.voucher(17), Charge::of(16, 2)).await.unwrap();
+    assert!(matches!(taken, Acceptance::Accepted(_)), "{taken:?}");
+    assert_eq!(world.ledger.idle_channels(START + 600).await.unwrap(), []);
+}

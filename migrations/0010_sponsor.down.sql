@@ -1,0 +1,2 @@
+DROP INDEX channels_live_by_payer;
+DROP TABLE sponsor;
