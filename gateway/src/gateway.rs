@@ -114,7 +114,8 @@ impl Gateway {
         self.reruns.take(key).map_err(limited)
     }
 
-    /// SES-168: a payer that keeps forcing closes costs grace periods and rent.
+    /// A payer that keeps forcing closes costs grace periods and rent (draft-solana-session, "Security
+    /// Considerations", grace period).
     pub(crate) async fn check_forced_closes(&self, payer: &Pubkey) -> Result<(), Rejection> {
         let pause = self.terms.limits.forced_close_pause;
         let forced = self.ledger.forced_closes(payer, self.now() - i64::from(pause)).await?;

@@ -12,7 +12,7 @@ use crate::gateway::Gateway;
 use crate::price::Price;
 use crate::reject::{Refusal, Rejection};
 use crate::terms::LARGEST_DEPOSIT;
-use crate::transaction::ClientTransaction;
+use crate::transaction::{ClientTransaction, TransactionRefused};
 use crate::{answer, wait};
 
 pub(crate) async fn open(
@@ -28,8 +28,8 @@ pub(crate) async fn open(
     if let Some(channel) = gateway.ledger.channel(&action.channel_id).await? {
         return repeat(gateway, challenge, action, &channel).await;
     }
-    let transaction = ClientTransaction::check(&action.transaction, &gateway.transaction_rules())
-        .map_err(Rejection::OpenMismatch)?;
+    let transaction =
+        ClientTransaction::check(&action.transaction, &gateway.transaction_rules()).map_err(refused)?;
     let tip = gateway.tip().await?;
     let opening = gateway.check_opening(challenge, price, &tip)?;
     let open = check(gateway, &opening, tip.slot, action, &transaction)?;
@@ -127,8 +127,8 @@ fn check(
 ) -> Result<Open, Rejection> {
     let terms = &gateway.terms;
     let mismatch = Rejection::OpenMismatch;
-    let decoded = Open::decode(transaction.data(), &transaction.accounts())
-        .map_err(|error| mismatch(error.to_string()))?;
+    let decoded =
+        Open::decode(transaction.data(), &transaction.accounts()).map_err(|error| refused(error.into()))?;
     if !terms.allowed_mints.contains(&decoded.terms.mint) {
         return Err(Rejection::MintNotAllowed(decoded.terms.mint));
     }
@@ -162,7 +162,7 @@ fn check(
         rent_payer: terms.fee_payer,
         token_program: terms.token_program,
     };
-    transaction.check_equals(&canonical.instruction()).map_err(mismatch)?;
+    transaction.check_equals(&canonical.instruction()).map_err(refused)?;
     if canonical.deposit > LARGEST_DEPOSIT {
         return Err(mismatch(format!("deposits are limited to {LARGEST_DEPOSIT} base units here")));
     }
@@ -172,8 +172,12 @@ fn check(
             minimum: terms.minimum_deposit,
         });
     }
-    transaction.check_signatures(&canonical.terms.payer, &terms.fee_payer).map_err(mismatch)?;
+    transaction.check_signatures(&canonical.terms.payer, &terms.fee_payer).map_err(refused)?;
     Ok(canonical)
+}
+
+fn refused(refused: TransactionRefused) -> Rejection {
+    Rejection::OpenMismatch(refused.to_string())
 }
 
 /// Credential, transaction and challenge agree, member by member.

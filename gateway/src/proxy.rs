@@ -15,6 +15,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body as _;
+use toll_protocol::{Problem, RefusalCode};
 
 use crate::config::GatewayConfig;
 use crate::deliver::Undelivered;
@@ -164,14 +165,9 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 fn problem(status: StatusCode, detail: &str) -> Response {
-    let body = serde_json::json!({
-        "type": "about:blank",
-        "title": status.canonical_reason().unwrap_or("Bad Gateway"),
-        "status": status.as_u16(),
-        "detail": detail,
-        "code": "upstream",
-    });
-    let mut response = Response::new(Body::from(body.to_string()));
+    let code = RefusalCode::Upstream;
+    let problem = Problem::new(code.problem_type(), status.as_u16(), detail).code(code.as_str());
+    let mut response = Response::new(Body::from(problem.body()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,7 +1,7 @@
-//! Why a request is refused: the only place that picks status, problem type and `code`.
+//! Why a request is refused: the only place that picks a refusal code and says it in words.
 //!
-//! Source: draft-solana-session, "Error Responses". The draft knows three problem types; `code` tells the
-//! cases apart. Details carry values the sender already knows, or, once it proved itself, its channel's.
+//! Status, problem type and title follow from the code ([`toll_protocol::RefusalCode`]). Details carry values
+//! the sender already knows, or, once it proved itself, its channel's.
 
 use std::fmt::Display;
 
@@ -11,72 +11,106 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use solana_pubkey::Pubkey;
 use toll_ledger::{ChannelRecord, LedgerError, Watermarks};
-use toll_protocol::{Amount, Problem, ProblemType};
+use toll_protocol::{Amount, Problem, RefusalCode};
 
-/// One reason per variant.
-#[derive(Debug)]
+/// One reason per variant, in the words that its problem document says it with.
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Rejection {
     /// No credential.
+    #[error("this resource is paid for through a payment channel")]
     PaymentRequired,
+    /// Nothing here has such a path.
+    #[error("no such route")]
+    NotFound,
     /// More than one Payment credential.
+    #[error("a request carries exactly one Payment credential")]
     SeveralCredentials,
     /// A credential for another payment method.
+    #[error("only the payment method \"solana\" is accepted here")]
     MethodUnsupported,
     /// Undecodable, incomplete or mistyped.
+    #[error("{0}")]
     Malformed(String),
     /// The echoed challenge is not ours, not for this, or no longer good.
+    #[error("{0}")]
     Challenge(String),
     /// An `open` disagrees with its challenge, its transaction or the rules.
+    #[error("{0}")]
     OpenMismatch(String),
     /// The same for `topUp`.
+    #[error("{0}")]
     TopUpMismatch(String),
     /// The mint is not on the allow-list.
+    #[error("mint {0} is not accepted here")]
     MintNotAllowed(Pubkey),
     /// The deposit is below the floor.
+    #[error("deposit {deposit} is below the minimum of {minimum}")]
     DepositTooSmall { deposit: Amount, minimum: Amount },
     /// An idle timeout nobody offered.
+    #[error("an idle timeout of {0} seconds was not among the advertised options")]
     IdleTimeoutNotOffered(u32),
     /// The cluster refused the transaction.
+    #[error("{0}")]
     TransactionFailed(String),
     /// The transaction can no longer land.
+    #[error("{0}")]
     BlockhashExpired(String),
     /// The voucher's signature does not verify.
+    #[error("the voucher's signature does not verify")]
     Signature,
     /// The voucher names another signer than the channel's.
+    #[error("the voucher is not by the channel's authorized signer")]
     SignerMismatch,
     /// The voucher does not rise above the accepted watermark.
+    #[error("cumulative amount {cumulative} does not rise above the accepted watermark")]
     NotIncreasing { cumulative: Amount, figures: Option<Box<Figures>> },
     /// The voucher rises by less than the minimum.
+    #[error("the voucher rises by {increment}, the minimum is {minimum}")]
     DeltaTooSmall { increment: Amount, minimum: Amount, figures: Option<Box<Figures>> },
     /// The voucher runs ahead of what the request costs.
+    #[error("cumulative amount {cumulative} runs ahead of what the request costs")]
     Excessive { cumulative: Amount, figures: Option<Box<Figures>> },
     /// The voucher promises more than the deposit.
+    #[error("Amount exceeds deposit: the voucher promises {cumulative} of {deposit}")]
     ExceedsDeposit { cumulative: Amount, deposit: Amount },
     /// The voucher expired or expires too soon.
+    #[error("{0}")]
     VoucherExpired(String),
     /// Outer and inner channel differ, or the channel is not what the challenge names.
+    #[error("{0}")]
     ChannelMismatch(String),
     /// An action of operator-signed sessions.
+    #[error("use is only valid for operator-signed sessions; this one takes vouchers")]
     WrongMode,
     /// A good voucher for less than the request costs.
+    #[error("the voucher must reach {}; the deposit is {}", .0.required, .0.watermarks.deposit)]
     Insufficient(Box<Figures>),
     /// No such channel.
+    #[error("Channel not found: unknown session channel")]
     ChannelNotFound,
     /// The channel is about to close.
+    #[error("the channel is closing and buys nothing more (session_close_pending)")]
     ChannelClosing,
     /// The channel is closed.
+    #[error("the channel is closed; open a new one (session_channel_finalized)")]
     ChannelClosed,
     /// Something needed is missing for now; nothing was consumed.
+    #[error("{detail}")]
     Unavailable { detail: String, retry_after: u32 },
     /// Too many of these lately.
+    #[error("{detail}")]
     RateLimited { detail: &'static str, retry_after: u32 },
     /// The payer forced closes too often of late.
+    #[error("this payer forced several closes lately; opens are suspended for a while")]
     OpensSuspended { retry_after: u32 },
     /// The idempotency key was used for another request.
+    #[error("this Idempotency-Key was used for another request")]
     KeyReuse,
     /// Served before, and the answer was not kept.
+    #[error("this request was charged and answered before, and the answer was not kept")]
     ReplayBodyGone,
     /// The request's body is larger than paid requests may be.
+    #[error("bodies of paid requests are limited to {0} bytes")]
     BodyTooLarge(usize),
 }
 
@@ -138,128 +172,51 @@ impl Rejection {
         Self::Malformed(reason.to_string())
     }
 
-    pub(crate) fn status(&self) -> StatusCode {
+    /// The machine-readable reason; status, problem type and title follow from it.
+    pub(crate) fn code(&self) -> RefusalCode {
         match self {
-            Self::SeveralCredentials | Self::MethodUnsupported => StatusCode::BAD_REQUEST,
-            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::RateLimited { .. } | Self::OpensSuspended { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::KeyReuse | Self::ReplayBodyGone => StatusCode::CONFLICT,
-            Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            _ => StatusCode::PAYMENT_REQUIRED,
+            Self::PaymentRequired => RefusalCode::PaymentRequired,
+            Self::NotFound => RefusalCode::NotFound,
+            Self::SeveralCredentials | Self::Malformed(_) => RefusalCode::Malformed,
+            Self::MethodUnsupported => RefusalCode::MethodUnsupported,
+            Self::Challenge(_) => RefusalCode::Challenge,
+            Self::OpenMismatch(_) => RefusalCode::OpenMismatch,
+            Self::TopUpMismatch(_) => RefusalCode::TopUpMismatch,
+            Self::MintNotAllowed(_) => RefusalCode::MintNotAllowed,
+            Self::DepositTooSmall { .. } => RefusalCode::DepositTooSmall,
+            Self::IdleTimeoutNotOffered(_) => RefusalCode::IdleTimeoutNotOffered,
+            Self::TransactionFailed(_) => RefusalCode::TransactionFailed,
+            Self::BlockhashExpired(_) => RefusalCode::BlockhashExpired,
+            Self::Signature => RefusalCode::Signature,
+            Self::SignerMismatch => RefusalCode::SignerMismatch,
+            Self::NotIncreasing { .. } => RefusalCode::NotIncreasing,
+            Self::DeltaTooSmall { .. } => RefusalCode::DeltaTooSmall,
+            Self::Excessive { .. } => RefusalCode::ExcessiveIncrement,
+            Self::ExceedsDeposit { .. } => RefusalCode::ExceedsDeposit,
+            Self::VoucherExpired(_) => RefusalCode::VoucherExpired,
+            Self::ChannelMismatch(_) => RefusalCode::ChannelMismatch,
+            Self::WrongMode => RefusalCode::WrongMode,
+            Self::Insufficient(figures) if figures.required > figures.watermarks.deposit => {
+                RefusalCode::TopUpNeeded
+            }
+            Self::Insufficient(_) => RefusalCode::Insufficient,
+            Self::ChannelNotFound => RefusalCode::ChannelNotFound,
+            Self::ChannelClosing => RefusalCode::ChannelClosing,
+            Self::ChannelClosed => RefusalCode::ChannelClosed,
+            Self::Unavailable { .. } => RefusalCode::Unavailable,
+            Self::RateLimited { .. } => RefusalCode::RateLimited,
+            Self::OpensSuspended { .. } => RefusalCode::OpensSuspended,
+            Self::KeyReuse => RefusalCode::IdempotencyKeyReuse,
+            Self::ReplayBodyGone => RefusalCode::ReplayBodyGone,
+            Self::BodyTooLarge(_) => RefusalCode::BodyTooLarge,
         }
     }
 
-    fn kind(&self) -> ProblemType {
+    pub(crate) fn status(&self) -> u16 {
         match self {
-            Self::PaymentRequired => ProblemType::PaymentRequired,
-            Self::MethodUnsupported => ProblemType::MethodUnsupported,
-            Self::Malformed(_) | Self::SeveralCredentials => ProblemType::MalformedCredential,
-            Self::Challenge(_) => ProblemType::InvalidChallenge,
-            Self::Unavailable { .. }
-            | Self::RateLimited { .. }
-            | Self::OpensSuspended { .. }
-            | Self::KeyReuse
-            | Self::ReplayBodyGone
-            | Self::BodyTooLarge(_) => ProblemType::Blank,
-            _ => ProblemType::VerificationFailed,
-        }
-    }
-
-    /// The machine-readable reason.
-    pub(crate) fn code(&self) -> &'static str {
-        match self {
-            Self::PaymentRequired => "payment-required",
-            Self::SeveralCredentials | Self::Malformed(_) => "malformed",
-            Self::MethodUnsupported => "method-unsupported",
-            Self::Challenge(_) => "challenge",
-            Self::OpenMismatch(_) => "open-mismatch",
-            Self::TopUpMismatch(_) => "top-up-mismatch",
-            Self::MintNotAllowed(_) => "mint-not-allowed",
-            Self::DepositTooSmall { .. } => "deposit-too-small",
-            Self::IdleTimeoutNotOffered(_) => "idle-timeout-not-offered",
-            Self::TransactionFailed(_) => "transaction-failed",
-            Self::BlockhashExpired(_) => "blockhash-expired",
-            Self::Signature => "signature",
-            Self::SignerMismatch => "signer-mismatch",
-            Self::NotIncreasing { .. } => "not-increasing",
-            Self::DeltaTooSmall { .. } => "delta-too-small",
-            Self::Excessive { .. } => "excessive-increment",
-            Self::ExceedsDeposit { .. } => "exceeds-deposit",
-            Self::VoucherExpired(_) => "voucher-expired",
-            Self::ChannelMismatch(_) => "channel-mismatch",
-            Self::WrongMode => "wrong-mode",
-            Self::Insufficient(figures) if figures.required > figures.watermarks.deposit => "top-up-needed",
-            Self::Insufficient(_) => "insufficient",
-            Self::ChannelNotFound => "channel-not-found",
-            Self::ChannelClosing => "channel-closing",
-            Self::ChannelClosed => "channel-closed",
-            Self::Unavailable { .. } => "unavailable",
-            Self::RateLimited { .. } => "rate-limited",
-            Self::OpensSuspended { .. } => "opens-suspended",
-            Self::KeyReuse => "idempotency-key-reuse",
-            Self::ReplayBodyGone => "replay-body-gone",
-            Self::BodyTooLarge(_) => "body-too-large",
-        }
-    }
-
-    fn detail(&self) -> String {
-        match self {
-            Self::PaymentRequired => "this resource is paid for through a payment channel".to_owned(),
-            Self::SeveralCredentials => "a request carries exactly one Payment credential".to_owned(),
-            Self::MethodUnsupported => "only the payment method \"solana\" is accepted here".to_owned(),
-            Self::Malformed(reason)
-            | Self::Challenge(reason)
-            | Self::OpenMismatch(reason)
-            | Self::TopUpMismatch(reason)
-            | Self::TransactionFailed(reason)
-            | Self::BlockhashExpired(reason)
-            | Self::VoucherExpired(reason)
-            | Self::ChannelMismatch(reason) => reason.clone(),
-            Self::MintNotAllowed(mint) => format!("mint {mint} is not accepted here"),
-            Self::DepositTooSmall { deposit, minimum } => {
-                format!("deposit {deposit} is below the minimum of {minimum}")
-            }
-            Self::IdleTimeoutNotOffered(timeout) => {
-                format!("an idle timeout of {timeout} seconds was not among the advertised options")
-            }
-            Self::Signature => "the voucher's signature does not verify".to_owned(),
-            Self::SignerMismatch => "the voucher is not by the channel's authorized signer".to_owned(),
-            Self::NotIncreasing { cumulative, .. } => {
-                format!("cumulative amount {cumulative} does not rise above the accepted watermark")
-            }
-            Self::DeltaTooSmall { increment, minimum, .. } => {
-                format!("the voucher rises by {increment}, the minimum is {minimum}")
-            }
-            Self::Excessive { cumulative, .. } => {
-                format!("cumulative amount {cumulative} runs ahead of what the request costs")
-            }
-            Self::ExceedsDeposit { cumulative, deposit } => {
-                format!("Amount exceeds deposit: the voucher promises {cumulative} of {deposit}")
-            }
-            Self::WrongMode => {
-                "use is only valid for operator-signed sessions; this one takes vouchers".to_owned()
-            }
-            Self::Insufficient(figures) => format!(
-                "the voucher must reach {}; the deposit is {}",
-                figures.required, figures.watermarks.deposit
-            ),
-            Self::ChannelNotFound => "Channel not found: unknown session channel".to_owned(),
-            Self::ChannelClosing => {
-                "the channel is closing and buys nothing more (session_close_pending)".to_owned()
-            }
-            Self::ChannelClosed => {
-                "the channel is closed; open a new one (session_channel_finalized)".to_owned()
-            }
-            Self::Unavailable { detail, .. } => detail.clone(),
-            Self::RateLimited { detail, .. } => (*detail).to_owned(),
-            Self::OpensSuspended { .. } => {
-                "this payer forced several closes lately; opens are suspended for a while".to_owned()
-            }
-            Self::KeyReuse => "this Idempotency-Key was used for another request".to_owned(),
-            Self::ReplayBodyGone => {
-                "this request was charged and answered before, and the answer was not kept".to_owned()
-            }
-            Self::BodyTooLarge(limit) => format!("bodies of paid requests are limited to {limit} bytes"),
+            // Unreadable like any malformed credential, but no challenge could help.
+            Self::SeveralCredentials => 400,
+            other => other.code().status(),
         }
     }
 
@@ -285,7 +242,8 @@ impl Rejection {
     /// The response, with `challenge` when one could be made.
     pub(crate) fn into_response(self, challenge: Option<HeaderValue>) -> Response {
         let status = self.status();
-        let mut problem = Problem::new(self.kind(), status.as_u16(), self.detail()).code(self.code());
+        let mut problem = Problem::refusal(self.code(), self.to_string());
+        problem.status = status;
         if let Some(Figures { required, watermarks }) = self.figures() {
             problem = problem
                 .with("requiredCumulative", *required)
@@ -294,7 +252,7 @@ impl Rejection {
                 .with("deposit", watermarks.deposit);
         }
         let mut response = Response::new(Body::from(problem.body()));
-        *response.status_mut() = status;
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

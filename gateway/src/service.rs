@@ -2,10 +2,9 @@
 
 use std::convert::Infallible;
 
-use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use toll_protocol::{
     Action, Credential, MAX_HEADER, METHOD, base64url_decode, parse_authorization, parse_json,
@@ -39,7 +38,7 @@ where
             response.headers_mut().remove(PAYMENT_RECEIPT);
             return response;
         }
-        Quote::NotFound => return not_found(),
+        Quote::NotFound => return Rejection::NotFound.into_response(None),
     };
     match admit(gateway, &price, body_limit, request, inner).await {
         Ok(response) => response,
@@ -103,21 +102,12 @@ fn is_for_another_method(payment: &HeaderValue) -> bool {
 /// one. Without a usable blockhash there is nothing to challenge with, and the answer is 503.
 async fn refuse(gateway: &Gateway, price: &Price, refusal: Refusal) -> Response {
     let Refusal { rejection, resume } = refusal;
-    tracing::debug!(code = rejection.code(), route = price.route, "refused");
+    tracing::debug!(code = %rejection.code(), route = price.route, "refused");
     match gateway.fresh_challenge(price, resume.as_deref()).await {
         Ok(challenge) => rejection.into_response(Some(challenge)),
         Err(unavailable) => {
-            let needs_challenge = rejection.status() == StatusCode::PAYMENT_REQUIRED;
+            let needs_challenge = rejection.status() == StatusCode::PAYMENT_REQUIRED.as_u16();
             if needs_challenge { unavailable } else { rejection }.into_response(None)
         }
     }
-}
-
-fn not_found() -> Response {
-    let body = r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"no such route","code":"not-found"}"#;
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = StatusCode::NOT_FOUND;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }

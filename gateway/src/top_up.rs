@@ -8,7 +8,7 @@ use crate::gateway::Gateway;
 use crate::pay::check_serving;
 use crate::reject::{Refusal, Rejection};
 use crate::terms::LARGEST_DEPOSIT;
-use crate::transaction::ClientTransaction;
+use crate::transaction::{ClientTransaction, TransactionRefused};
 use crate::{answer, wait};
 
 pub(crate) async fn top_up(
@@ -36,13 +36,14 @@ pub(crate) async fn top_up(
 
 fn check(gateway: &Gateway, action: &TopUpAction, channel: &ChannelRecord) -> Result<(), Rejection> {
     let mismatch = Rejection::TopUpMismatch;
+    let refused = |refused: TransactionRefused| mismatch(refused.to_string());
     if !gateway.terms.allowed_mints.contains(&channel.terms.mint) {
         return Err(Rejection::MintNotAllowed(channel.terms.mint));
     }
     let transaction =
-        ClientTransaction::check(&action.transaction, &gateway.transaction_rules()).map_err(mismatch)?;
-    let decoded = TopUp::decode(transaction.data(), &transaction.accounts())
-        .map_err(|error| mismatch(error.to_string()))?;
+        ClientTransaction::check(&action.transaction, &gateway.transaction_rules()).map_err(refused)?;
+    let decoded =
+        TopUp::decode(transaction.data(), &transaction.accounts()).map_err(|error| refused(error.into()))?;
     if action.additional.is_zero() || decoded.amount != action.additional {
         return Err(mismatch(format!(
             "additionalAmount is {}, the transaction adds {}",
@@ -65,8 +66,8 @@ fn check(gateway: &Gateway, action: &TopUpAction, channel: &ChannelRecord) -> Re
         token_program: channel.token_program,
         amount: action.additional,
     };
-    transaction.check_equals(&expected.instruction(&channel.program)).map_err(mismatch)?;
-    transaction.check_signatures(&channel.terms.payer, &sponsor).map_err(mismatch)
+    transaction.check_equals(&expected.instruction(&channel.program)).map_err(refused)?;
+    transaction.check_signatures(&channel.terms.payer, &sponsor).map_err(refused)
 }
 
 async fn landed(

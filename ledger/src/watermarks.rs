@@ -29,8 +29,8 @@ impl Watermarks {
             && self.spent <= self.accepted
     }
 
-    /// Delivered but not yet settled. Nothing when settling took unspent headroom along (session.md's
-    /// saturating rule), so never decide anything by this alone.
+    /// Delivered but not yet settled. Nothing when settling took unspent headroom along, so never decide
+    /// anything by this alone.
     pub fn unsettled(&self) -> Amount {
         self.spent.saturating_sub(self.settled)
     }

@@ -34,6 +34,8 @@ mod problem;
 #[cfg(feature = "std")]
 mod receipt;
 #[cfg(feature = "std")]
+mod refusal;
+#[cfg(feature = "std")]
 mod session;
 #[cfg(feature = "std")]
 mod text;
@@ -76,6 +78,7 @@ pub use self::{
     json::JsonError,
     problem::{PROBLEM_BASE, Problem, ProblemType},
     receipt::Receipt,
+    refusal::{RefusalCode, Remedy, UnknownRefusal},
     session::{
         ChannelOffer, MAX_IDLE_TIMEOUT, MethodDetails, Network, RequestError, SessionRequest, UnknownNetwork,
         VoucherSigner,

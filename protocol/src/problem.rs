@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::json::{Members, Object, serde_through_json};
-use crate::{JsonError, canonical_json, parse_json};
+use crate::{JsonError, RefusalCode, canonical_json, parse_json};
 
 /// Where the scheme's problem types live.
 pub const PROBLEM_BASE: &str = "https://paymentauth.org/problems/";
@@ -85,6 +85,21 @@ impl ProblemType {
     }
 }
 
+/// The recommended phrase of a status that refusals come with (RFC 9110, 15).
+fn phrase(status: u16) -> &'static str {
+    match status {
+        404 => "Not Found",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        413 => "Content Too Large",
+        429 => "Too Many Requests",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => ProblemType::Blank.title(),
+    }
+}
+
 /// A problem document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -107,8 +122,19 @@ const STANDARD_MEMBERS: [&str; 5] = ["type", "title", "status", "detail", "code"
 impl Problem {
     /// A problem of `kind`.
     pub fn new(kind: ProblemType, status: u16, detail: impl Into<String>) -> Self {
-        let title = kind.title().to_owned();
-        Self { kind, title, status, detail: detail.into(), code: None, extra: Map::new() }
+        // RFC 9457, 4.2.1: "about:blank" is titled like its status.
+        let title = if kind == ProblemType::Blank { phrase(status) } else { kind.title() };
+        Self { title: title.to_owned(), kind, status, detail: detail.into(), code: None, extra: Map::new() }
+    }
+
+    /// A refusal for `code`, at its usual status.
+    pub fn refusal(code: RefusalCode, detail: impl Into<String>) -> Self {
+        Self::new(code.problem_type(), code.status(), detail).code(code.as_str())
+    }
+
+    /// The cause, when it is one of this crate's.
+    pub fn refusal_code(&self) -> Option<RefusalCode> {
+        self.code.as_deref()?.parse().ok()
     }
 
     /// The problem with a machine-readable cause.

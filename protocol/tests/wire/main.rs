@@ -9,6 +9,7 @@ mod instruction;
 mod json;
 mod problem;
 mod receipt;
+mod refusal;
 mod request;
 mod sample;
 mod splits;
