@@ -194,6 +194,12 @@ pub(crate) fn find(connection: &Connection, id: &ChannelId) -> rusqlite::Result<
         .optional()
 }
 
+pub(crate) const FORCED_CLOSES: &str = "-- forced_closes
+    SELECT (SELECT count(*) FROM channels
+             WHERE payer = ?1 AND close_reason = 'forced' AND closing_at >= ?2)
+         + (SELECT count(*) FROM archived_channels
+             WHERE payer = ?1 AND close_reason = 'forced' AND closing_at >= ?2)";
+
 impl Ledger {
     /// The channel, if the ledger has it.
     pub async fn channel(&self, id: &ChannelId) -> Result<Option<ChannelRecord>, LedgerError> {
@@ -243,13 +249,7 @@ impl Ledger {
     pub async fn forced_closes(&self, payer: &Pubkey, since: i64) -> Result<u64, LedgerError> {
         let payer = payer.to_bytes();
         self.read("forced_closes", move |tx| {
-            let count: i64 = tx
-                .prepare_cached(
-                    "-- forced_closes
-                    SELECT count(*) FROM channels
-                     WHERE payer = ?1 AND close_reason = 'forced' AND closing_at >= ?2",
-                )?
-                .query_row((payer, since), |row| row.get(0))?;
+            let count: i64 = tx.prepare_cached(FORCED_CLOSES)?.query_row((payer, since), |row| row.get(0))?;
             Ok(count.unsigned_abs())
         })
         .await

@@ -71,6 +71,11 @@ pub struct CloseLanded {
     pub slot: u64,
 }
 
+pub(crate) const IDLE_CHANNELS: &str = "-- idle_channels
+    SELECT channel_id FROM channels INDEXED BY channels_idle
+     WHERE state = 'open' AND last_activity_at + idle_timeout <= ?1
+     ORDER BY last_activity_at + idle_timeout";
+
 impl Ledger {
     /// Stops service on a channel, atomically: no voucher or top-up is taken once this has returned.
     ///
@@ -110,12 +115,7 @@ impl Ledger {
     pub async fn idle_channels(&self, now: i64) -> Result<Vec<ChannelId>, LedgerError> {
         self.read("idle_channels", move |tx| {
             let idle = tx
-                .prepare_cached(
-                    "-- idle_channels
-                    SELECT channel_id FROM channels
-                     WHERE state = 'open' AND last_activity_at + idle_timeout <= ?1
-                     ORDER BY last_activity_at",
-                )?
+                .prepare_cached(IDLE_CHANNELS)?
                 .query_map([now], |row| row.get(0).map(ChannelId::new))?
                 .collect::<Result<Vec<_>, _>>()?;
             Ok(idle)

@@ -1,7 +1,7 @@
 //! The ledger's file: opening it, writing through the writer thread, reading beside it.
 
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{Semaphore, watch};
 
 use crate::clock::Clock;
+use crate::config::LedgerConfig;
 use crate::error::LedgerError;
 use crate::migrations;
 use crate::writer::Writer;
@@ -36,25 +37,30 @@ struct Inner {
     writer: Writer,
     readers: Readers,
     clock: Box<dyn Clock>,
-    path: PathBuf,
+    config: LedgerConfig,
     #[cfg(feature = "testing")]
     directory: Option<tempfile::TempDir>,
 }
 
 impl std::fmt::Debug for Ledger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ledger").field("path", &self.inner.path).finish_non_exhaustive()
+        f.debug_struct("Ledger").field("path", &self.inner.config.path).finish_non_exhaustive()
     }
 }
 
 impl Ledger {
-    /// Opens the ledger at `path`, creating and migrating it as needed. `clock` dates everything written.
+    /// Opens the ledger at `path` with the default settings: see [`Ledger::with`].
+    pub fn open(path: impl AsRef<Path>, clock: impl Clock) -> Result<Self, LedgerError> {
+        Self::with(LedgerConfig::new(path.as_ref()), clock)
+    }
+
+    /// Opens a ledger, creating and migrating it as needed. `clock` dates everything written.
     ///
     /// Refuses a file that is no database ([`LedgerError::NotADatabase`]), one of another program
     /// ([`LedgerError::ForeignDatabase`]), and one that a newer binary has migrated
     /// ([`LedgerError::SchemaTooNew`]).
-    pub fn open(path: impl AsRef<Path>, clock: impl Clock) -> Result<Self, LedgerError> {
-        let path = path.as_ref();
+    pub fn with(config: LedgerConfig, clock: impl Clock) -> Result<Self, LedgerError> {
+        let path = config.path.as_path();
         let file = |cause| LedgerError::File { path: path.to_owned(), cause: Arc::new(cause) };
         let connection = open_writer(path)?;
         let readers = Readers::open(path)?;
@@ -64,7 +70,7 @@ impl Ledger {
                 writer,
                 readers,
                 clock: Box::new(clock),
-                path: path.to_owned(),
+                config,
                 #[cfg(feature = "testing")]
                 directory: None,
             }),
@@ -92,7 +98,12 @@ impl Ledger {
 
     /// The file.
     pub fn path(&self) -> &Path {
-        &self.inner.path
+        &self.inner.config.path
+    }
+
+    /// The settings it was opened with.
+    pub fn settings(&self) -> &LedgerConfig {
+        &self.inner.config
     }
 
     /// What the ledger's clock shows, in unix seconds.

@@ -40,6 +40,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0008_housekeeping"),
     migration!("0009_spending"),
     migration!("0010_sponsor"),
+    migration!("0011_archive"),
 ];
 
 /// The newest schema version this binary knows.

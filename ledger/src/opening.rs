@@ -12,10 +12,6 @@ use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, Unsponsored, chann
 /// and lookup tables are not used. A channel with more could be sealed but never paid out.
 pub const MAX_PAYABLE_RECIPIENTS: usize = 10;
 
-/// Requests that may wait for the settler. It gets through these while a blockhash lives, and a flood of opens
-/// that never land, which cost their sender nothing, stays this small.
-const MAX_REQUESTED: usize = 500;
-
 /// A channel about to be opened, every value checked against challenge and transaction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewChannel {
@@ -92,7 +88,7 @@ impl Ledger {
     ) -> Result<RecordedOpen, LedgerError> {
         let (id, bump) = channel.terms.address(&channel.program);
         let challenge = challenge_id.to_owned();
-        let now = self.now();
+        let (now, most) = (self.now(), self.settings().max_requested as usize);
         self.write("record_open", move |tx| {
             if let Some(used_by) = challenge_use(tx, &challenge)? {
                 let same = submission::requested_by(tx, SubmissionKind::Open, &id, &transaction)?;
@@ -103,10 +99,10 @@ impl Ledger {
                     _ => RecordedOpen::ChallengeUsed,
                 });
             }
-            if channel::find(tx, &id)?.is_some() {
+            if channel::find(tx, &id)?.is_some() || archived(tx, &id)? {
                 return Ok(RecordedOpen::ChannelExists);
             }
-            if submission::requested_count(tx)? >= MAX_REQUESTED {
+            if submission::requested_count(tx)? >= most {
                 return Ok(RecordedOpen::Crowded);
             }
             if let Some(refusal) = sponsorship(tx, &channel, now)? {
@@ -190,6 +186,12 @@ fn challenge_use(tx: &Connection, challenge: &str) -> rusqlite::Result<Option<Su
     tx.prepare_cached("-- challenge_use\nSELECT submission_id FROM challenges WHERE challenge_id = ?1")?
         .query_row([challenge], |row| row.get(0))
         .optional()
+}
+
+/// Whether the address is that of a channel that was moved to the archive.
+fn archived(tx: &Connection, id: &ChannelId) -> rusqlite::Result<bool> {
+    tx.prepare_cached("-- archived\nSELECT 1 FROM archived_channels WHERE channel_id = ?1")?
+        .exists([id.as_bytes()])
 }
 
 fn insert(

@@ -1,116 +1,222 @@
-//! Forgetting what nobody can ask for any more.
+//! Forgetting what nobody can ask for any more, and archiving what is over.
+//!
+//! Everything is done in small transactions, between which vouchers are accepted. Each step finds its rows by a
+//! partial index that holds nothing else, so that its cost goes with what it removes, whatever else lives here.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use toll_protocol::OPEN_SLOT_WINDOW;
 
 use crate::column::integer;
-use crate::{Ledger, LedgerError, REPLAY_RETENTION};
+use crate::{Ledger, LedgerError};
 
-/// Rows touched by one transaction: vouchers wait no longer than that for their turn.
-const BATCH: usize = 500;
+mod archive;
+#[cfg(test)]
+mod tests;
 
-/// The statements of a purge, in an order that foreign keys allow. Each takes the time until which things go
-/// (`?1`) and how many (`?2`).
-const STATEMENTS: [(&str, &str); 4] = [
-    (
-        "purge_replays",
-        "-- purge_replays
-        DELETE FROM replays WHERE replay_key IN
-            (SELECT replay_key FROM replays JOIN channels USING (channel_id)
-              WHERE accepted_at <= ?1 AND state IN ('closed', 'gone', 'failed') LIMIT ?2)",
-    ),
-    (
-        "purge_responses",
-        "-- purge_responses
-        UPDATE replays SET response_status = NULL, response_headers = NULL, response_body = NULL
-         WHERE replay_key IN
-            (SELECT replay_key FROM replays WHERE accepted_at <= ?1 AND response_status IS NOT NULL LIMIT ?2)",
-    ),
-    (
-        "purge_challenges",
-        "-- purge_challenges
-        DELETE FROM challenges WHERE challenge_id IN
-            (SELECT challenge_id FROM challenges WHERE expires_at <= ?1 LIMIT ?2)",
-    ),
-    (
-        "purge_top_ups",
-        "-- purge_top_ups
-        UPDATE submissions SET request = NULL, transaction_bytes = x''
-         WHERE submission_id IN
-            (SELECT submission_id FROM submissions
-              WHERE kind = 'top_up' AND state IN ('failed', 'expired') AND transaction_bytes <> x''
-                AND updated_at <= ?1 LIMIT ?2)",
-    ),
-];
+/// What a purge did, in rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Answers of paid requests that were dropped; the requests are still known.
+    pub answers: usize,
+    /// Paid requests that were forgotten.
+    pub replays: usize,
+    /// Uses of challenges that were forgotten.
+    pub challenges: usize,
+    /// Transactions whose bytes were dropped.
+    pub transactions: usize,
+    /// Opens that never landed and were forgotten.
+    pub failed_opens: usize,
+    /// Channels that moved to the archive.
+    pub archived: usize,
+    /// Channels that the archive forgot.
+    pub forgotten: usize,
+}
+
+impl Purged {
+    /// All of it.
+    pub fn total(&self) -> usize {
+        let Self { answers, replays, challenges, transactions, failed_opens, archived, forgotten } = *self;
+        answers + replays + challenges + transactions + failed_opens + archived + forgotten
+    }
+}
+
+/// One transaction's worth of work.
+#[derive(Clone, Copy, Debug)]
+struct Batch {
+    /// The time now, in unix seconds.
+    now: i64,
+    /// The time until which things go, in unix seconds.
+    until: i64,
+    /// How many rows may be touched.
+    rows: usize,
+}
+
+/// Does one batch. Returns how many things it was about, and whether there may be more.
+type Step = fn(&Connection, Batch) -> Result<(usize, bool), LedgerError>;
+
+const NOTE_OVER: &str = "-- note_over
+    UPDATE channels SET over_since = ?1 WHERE channel_id IN
+        (SELECT channel_id FROM channels INDEXED BY channels_newly_over WHERE over_since IS NULL AND state IN ('closed', 'gone') LIMIT ?2)";
+
+/// A channel that a node hid, and that came back.
+const NOTE_BACK: &str = "-- note_back
+    UPDATE channels SET over_since = NULL WHERE channel_id IN
+        (SELECT channel_id FROM channels INDEXED BY channels_back WHERE over_since IS NOT NULL AND state = 'closing' LIMIT ?1)";
+
+const OVER_WITH_REPLAYS: &str = "-- over_with_replays
+    SELECT channel_id FROM channels INDEXED BY channels_over_with_replays
+     WHERE over_since IS NOT NULL AND replays_kept = 1 AND last_activity_at <= ?1
+     ORDER BY last_activity_at LIMIT 1";
+
+const PURGE_CHANNEL_REPLAYS: &str = "-- purge_channel_replays
+    DELETE FROM replays WHERE replay_key IN (SELECT replay_key FROM replays WHERE channel_id = ?1 LIMIT ?2)";
+
+const NO_REPLAYS_LEFT: &str = "-- no_replays_left
+    UPDATE channels SET replays_kept = 0 WHERE channel_id = ?1";
+
+const PURGE_OLD_REPLAYS: &str = "-- purge_old_replays
+    DELETE FROM replays WHERE replay_key IN
+        (SELECT replay_key FROM replays WHERE accepted_at <= ?1 ORDER BY accepted_at LIMIT ?2)";
+
+const DROP_ANSWERS: &str = "-- drop_answers
+    UPDATE replays SET response_status = NULL, response_headers = NULL, response_body = NULL
+     WHERE replay_key IN
+        (SELECT replay_key FROM replays WHERE response_status IS NOT NULL AND accepted_at <= ?1
+          ORDER BY accepted_at LIMIT ?2)";
+
+const PURGE_CHALLENGES: &str = "-- purge_challenges
+    DELETE FROM challenges WHERE challenge_id IN
+        (SELECT challenge_id FROM challenges WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
+
+/// The request of a top-up that landed stays, so that its repeat is recognized.
+const DROP_TRANSACTIONS: &str = "-- drop_transactions
+    UPDATE submissions
+       SET transaction_bytes = x'',
+           request = CASE WHEN kind = 'top_up' AND state IN ('failed', 'expired') THEN NULL ELSE request END
+     WHERE submission_id IN
+        (SELECT submission_id FROM submissions
+          WHERE state IN ('landed', 'failed', 'expired') AND transaction_bytes <> x'' AND updated_at <= ?1
+          ORDER BY updated_at LIMIT ?2)";
+
+/// When the newest open was recorded that is one too many; asked on a reader.
+const ONE_FAILED_OPEN_TOO_MANY: &str = "-- one_failed_open_too_many
+    SELECT created_at FROM channels INDEXED BY channels_failed WHERE state = 'failed' AND created_at >= 0
+     ORDER BY created_at DESC LIMIT 1 OFFSET ?1";
+
+/// Opens that nobody ever saw on chain, and never will: their slot is too old to open that address, their
+/// transactions are resolved and their challenges have expired.
+const FAILED_OPENS: &str = "-- failed_opens
+    SELECT channel_id FROM channels INDEXED BY channels_failed
+     WHERE state = 'failed' AND created_at <= ?1 AND observed_slot = 0
+       AND open_slot + ?2 < (SELECT slot FROM tip WHERE id = 1)
+       AND NOT EXISTS (SELECT 1 FROM submission_channels JOIN submissions USING (submission_id)
+                               LEFT JOIN challenges USING (submission_id)
+                        WHERE submission_channels.channel_id = channels.channel_id
+                          AND (submissions.state IN ('requested', 'recorded') OR challenges.expires_at > ?3))
+     ORDER BY created_at LIMIT ?4";
 
 impl Ledger {
-    /// Drops what is past its retention at `now` (unix seconds): answers after [`REPLAY_RETENTION`], whole
-    /// entries once their channel is over as well, challenges that long after they expired, the bytes of
-    /// top-ups that never landed, and opens that never did. Returns how many rows that touched.
+    /// Drops what is past its retention at `now` (unix seconds), as [`LedgerConfig`](crate::LedgerConfig) has it,
+    /// and moves channels that are over to the archive.
     ///
-    /// The entry of a live channel outlives its answer, so that not even a late retry is charged twice. A
-    /// failed open is forgotten only when its slot is too old to open that address ever again. Works in
-    /// small transactions, between which vouchers are accepted.
-    pub async fn purge(&self, now: i64) -> Result<usize, LedgerError> {
-        let until = now.saturating_sub(REPLAY_RETENTION);
-        let mut touched = 0;
-        for (name, statement) in STATEMENTS {
-            touched += self
-                .in_batches(name, move |tx| {
-                    Ok(tx.prepare_cached(statement)?.execute(params![until, BATCH])?)
-                })
-                .await?;
-        }
-        Ok(touched + self.in_batches("purge_failed_opens", move |tx| failed_opens(tx, until)).await?)
+    /// The entry of a paid request on a live channel outlives its answer, so that not even a late retry is
+    /// charged twice. A failed open is forgotten only when its slot is too old to open that address ever again.
+    pub async fn purge(&self, now: i64) -> Result<Purged, LedgerError> {
+        let config = self.settings();
+        let until = |retention: i64| now.saturating_sub(retention);
+        let kept = until(config.replay_retention());
+        self.batches("note_over", now, now, note_over).await?;
+        let failed = until(i64::from(config.failed_open_retention_seconds));
+        let failed = failed.max(self.one_failed_open_too_many().await?);
+        let on_closed = self.batches("purge_channel_replays", now, kept, channel_replays).await?;
+        let aged = until(config.replay_entry_retention());
+        let on_live =
+            self.batches("purge_old_replays", now, aged, |tx, batch| by_age(tx, PURGE_OLD_REPLAYS, batch));
+        let on_live = on_live.await?;
+        let answers = self.batches("drop_answers", now, kept, |tx, batch| by_age(tx, DROP_ANSWERS, batch));
+        let answers = answers.await?;
+        let challenges =
+            self.batches("purge_challenges", now, kept, |tx, batch| by_age(tx, PURGE_CHALLENGES, batch));
+        let challenges = challenges.await?;
+        let transactions =
+            self.batches("drop_transactions", now, kept, |tx, batch| by_age(tx, DROP_TRANSACTIONS, batch));
+        let transactions = transactions.await?;
+        let failed_opens = self.batches("failed_opens", now, failed, failed_opens).await?;
+        let archived = self.batches("archive", now, until(config.archive_after()), archive::archive).await?;
+        let forgotten = match config.archive_retention() {
+            Some(retention) => self.batches("forget", now, until(retention), archive::forget).await?,
+            None => 0,
+        };
+        let replays = on_closed + on_live;
+        Ok(Purged { answers, replays, challenges, transactions, failed_opens, archived, forgotten })
     }
 
-    /// Repeats `batch` until it leaves nothing for the next.
-    async fn in_batches<F>(&self, name: &'static str, batch: F) -> Result<usize, LedgerError>
-    where
-        F: Fn(&Connection) -> Result<usize, LedgerError> + Clone + Send + 'static,
-    {
+    /// Repeats `step`, a transaction each, until it leaves nothing for the next.
+    async fn batches(
+        &self,
+        name: &'static str,
+        now: i64,
+        until: i64,
+        step: Step,
+    ) -> Result<usize, LedgerError> {
+        let batch = Batch { now, until, rows: self.settings().purge_batch_rows as usize };
         let mut touched = 0;
         loop {
-            let rows = self.write(name, batch.clone()).await?;
+            let (rows, more) = self.write(name, move |tx| step(tx, batch)).await?;
             touched += rows;
-            if rows < BATCH {
+            if !more {
                 return Ok(touched);
             }
         }
     }
+
+    /// The time until which failed opens go because there are too many of them.
+    async fn one_failed_open_too_many(&self) -> Result<i64, LedgerError> {
+        let most = self.settings().max_failed_opens;
+        self.read("one_failed_open_too_many", move |tx| {
+            let newest = tx
+                .prepare_cached(ONE_FAILED_OPEN_TOO_MANY)?
+                .query_row([most], |row| row.get(0))
+                .optional()?;
+            Ok(newest.unwrap_or(i64::MIN))
+        })
+        .await
+    }
 }
 
-/// Channels whose account nobody ever saw, and never will: anybody can have such opens recorded, for free.
-fn failed_opens(tx: &Connection, until: i64) -> Result<usize, LedgerError> {
+/// Runs a statement that takes the oldest rows.
+fn by_age(tx: &Connection, statement: &str, batch: Batch) -> Result<(usize, bool), LedgerError> {
+    let rows = tx.prepare_cached(statement)?.execute(params![batch.until, batch.rows])?;
+    Ok((rows, rows == batch.rows))
+}
+
+fn note_over(tx: &Connection, batch: Batch) -> Result<(usize, bool), LedgerError> {
+    let over = tx.prepare_cached(NOTE_OVER)?.execute(params![batch.now, batch.rows])?;
+    let back = tx.prepare_cached(NOTE_BACK)?.execute([batch.rows])?;
+    Ok((over + back, over.max(back) == batch.rows))
+}
+
+/// The paid requests of one channel that is over, the last of which is past its retention.
+fn channel_replays(tx: &Connection, batch: Batch) -> Result<(usize, bool), LedgerError> {
+    let channel: Option<[u8; 32]> =
+        tx.prepare_cached(OVER_WITH_REPLAYS)?.query_row([batch.until], |row| row.get(0)).optional()?;
+    let Some(channel) = channel else { return Ok((0, false)) };
+    let rows = tx.prepare_cached(PURGE_CHANNEL_REPLAYS)?.execute(params![channel, batch.rows])?;
+    if rows < batch.rows {
+        tx.prepare_cached(NO_REPLAYS_LEFT)?.execute([channel])?;
+    }
+    Ok((rows, true))
+}
+
+/// Anybody can have such opens recorded, for free.
+fn failed_opens(tx: &Connection, batch: Batch) -> Result<(usize, bool), LedgerError> {
     let channels: Vec<[u8; 32]> = tx
-        .prepare_cached(
-            "-- purge_failed_opens
-            SELECT channel_id FROM channels
-             WHERE state = 'failed' AND observed_slot = 0 AND created_at <= ?1
-               AND open_slot + ?2 < (SELECT slot FROM tip)
-               AND NOT EXISTS (SELECT 1 FROM submission_channels JOIN submissions USING (submission_id)
-                                WHERE submission_channels.channel_id = channels.channel_id
-                                  AND (state IN ('requested', 'recorded')
-                                       OR submission_id IN (SELECT submission_id FROM challenges)))
-             LIMIT ?3",
-        )?
-        .query_map(params![until, integer(OPEN_SLOT_WINDOW)?, BATCH], |row| row.get(0))?
+        .prepare_cached(FAILED_OPENS)?
+        .query_map(params![batch.until, integer(OPEN_SLOT_WINDOW)?, batch.now, batch.rows], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for channel in &channels {
-        let submissions: Vec<i64> = tx
-            .prepare_cached(
-                "-- submissions_to_purge\nSELECT submission_id FROM submission_channels WHERE channel_id = ?1",
-            )?
-            .query_map([channel], |row| row.get(0))?
-            .collect::<Result<_, _>>()?;
-        tx.prepare_cached("-- purge_attachments\nDELETE FROM submission_channels WHERE channel_id = ?1")?
-            .execute([channel])?;
-        for submission in submissions {
-            tx.prepare_cached("-- purge_submission\nDELETE FROM submissions WHERE submission_id = ?1")?
-                .execute([submission])?;
-        }
-        tx.prepare_cached("-- purge_channel\nDELETE FROM channels WHERE channel_id = ?1")?
-            .execute([channel])?;
+        while archive::detach(tx, channel, batch.rows)? == batch.rows {}
+        tx.prepare_cached(archive::DELETE_CHANNEL)?.execute([channel])?;
     }
-    Ok(channels.len())
+    Ok((channels.len(), channels.len() == batch.rows))
 }

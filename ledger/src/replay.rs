@@ -7,7 +7,8 @@ use crate::acceptance::Charge;
 use crate::column::{Columns, amount, undecodable};
 use crate::{Ledger, LedgerError, Watermarks};
 
-/// Seconds for which answers are kept, and entries at least: entries stay until their channel is over, too.
+/// Seconds for which answers are kept unless [`LedgerConfig`](crate::LedgerConfig) says otherwise, and entries at
+/// least: these stay as long as their channel lives, up to a limit of their own.
 pub const REPLAY_RETENTION: i64 = 24 * 60 * 60;
 
 /// What tells a repeat of a request from another request.

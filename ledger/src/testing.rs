@@ -7,7 +7,7 @@ use toll_protocol::{
     TOKEN_PROGRAM, VerifiedVoucher, Voucher,
 };
 
-use crate::{Charge, Clock, Ledger, LedgerError, NewChannel, RecordedOpen, ReplayKey};
+use crate::{Charge, Clock, Ledger, LedgerConfig, LedgerError, NewChannel, RecordedOpen, ReplayKey};
 
 impl Ledger {
     /// A blank ledger in a temporary directory that goes away with its last handle.
@@ -15,8 +15,18 @@ impl Ledger {
     /// # Panics
     /// When the directory or the ledger cannot be made.
     pub fn temporary(clock: impl Clock) -> Self {
+        Self::temporary_with(clock, |_| {})
+    }
+
+    /// The same with settings of its own.
+    ///
+    /// # Panics
+    /// When the directory or the ledger cannot be made.
+    pub fn temporary_with(clock: impl Clock, set: impl FnOnce(&mut LedgerConfig)) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        Self::open(directory.path().join("ledger.db"), clock).expect("a blank ledger").keep(directory)
+        let mut config = LedgerConfig::new(directory.path().join("ledger.db"));
+        set(&mut config);
+        Self::with(config, clock).expect("a blank ledger").keep(directory)
     }
 
     /// How many commits of this process have changed the file.

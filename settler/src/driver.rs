@@ -216,9 +216,9 @@ impl Settler {
     }
 
     async fn purge(&self) -> Result<(), SettlerError> {
-        let rows = self.ledger.purge(self.ledger.now()).await?;
-        if rows > 0 {
-            info!(rows, "purged");
+        let purged = self.ledger.purge(self.ledger.now()).await?;
+        if purged.total() > 0 {
+            info!(?purged, "purged");
         }
         Ok(())
     }

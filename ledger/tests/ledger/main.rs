@@ -1,6 +1,7 @@
 //! The ledger against its real database.
 
 mod acceptance;
+mod archive;
 mod chain;
 mod closing;
 mod concurrency;
@@ -17,7 +18,7 @@ mod store;
 mod submission;
 mod voucher;
 
-use toll_ledger::{ChannelFixture, Ledger, ManualClock, Watermarks};
+use toll_ledger::{ChannelFixture, Ledger, LedgerConfig, ManualClock, Watermarks};
 use toll_protocol::{Amount, ChannelId};
 
 /// When every test starts, in unix seconds.
@@ -34,8 +35,13 @@ struct World {
 impl World {
     /// A world whose channel holds `deposit`.
     async fn with_deposit(deposit: u64) -> Self {
+        Self::with_settings(deposit, |_| {}).await
+    }
+
+    /// The same on a ledger with settings of its own.
+    async fn with_settings(deposit: u64, set: impl FnOnce(&mut LedgerConfig)) -> Self {
         let clock = ManualClock::new(START);
-        let ledger = Ledger::temporary(clock.clone());
+        let ledger = Ledger::temporary_with(clock.clone(), set);
         let channel = ChannelFixture::new(1, deposit);
         let id = channel.open(&ledger).await.unwrap();
         Self { ledger, clock, channel, id }

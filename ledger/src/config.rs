@@ -1,0 +1,196 @@
+//! `[ledger]`: where the ledger is, how long things stay in it, and how many.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::REPLAY_RETENTION;
+
+const DAY: i64 = 24 * 60 * 60;
+
+/// `[ledger]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerConfig {
+    /// The database file; made when missing. Its folder must exist.
+    pub path: PathBuf,
+    /// Seconds for which the answers of paid requests are kept, the uses of challenges once these have expired,
+    /// and the bytes of transactions that are resolved.
+    #[serde(default = "default_replay_retention")]
+    pub replay_retention_seconds: u32,
+    /// Days for which a paid request on a channel that lives on is recognized, though its answer is gone. A
+    /// repeat under an idempotency key that comes later is charged as a new request.
+    #[serde(default = "default_replay_entry_retention")]
+    pub replay_entry_retention_days: u16,
+    /// Days after which a channel that is over moves to the archive.
+    #[serde(default = "default_archive_after")]
+    pub archive_after_days: u16,
+    /// Days for which the archive keeps a channel. Kept for good unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive_retention_days: Option<u16>,
+    /// Seconds for which an open that never landed is kept, to tell its payer why.
+    #[serde(default = "default_failed_open_retention")]
+    pub failed_open_retention_seconds: u32,
+    /// Most opens that never landed; the oldest beyond go early. One whose address could still be opened stays.
+    #[serde(default = "default_max_failed_opens")]
+    pub max_failed_opens: u32,
+    /// Most requests that may wait for the settler's signature; beyond, opens are refused for the time being.
+    #[serde(default = "default_max_requested")]
+    pub max_requested: u32,
+    /// Rows that one transaction of a purge touches: vouchers wait no longer than that for their turn.
+    #[serde(default = "default_purge_batch_rows")]
+    pub purge_batch_rows: u32,
+}
+
+fn default_replay_retention() -> u32 {
+    REPLAY_RETENTION as u32
+}
+
+fn default_replay_entry_retention() -> u16 {
+    30
+}
+
+fn default_archive_after() -> u16 {
+    7
+}
+
+fn default_failed_open_retention() -> u32 {
+    24 * 60 * 60
+}
+
+fn default_max_failed_opens() -> u32 {
+    10_000
+}
+
+/// The settler gets through these while a blockhash lives, and a flood of opens that never land, which cost their
+/// sender nothing, stays this small.
+fn default_max_requested() -> u32 {
+    500
+}
+
+fn default_purge_batch_rows() -> u32 {
+    200
+}
+
+/// A value of `[ledger]` that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting}: {reason}")]
+pub struct InvalidSetting {
+    /// The setting's path in the file.
+    pub setting: &'static str,
+    /// Why it cannot work.
+    pub reason: &'static str,
+}
+
+impl LedgerConfig {
+    /// The defaults, for the file at `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            replay_retention_seconds: default_replay_retention(),
+            replay_entry_retention_days: default_replay_entry_retention(),
+            archive_after_days: default_archive_after(),
+            archive_retention_days: None,
+            failed_open_retention_seconds: default_failed_open_retention(),
+            max_failed_opens: default_max_failed_opens(),
+            max_requested: default_max_requested(),
+            purge_batch_rows: default_purge_batch_rows(),
+        }
+    }
+
+    /// Checks what the values mean.
+    pub fn validate(&self) -> Result<(), InvalidSetting> {
+        let Self {
+            path,
+            replay_retention_seconds,
+            replay_entry_retention_days,
+            archive_after_days,
+            archive_retention_days,
+            failed_open_retention_seconds,
+            max_failed_opens,
+            max_requested,
+            purge_batch_rows,
+        } = self;
+        let zero = "must not be zero";
+        let checks = [
+            (path.as_os_str().is_empty(), "ledger.path", "must name a file"),
+            (*replay_retention_seconds == 0, "ledger.replay_retention_seconds", zero),
+            (*replay_entry_retention_days == 0, "ledger.replay_entry_retention_days", zero),
+            (
+                self.replay_entry_retention() < self.replay_retention(),
+                "ledger.replay_entry_retention_days",
+                "is below ledger.replay_retention_seconds: an answer would outlive its request",
+            ),
+            // What vanished from the chain is watched for a day: a node that hid it may show it again.
+            (*archive_after_days == 0, "ledger.archive_after_days", zero),
+            (*archive_retention_days == Some(0), "ledger.archive_retention_days", zero),
+            (*failed_open_retention_seconds == 0, "ledger.failed_open_retention_seconds", zero),
+            (*max_failed_opens == 0, "ledger.max_failed_opens", zero),
+            (*max_requested == 0, "ledger.max_requested", zero),
+            (*purge_batch_rows == 0, "ledger.purge_batch_rows", zero),
+        ];
+        match checks.into_iter().find(|(wrong, ..)| *wrong) {
+            Some((_, setting, reason)) => Err(InvalidSetting { setting, reason }),
+            None => Ok(()),
+        }
+    }
+
+    /// Seconds for which answers are kept.
+    pub fn replay_retention(&self) -> i64 {
+        i64::from(self.replay_retention_seconds)
+    }
+
+    /// Seconds for which requests on live channels are kept.
+    pub(crate) fn replay_entry_retention(&self) -> i64 {
+        i64::from(self.replay_entry_retention_days) * DAY
+    }
+
+    /// Seconds for which a channel that is over stays out of the archive.
+    pub(crate) fn archive_after(&self) -> i64 {
+        i64::from(self.archive_after_days) * DAY
+    }
+
+    /// Seconds for which the archive keeps a channel, if it forgets at all.
+    pub(crate) fn archive_retention(&self) -> Option<i64> {
+        self.archive_retention_days.map(|days| i64::from(days) * DAY)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_setting_may_be_zero() {
+        LedgerConfig::new("ledger.db").validate().unwrap();
+        for setting in [
+            "replay_retention_seconds",
+            "replay_entry_retention_days",
+            "archive_after_days",
+            "archive_retention_days",
+            "failed_open_retention_seconds",
+            "max_failed_opens",
+            "max_requested",
+            "purge_batch_rows",
+        ] {
+            let mut values = serde_json::to_value(LedgerConfig::new("ledger.db")).unwrap();
+            values[setting] = 0.into();
+            let config: LedgerConfig = serde_json::from_value(values).unwrap();
+            assert_eq!(config.validate().unwrap_err().setting, format!("ledger.{setting}"));
+        }
+    }
+
+    #[test]
+    fn an_answer_cannot_outlive_its_request() {
+        let config =
+            LedgerConfig { replay_retention_seconds: 31 * 24 * 60 * 60, ..LedgerConfig::new("ledger.db") };
+        assert_eq!(config.validate().unwrap_err().setting, "ledger.replay_entry_retention_days");
+    }
+
+    #[test]
+    fn a_file_that_names_only_a_path_has_the_defaults() {
+        let config: LedgerConfig =
+            serde_json::from_value(serde_json::json!({ "path": "ledger.db" })).unwrap();
+        assert_eq!(config, LedgerConfig::new("ledger.db"));
+    }
+}
