@@ -9,8 +9,8 @@ use toll_protocol::{ChannelId, Network, PROGRAM_ID};
 
 use crate::command::Command;
 use crate::error::{CliError, Exit, Result};
+use crate::keys;
 use crate::money::Quantity;
-use crate::{keys, state};
 use toll_chain::Cluster;
 
 /// Pay for HTTP requests, or get paid for them, through payment channels on Solana.
@@ -68,6 +68,13 @@ impl ClusterArgs {
     }
 }
 
+/// Where channels are remembered when no flag and no environment variable says otherwise.
+pub(crate) fn default_state() -> PathBuf {
+    std::env::var_os("XDG_STATE_HOME")
+        .map_or_else(|| keys::home().join(".local/state"), PathBuf::from)
+        .join("toll/channels.json")
+}
+
 /// Who pays, and which program the payer trusts.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct PayerArgs {
@@ -96,7 +103,7 @@ impl PayerArgs {
 
     /// The state file.
     pub(crate) fn state_path(&self) -> PathBuf {
-        self.state.clone().unwrap_or_else(state::default_path)
+        self.state.clone().unwrap_or_else(default_state)
     }
 
     /// The programs trusted on the chosen network.

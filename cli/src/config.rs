@@ -15,7 +15,6 @@ use toll_protocol::{Amount, Network};
 
 use crate::error::{CliError, Exit, Result};
 use crate::keys;
-use crate::state::base58;
 use toll_localnet::program::TREASURY_OWNER;
 
 /// The whole file.
@@ -54,7 +53,7 @@ pub struct SettlerSection {
     /// Key file that earns and seals: `session.payee`. May be the same file.
     pub payee: PathBuf,
     /// Owner of the treasury's token accounts, as compiled into the program. Optional on localnet.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_key")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "toll_protocol::base58::optional")]
     pub treasury_owner: Option<Pubkey>,
     /// Whether open channels are closed when the settler is stopped.
     #[serde(default = "yes")]
@@ -212,24 +211,6 @@ fn syntax(text: &str, error: &toml::de::Error) -> String {
     let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
     let message = error.message().trim();
     line.map_or_else(|| message.to_owned(), |line| format!("line {line}: {message}"))
-}
-
-mod optional_key {
-    use super::{Pubkey, base58};
-    use serde::{Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(key: &Option<Pubkey>, serializer: S) -> Result<S::Ok, S::Error> {
-        match key {
-            Some(key) => base58::serialize(key, serializer),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Pubkey>, D::Error> {
-        base58::deserialize(deserializer).map(Some)
-    }
 }
 
 #[cfg(test)]

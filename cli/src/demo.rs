@@ -17,10 +17,10 @@ use toll_settler::Summary;
 
 use crate::config::Config;
 use crate::error::{CliError, Exit, Result};
-use crate::payer::{Payer, Policy, Request};
 use crate::server::{Role, Server};
-use crate::state::Book;
 use toll_chain::Cluster;
+use toll_client::Book;
+use toll_client::{Payer, Policy, Request};
 use toll_localnet::program::{ELF, PROGRAM_ID};
 use toll_localnet::{Actors, DECIMALS, Fixture, Localnet, LocalnetConfig};
 

@@ -5,6 +5,8 @@ use std::fmt::Display;
 use toll_chain::ChainError;
 use toll_localnet::LocalnetError;
 
+mod client;
+
 /// Why the command ended. The numbers are the process's exit codes and are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]

@@ -7,8 +7,8 @@ use toll_protocol::{
 };
 
 use crate::error::{CliError, Exit, Result};
-use crate::state::Book;
 use toll_chain::Cluster;
+use toll_client::Book;
 
 /// Address of the clock sysvar.
 const CLOCK: Pubkey = Pubkey::from_str_const("SysvarC1ock11111111111111111111111111111111");

@@ -1,8 +1,8 @@
-//! What the `toll` command is made of: a paying client, an embedded chain, the server that gets paid, and a
-//! demo that runs all three and counts the money afterwards.
+//! What the `toll` command is made of: words, tables and exit codes for a paying client and an embedded chain,
+//! the server that gets paid, and a demo that runs all three and counts the money afterwards.
 //!
-//! [`payer`], [`server`] and [`demo`] never write to a terminal, so that other programs can use
-//! them. [`run`] is the command itself.
+//! [`server`] and [`demo`] never write to a terminal, so that other programs can use them. [`run`] is the
+//! command itself.
 
 use std::io::IsTerminal;
 
@@ -18,10 +18,8 @@ mod escape;
 pub mod keys;
 pub mod money;
 mod output;
-pub mod payer;
 mod secret;
 pub mod server;
-pub mod state;
 
 pub use error::{CliError, Exit, Result};
 

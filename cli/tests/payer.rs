@@ -5,8 +5,8 @@ mod support;
 use std::sync::atomic::Ordering;
 
 use support::gateway::{Customer, Merchant, PRICE, is_private};
-use toll_cli::payer::{PayError, Request};
-use toll_cli::state::{ChannelStage, Pending};
+use toll_client::{ChannelStage, Pending};
+use toll_client::{PayError, Request};
 use toll_protocol::Amount;
 
 #[tokio::test]
@@ -250,9 +250,11 @@ async fn a_channel_the_server_closes_is_replaced_by_a_new_one() {
 #[tokio::test]
 async fn two_payers_with_one_state_file_take_turns() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());
-    let open = || toll_cli::state::Book::open(&customer.state(), std::time::Duration::ZERO);
+    let open = || toll_client::Book::open(&customer.state(), std::time::Duration::ZERO);
     let book = open().unwrap();
-    assert_eq!(open().err().unwrap().exit, toll_cli::Exit::State);
+    let in_use = open().err().unwrap();
+    assert!(matches!(in_use, toll_client::BookError::InUse(_)), "{in_use:?}");
+    assert_eq!(toll_cli::CliError::from(in_use).exit, toll_cli::Exit::State);
     drop(book);
     let mut book = open().unwrap();
     customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
@@ -283,7 +285,7 @@ async fn the_body_arrives_with_the_paid_request() {
 }
 
 /// Moves the saved channel to another address of the same server.
-fn relocate(book: &mut toll_cli::state::Book, url: &reqwest::Url) {
+fn relocate(book: &mut toll_client::Book, url: &reqwest::Url) {
     let mut channel = book.channels()[0].clone();
     channel.origin = url.origin().ascii_serialization();
     channel.url = url.to_string();

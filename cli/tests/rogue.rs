@@ -10,8 +10,8 @@ use support::gateway::Customer;
 use support::rogue::{Loot, Rogue, ask, receipt, refuse};
 use support::{Toll, acceptable};
 use toll_cli::Exit;
-use toll_cli::payer::{PayError, Policy, Request};
-use toll_cli::state::ChannelStage;
+use toll_client::ChannelStage;
+use toll_client::{PayError, Policy, Request};
 use toll_protocol::{Action, Amount, Problem, ProblemType, SessionRequest};
 
 const PRICE: u64 = 1_000;

@@ -16,6 +16,8 @@ mod account;
 #[cfg(feature = "std")]
 mod address;
 #[cfg(feature = "std")]
+pub mod base58;
+#[cfg(feature = "std")]
 mod canonical;
 #[cfg(feature = "std")]
 mod challenge;

@@ -9,9 +9,9 @@ use tempfile::TempDir;
 use toll_chain::Cluster;
 use toll_cli::Result;
 use toll_cli::config::Config;
-use toll_cli::payer::{Payer, Policy, Reply, Request};
 use toll_cli::server::{Role, Server};
-use toll_cli::state::Book;
+use toll_client::Book;
+use toll_client::{Payer, Policy, Reply, Request};
 use toll_localnet::{Actors, Fixture};
 use toll_protocol::{
     Amount, Channel, ChannelAccount, ChannelId, Network, PROGRAM_ID, Splits, TOKEN_PROGRAM, TREASURY_OWNER,

@@ -6,10 +6,11 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::pay::STATE_PATIENCE;
+use crate::args;
 use crate::error::Result;
 use crate::money;
 use crate::output::{Output, table};
-use crate::state::{self, Book, SavedChannel};
+use toll_client::{Book, SavedChannel};
 
 /// Flags of `toll channels`.
 #[derive(Debug, Args)]
@@ -21,7 +22,7 @@ pub(crate) struct Channels {
 
 impl Channels {
     pub(super) fn run(self, output: Output) -> Result<()> {
-        let book = Book::open(&self.state.unwrap_or_else(state::default_path), STATE_PATIENCE)?;
+        let book = Book::open(&self.state.unwrap_or_else(args::default_state), STATE_PATIENCE)?;
         let documents: Vec<Value> = book.channels().iter().map(saved).collect();
         output.result(&json!({ "channels": documents }), || {
             if book.channels().is_empty() {

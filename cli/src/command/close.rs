@@ -9,8 +9,8 @@ use crate::args::{self, LimitArgs, PayerArgs};
 use crate::error::{CliError, Result};
 use crate::money;
 use crate::output::Output;
-use crate::payer::PayError;
-use crate::state::Book;
+use toll_client::Book;
+use toll_client::PayError;
 
 /// Flags of `toll close`.
 #[derive(Debug, Args)]

@@ -13,8 +13,8 @@ use crate::args::{LimitArgs, PayerArgs, base_units};
 use crate::error::{CliError, Exit, Result};
 use crate::money;
 use crate::output::Output;
-use crate::payer::{IDEMPOTENCY_KEY, Payer, Policy, Reply, Request};
-use crate::state::Book;
+use toll_client::Book;
+use toll_client::{IDEMPOTENCY_KEY, Payer, Policy, Reply, Request};
 
 /// How long a command waits for another one that uses the same state file.
 pub(super) const STATE_PATIENCE: Duration = Duration::from_secs(30);

@@ -10,8 +10,8 @@ use crate::args::{self, FeePayerArgs, PayerArgs};
 use crate::error::{CliError, Exit, Result};
 use crate::escape;
 use crate::output::Output;
-use crate::state::{Book, ChannelStage};
 use toll_chain::Cluster;
+use toll_client::{Book, ChannelStage};
 
 /// Flags of `toll request-close`.
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ use super::pay::STATE_PATIENCE;
 use crate::args::{self, ClusterArgs};
 use crate::error::{CliError, Exit, Result};
 use crate::output::{Output, table};
-use crate::state::{self, Book};
+use toll_client::Book;
 
 /// Flags of `toll show`.
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub(crate) struct Show {
 
 impl Show {
     pub(super) async fn run(self, output: Output) -> Result<()> {
-        let book = Book::open(&self.state.unwrap_or_else(state::default_path), STATE_PATIENCE)?;
+        let book = Book::open(&self.state.unwrap_or_else(args::default_state), STATE_PATIENCE)?;
         let known = book.channel(&self.channel);
         let program = self.program.or(known.map(|channel| channel.program)).unwrap_or(PROGRAM_ID);
         let account = self.cluster.cluster().channel(&self.channel, &program).await?;

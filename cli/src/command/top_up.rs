@@ -10,7 +10,7 @@ use crate::args::{self, LimitArgs, PayerArgs, base_units};
 use crate::error::Result;
 use crate::money::{self, Quantity};
 use crate::output::Output;
-use crate::state::Book;
+use toll_client::Book;
 
 /// Flags of `toll top-up`.
 #[derive(Debug, Args)]

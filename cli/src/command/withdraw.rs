@@ -11,7 +11,7 @@ use crate::error::{CliError, Exit, Result};
 use crate::escape;
 use crate::money;
 use crate::output::Output;
-use crate::state::{Book, ChannelStage};
+use toll_client::{Book, ChannelStage};
 
 /// Flags of `toll withdraw`.
 #[derive(Debug, Args)]

@@ -18,8 +18,8 @@ use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use toll_cli::config::Config;
-use toll_cli::payer::{Payer, Policy, Request as PayerRequest};
-use toll_cli::state::Book;
+use toll_client::Book;
+use toll_client::{Payer, Policy, Request as PayerRequest};
 use toll_gateway::{FixedPrice, Gateway, PaymentLayer};
 use toll_ledger::{ChannelState, CloseLanded, Ledger, Submission, SubmissionKind, SystemClock, Tip};
 use toll_protocol::{

@@ -5,19 +5,22 @@ use http::header::AUTHORIZATION;
 use rand::RngCore;
 use toll_protocol::{Action, Amount, Credential, SignedVoucher, Voucher, VoucherAction, base64url_encode};
 
-use super::error::PayError;
-use super::http_exchange::{IDEMPOTENCY_KEY, Request, Response};
-use super::offer::Offer;
-use super::open::authorization;
-use super::{Payer, Payment, Reply, Turn, adopt, unix_now};
-use crate::state::{Book, ChannelStage, Pending, SavedChannel};
+use crate::book::Book;
+use crate::channel::{ChannelStage, Pending, SavedChannel};
+use crate::credential::authorization;
+use crate::error::PayError;
+use crate::offer::Offer;
+use crate::payer::{Payer, Turn, adopt, unix_now};
+use crate::reply::{Payment, Reply};
+use crate::request::{IDEMPOTENCY_KEY, Request};
+use crate::response::Response;
 
 impl Payer {
     /// Presents a voucher with `request`: the one that went unanswered for the same request, or the next one.
     ///
     /// The voucher is on disk before it is sent. Nothing above `ceiling` is signed: a server may correct what
     /// it is offered for one request, but not collect several times for it.
-    pub(super) async fn voucher_turn(
+    pub(crate) async fn voucher_turn(
         &self,
         book: &mut Book,
         request: &Request,
@@ -82,7 +85,7 @@ impl Payer {
         channel.accepted.checked_add(channel.price).ok_or_else(overflow)
     }
 
-    pub(super) fn sign(&self, channel: &SavedChannel, cumulative_amount: Amount) -> SignedVoucher {
+    pub(crate) fn sign(&self, channel: &SavedChannel, cumulative_amount: Amount) -> SignedVoucher {
         let voucher = Voucher { channel_id: channel.channel_id, cumulative_amount, expires_at: 0 };
         SignedVoucher::sign(voucher, &self.voucher_key)
     }
@@ -214,7 +217,7 @@ impl Payer {
 
 impl SavedChannel {
     /// Echoes `offer` from now on, if it is for the same relation.
-    pub(super) fn take_challenge(&mut self, offer: &Offer) -> Result<(), PayError> {
+    pub(crate) fn take_challenge(&mut self, offer: &Offer) -> Result<(), PayError> {
         let terms = &offer.terms;
         let same = (terms.mint, terms.payee, terms.program) == (self.mint, self.payee, self.program);
         if !same || terms.resume.is_some_and(|id| id != self.channel_id) {

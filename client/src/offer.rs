@@ -11,7 +11,7 @@ use toll_protocol::{
     VoucherSigner, parse_www_authenticate,
 };
 
-use super::error::PayError;
+use crate::error::PayError;
 
 /// How long a challenge is good for signing a deposit. Its blockhash dies before the challenge does, so an
 /// older one is asked for again (draft-solana-session, "Request Schema": `recentBlockhash`).
@@ -136,16 +136,16 @@ impl From<SessionRequest> for OfferTerms {
 }
 
 #[cfg(test)]
-pub(super) mod testing {
+pub(crate) mod testing {
     use std::collections::BTreeMap;
 
     use toll_protocol::{ChallengeSecret, MethodDetails, Realm, TOKEN_PROGRAM};
 
     use super::*;
 
-    pub(in crate::payer) const EXPIRES_AT: i64 = 2_000_000_000;
+    pub(crate) const EXPIRES_AT: i64 = 2_000_000_000;
 
-    pub(in crate::payer) fn request() -> SessionRequest {
+    pub(crate) fn request() -> SessionRequest {
         SessionRequest {
             amount: Amount::new(16),
             currency: Pubkey::new_from_array([1; 32]),
@@ -175,7 +175,7 @@ pub(super) mod testing {
         }
     }
 
-    pub(in crate::payer) fn challenge(request: &SessionRequest) -> Challenge {
+    pub(crate) fn challenge(request: &SessionRequest) -> Challenge {
         let secret = ChallengeSecret::new([7; 32].to_vec()).unwrap();
         let realm = Realm::new("example.com").unwrap();
         let opaque = BTreeMap::new();
@@ -183,7 +183,7 @@ pub(super) mod testing {
         Challenge::issue(&secret, offer).unwrap()
     }
 
-    pub(in crate::payer) fn offer() -> Offer {
+    pub(crate) fn offer() -> Offer {
         Offer::new(challenge(&request()), 0).unwrap()
     }
 }

@@ -4,23 +4,19 @@ use std::time::Instant;
 
 use http::header::AUTHORIZATION;
 use rand::RngCore;
-use solana_hash::Hash;
-use solana_instruction::Instruction;
 use solana_keypair::Keypair;
-use solana_message::{Message, VersionedMessage};
 use solana_pubkey::Pubkey;
-use solana_signature::Signature;
 use solana_signer::Signer;
-use solana_transaction::versioned::VersionedTransaction;
-use toll_protocol::{
-    Action, Amount, ChannelTerms, Credential, Open, OpenAction, encode_transaction, format_authorization,
-};
+use toll_protocol::{Action, Amount, ChannelTerms, Credential, Open, OpenAction};
 
-use super::error::PayError;
-use super::http_exchange::{Request, Response};
-use super::offer::Offer;
-use super::{Payer, unix_now};
-use crate::state::{Book, ChannelStage, Pending, SavedChannel};
+use crate::book::Book;
+use crate::channel::{ChannelStage, Pending, SavedChannel};
+use crate::credential::{authorization, sign_as_payer};
+use crate::error::PayError;
+use crate::offer::Offer;
+use crate::payer::{Payer, unix_now};
+use crate::request::Request;
+use crate::response::{Refusal, Response};
 
 /// How often a deposit is signed anew because its blockhash expired before it landed.
 const OPEN_ATTEMPTS: usize = 2;
@@ -29,20 +25,20 @@ const OPEN_ATTEMPTS: usize = 2;
 const SUBMIT_ATTEMPTS: usize = 6;
 
 /// What became of a deposit that was sent.
-pub(super) enum Opening {
+pub(crate) enum Opening {
     /// The channel is open.
     Opened(Box<SavedChannel>),
     /// Its blockhash expired; nothing landed.
     BlockhashExpired,
     /// The server does not know it.
-    Unknown(super::http_exchange::Refusal),
+    Unknown(Refusal),
 }
 
 impl Payer {
     /// Opens a channel for `request` in answer to `offer`.
     ///
     /// Everything is checked before the deposit is signed; the signed deposit is on disk before it is sent.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         &self,
         book: &mut Book,
         request: &Request,
@@ -100,7 +96,7 @@ impl Payer {
     }
 
     /// Sends a signed deposit, and again while the server cannot say how it went.
-    pub(super) async fn submit_open(
+    pub(crate) async fn submit_open(
         &self,
         book: &mut Book,
         request: &Request,
@@ -141,7 +137,7 @@ impl Payer {
         }
     }
 
-    pub(super) async fn check_funds(
+    pub(crate) async fn check_funds(
         &self,
         mint: &Pubkey,
         token_program: &Pubkey,
@@ -253,34 +249,13 @@ fn build(
     })
 }
 
-pub(super) fn authorization(credential: &Credential) -> Result<String, PayError> {
-    format_authorization(credential).map_err(|error| PayError::Malformed(error.to_string()))
-}
-
-/// A transaction with `fee_payer` in front, signed by `payer` only; the sponsor's slot stays empty.
-pub(super) fn sign_as_payer(
-    payer: &Keypair,
-    fee_payer: &Pubkey,
-    instructions: &[Instruction],
-    blockhash: Hash,
-) -> Result<Vec<u8>, PayError> {
-    let message =
-        VersionedMessage::Legacy(Message::new_with_blockhash(instructions, Some(fee_payer), &blockhash));
-    let signers = usize::from(message.header().num_required_signatures);
-    let place = message.static_account_keys()[..signers]
-        .iter()
-        .position(|key| *key == payer.pubkey())
-        .ok_or_else(|| PayError::Malformed("the payer does not sign".into()))?;
-    let mut signatures = vec![Signature::default(); signers];
-    signatures[place] = payer.sign_message(&message.serialize());
-    Ok(encode_transaction(&VersionedTransaction { signatures, message }))
-}
-
 #[cfg(test)]
 mod tests {
+    use solana_signature::Signature;
     use toll_protocol::{decode_transaction, parse_authorization, static_instructions};
 
-    use super::super::offer::testing::offer;
+    use crate::offer::testing::offer;
+
     use super::*;
 
     fn opened(key: &Keypair, backdate_slots: u64) -> (SavedChannel, OpenAction) {

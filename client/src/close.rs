@@ -5,12 +5,12 @@ use std::time::Duration;
 use http::header::AUTHORIZATION;
 use toll_protocol::{Action, ChannelId, ChannelStatus, CloseAction, CloseAuthority, Credential, Receipt};
 
-use super::error::PayError;
-use super::offer::Offer;
-use super::open::authorization;
-use super::top_up::{open_channel, resource};
-use super::{Payer, adopt, unix_now};
-use crate::state::{Book, ChannelStage, SavedChannel};
+use crate::book::Book;
+use crate::channel::{ChannelStage, SavedChannel};
+use crate::credential::authorization;
+use crate::error::PayError;
+use crate::offer::Offer;
+use crate::payer::{Payer, adopt, unix_now};
 
 /// How often a close is sent again while the server cannot say how it went, or knows better watermarks.
 const CLOSE_ATTEMPTS: usize = 8;
@@ -24,8 +24,8 @@ impl Payer {
     /// The final voucher is the accepted amount signed again, so it promises nothing new. Asking again is
     /// answered with the same receipt.
     pub async fn close(&self, book: &mut Book, id: &ChannelId) -> Result<Receipt, PayError> {
-        let channel = open_channel(book, id)?;
-        let request = resource(&channel)?;
+        let channel = book.in_use(id).cloned().ok_or(PayError::NoChannel(*id))?;
+        let request = channel.resource()?;
         self.check_transport(&request)?;
         let Some(mut channel) = self.resume(book, &request, channel).await? else {
             return Err(PayError::NoChannel(*id));

@@ -5,8 +5,8 @@ use std::time::Duration;
 use solana_pubkey::Pubkey;
 use toll_protocol::{Amount, Network};
 
-use super::error::PayError;
-use super::offer::Offer;
+use crate::error::PayError;
+use crate::offer::Offer;
 
 /// Requests that a deposit covers when the server suggests none.
 const REQUESTS_PER_DEPOSIT: u64 = 100;
@@ -127,8 +127,8 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
-    use super::super::offer::testing::offer;
     use super::*;
+    use crate::offer::testing::offer;
 
     fn policy(offer: &Offer) -> Policy {
         Policy::new(Network::Localnet, vec![offer.terms.program])

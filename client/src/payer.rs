@@ -1,80 +1,39 @@
-//! The paying client: 402 → checks → open → voucher → body.
-//!
-//! Nothing here writes to a terminal. What the payer agrees to is a [`Policy`]; what it remembers is a
-//! [`Book`]. The rules that keep its money safe:
-//!
-//! 1. Nothing is signed for an offer that the policy, or the payer's balance, does not cover.
-//! 2. What is signed is on disk before it is sent, and sent again rather than signed anew after a crash.
-//! 3. The server's figures are adopted only up to what was signed (draft-solana-session, "Receipt Format").
+//! Somebody who pays: 402 → checks → open → voucher → body.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
-use http::header::HeaderMap;
+use http::header::HeaderName;
 use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
-use toll_protocol::{Amount, ChannelId, Receipt};
-
-use crate::state::{Book, SavedChannel};
 use toll_chain::Cluster;
+use toll_protocol::{Amount, Receipt};
 
-mod close;
-mod error;
-mod http_exchange;
-mod offer;
-mod open;
-mod policy;
-mod top_up;
-mod voucher;
-
-pub use error::PayError;
-pub use http_exchange::{IDEMPOTENCY_KEY, PAYMENT_RECEIPT, Refusal, Request, Response};
-pub use offer::{MAX_AGE, Offer, OfferTerms};
-pub use policy::Policy;
+use crate::book::Book;
+use crate::channel::SavedChannel;
+use crate::error::PayError;
+use crate::exchange;
+use crate::offer::Offer;
+use crate::policy::Policy;
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::response::Response;
 
 /// How many exchanges one request may take: an open, a top-up, a resynchronization or two, and the answer.
 const MAX_EXCHANGES: usize = 8;
 
 /// Somebody who pays.
 pub struct Payer {
-    key: Keypair,
-    voucher_key: ed25519_dalek::SigningKey,
-    policy: Policy,
+    pub(crate) key: Keypair,
+    pub(crate) voucher_key: ed25519_dalek::SigningKey,
+    pub(crate) policy: Policy,
     client: reqwest::Client,
-    cluster: Option<Cluster>,
-}
-
-/// An answer, and what it cost.
-#[derive(Clone, Debug)]
-pub struct Reply {
-    /// HTTP status.
-    pub status: StatusCode,
-    /// Headers.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: Vec<u8>,
-    /// The payment, if there was one.
-    pub payment: Option<Payment>,
-}
-
-/// What one request cost.
-#[derive(Clone, Debug)]
-pub struct Payment {
-    /// The channel that paid.
-    pub channel: ChannelId,
-    /// Whether it was opened for this request.
-    pub opened: bool,
-    /// By how much its deposit was raised on the way.
-    pub topped_up: Amount,
-    /// What was charged.
-    pub charged: Amount,
-    /// The server's receipt.
-    pub receipt: Receipt,
+    pub(crate) cluster: Option<Cluster>,
 }
 
 /// What an exchange with an open channel led to.
-enum Turn {
+pub(crate) enum Turn {
     /// The request is answered.
     Served(Box<Reply>),
     /// Go on with the channel as it is now.
@@ -92,7 +51,7 @@ impl Payer {
             // A redirect would carry a credential to a server it was not made for.
             .redirect(reqwest::redirect::Policy::none())
             .build()
-            .map_err(|error| PayError::Malformed(format!("HTTP client: {error}")))?;
+            .map_err(|error| PayError::NoClient(error.to_string()))?;
         let voucher_key = toll_chain::key_file::voucher_key(&key);
         Ok(Self { key, voucher_key, policy, client, cluster })
     }
@@ -183,7 +142,7 @@ impl Payer {
 
     /// Refuses to show a credential to everybody between here and the server (RFC draft httpauth-payment,
     /// "Transport Security": never over cleartext).
-    fn check_transport(&self, request: &Request) -> Result<(), PayError> {
+    pub(crate) fn check_transport(&self, request: &Request) -> Result<(), PayError> {
         if self.policy.allow_http || request.is_private() {
             return Ok(());
         }
@@ -191,7 +150,7 @@ impl Payer {
     }
 
     /// A challenge that was made just now: the answer to `request` without a credential.
-    async fn fresh_offer(&self, request: &Request) -> Result<Offer, PayError> {
+    pub(crate) async fn fresh_offer(&self, request: &Request) -> Result<Offer, PayError> {
         let response = self.send(request, &[]).await?;
         if response.status != StatusCode::PAYMENT_REQUIRED {
             return Err(PayError::NoOffer { url: request.url.to_string() });
@@ -199,16 +158,16 @@ impl Payer {
         Offer::from_headers(&response.headers, request.url.as_str(), unix_now())
     }
 
-    async fn send(
+    pub(crate) async fn send(
         &self,
         request: &Request,
-        payment: &[(http::header::HeaderName, String)],
+        payment: &[(HeaderName, String)],
     ) -> Result<Response, PayError> {
-        http_exchange::send(&self.client, request, payment, self.policy.max_body).await
+        exchange::send(&self.client, request, payment, self.policy.max_body).await
     }
 
     /// Adopts a receipt after checking it: spent ≤ accepted ≤ signed, and for this channel.
-    fn take_receipt(&self, channel: &mut SavedChannel, receipt: &Receipt) -> Result<(), PayError> {
+    pub(crate) fn take_receipt(&self, channel: &mut SavedChannel, receipt: &Receipt) -> Result<(), PayError> {
         if receipt.reference != channel.channel_id {
             let found = receipt.reference;
             return Err(PayError::Dishonest(format!("a receipt for {found}, not {}", channel.channel_id)));
@@ -224,21 +183,15 @@ impl Payer {
     }
 }
 
-impl From<Response> for Reply {
-    fn from(response: Response) -> Self {
-        Self { status: response.status, headers: response.headers, body: response.body, payment: None }
-    }
-}
-
 /// Adopts a watermark the server reported, unless it is above what was signed.
-fn adopt(channel: &mut SavedChannel, accepted: Amount) -> Result<(), PayError> {
+pub(crate) fn adopt(channel: &mut SavedChannel, accepted: Amount) -> Result<(), PayError> {
     if channel.adopt_accepted(accepted) {
         return Ok(());
     }
     Err(PayError::Dishonest(format!("{accepted} accepted, but only {} was signed", channel.signed)))
 }
 
-fn unix_now() -> i64 {
+pub(crate) fn unix_now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -1,0 +1,236 @@
+//! The payer's memory: one JSON file of channels, version 1.
+//!
+//! The file is written whole, to a new file that replaces the old one, so a crash leaves one or the other.
+//! While a [`Book`] is open its lock file is held, so two commands never sign for one channel at once. What
+//! was signed is on disk before it is sent: a crash in between is found as a [`Pending`](crate::Pending) entry, and the same
+//! thing is sent again rather than a second one.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use solana_pubkey::Pubkey;
+use thiserror::Error;
+use toll_protocol::{ChannelId, Network};
+
+use crate::channel::{ChannelStage, SavedChannel};
+
+/// The version this program writes, and the newest it reads.
+pub const VERSION: u32 = 1;
+
+/// Why the state file cannot be used.
+#[derive(Debug, Error)]
+pub enum BookError {
+    /// It cannot be read.
+    #[error("cannot read channel state {}: {reason}", .path.display())]
+    Unreadable {
+        /// Where it is.
+        path: PathBuf,
+        /// The system's reason.
+        reason: String,
+    },
+    /// It holds something else.
+    #[error("channel state {} is damaged: {reason}", .path.display())]
+    Damaged {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another program's version.
+    #[error("channel state {} has version {found}, this program knows {VERSION}", .path.display())]
+    Version {
+        /// Where it is.
+        path: PathBuf,
+        /// The version it says.
+        found: u32,
+    },
+    /// Another book holds its lock.
+    #[error("channel state {} is in use", .0.display())]
+    InUse(PathBuf),
+    /// It, or its folder, cannot be written.
+    #[error("cannot write {}: {reason}", .path.display())]
+    Unwritable {
+        /// Where it should be.
+        path: PathBuf,
+        /// The system's reason.
+        reason: String,
+    },
+    /// An entry that lacks what the next step needs.
+    #[error("the state file has no usable {what} for {channel}")]
+    Unusable {
+        /// The entry.
+        channel: ChannelId,
+        /// What it lacks.
+        what: &'static str,
+    },
+}
+
+type Result<T, E = BookError> = std::result::Result<T, E>;
+
+#[derive(Deserialize)]
+struct Document {
+    channels: Vec<SavedChannel>,
+}
+
+/// The open state file, locked until dropped.
+///
+/// [`Self::put`] is for what must be on disk before the next step; [`Self::note`] for what may be lost in a
+/// crash, and is written with the next `put`, by [`Self::flush`], or when the book is dropped.
+pub struct Book {
+    path: PathBuf,
+    channels: Vec<SavedChannel>,
+    noted: bool,
+    _lock: File,
+}
+
+impl Drop for Book {
+    fn drop(&mut self) {
+        if let Err(error) = self.flush() {
+            tracing::warn!(%error, "channel state");
+        }
+    }
+}
+
+impl Book {
+    /// Opens `path`, waiting up to `patience` for another command to finish. A missing file is an empty book.
+    pub fn open(path: &Path, patience: Duration) -> Result<Self> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
+        }
+        let lock = lock(path, patience)?;
+        let channels = read(path)?;
+        Ok(Self { path: path.into(), channels, noted: false, _lock: lock })
+    }
+
+    /// All channels, oldest first.
+    pub fn channels(&self) -> &[SavedChannel] {
+        &self.channels
+    }
+
+    /// One channel.
+    pub fn channel(&self, id: &ChannelId) -> Option<&SavedChannel> {
+        self.channels.iter().find(|channel| channel.channel_id == *id)
+    }
+
+    /// The same, if it is open, about to be, or not closed for sure.
+    pub(crate) fn in_use(&self, id: &ChannelId) -> Option<&SavedChannel> {
+        let in_use = [ChannelStage::Opening, ChannelStage::Open, ChannelStage::Closing];
+        self.channel(id).filter(|channel| in_use.contains(&channel.stage))
+    }
+
+    /// The newest usable channel of `payer` with the server at `origin`, on one network and program.
+    pub fn usable(
+        &self,
+        origin: &str,
+        payer: &Pubkey,
+        network: Network,
+        program: &Pubkey,
+    ) -> Option<&SavedChannel> {
+        self.channels.iter().rev().find(|channel| {
+            channel.origin == origin
+                && channel.payer == *payer
+                && channel.network == network
+                && channel.program == *program
+                && matches!(channel.stage, ChannelStage::Opening | ChannelStage::Open)
+        })
+    }
+
+    /// Writes `channel` in place of the one with its address, or adds it. On disk when this returns.
+    pub fn put(&mut self, channel: SavedChannel) -> Result<()> {
+        self.note(channel);
+        self.save()
+    }
+
+    /// The same, in memory for now.
+    pub fn note(&mut self, channel: SavedChannel) {
+        self.noted = true;
+        match self.channels.iter_mut().find(|known| known.channel_id == channel.channel_id) {
+            Some(known) => *known = channel,
+            None => self.channels.push(channel),
+        }
+    }
+
+    /// Writes what was noted. On disk when this returns.
+    pub fn flush(&mut self) -> Result<()> {
+        if self.noted { self.save() } else { Ok(()) }
+    }
+
+    /// Forgets a channel. On disk when this returns.
+    pub fn remove(&mut self, id: &ChannelId) -> Result<()> {
+        self.channels.retain(|channel| channel.channel_id != *id);
+        self.save()
+    }
+
+    fn save(&mut self) -> Result<()> {
+        let folder =
+            self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let document = DocumentRef { version: VERSION, channels: &self.channels };
+        let written = (|| {
+            let text = serde_json::to_vec_pretty(&document)?;
+            // A named temporary file is readable by its owner only.
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            file.write_all(&text)?;
+            file.as_file().sync_all()?;
+            file.persist(&self.path)?;
+            // The rename itself is durable only once the folder is.
+            File::open(folder)?.sync_all()
+        })();
+        written.map_err(|error| unwritable(&self.path, &error))?;
+        self.noted = false;
+        Ok(())
+    }
+}
+
+#[derive(Serialize)]
+struct DocumentRef<'a> {
+    version: u32,
+    channels: &'a [SavedChannel],
+}
+
+fn read(path: &Path) -> Result<Vec<SavedChannel>> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(BookError::Unreadable { path: path.into(), reason: error.to_string() }),
+    };
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let damaged =
+        |error: serde_json::Error| BookError::Damaged { path: path.into(), reason: error.to_string() };
+    let Versioned { version } = serde_json::from_slice(&text).map_err(damaged)?;
+    if version != VERSION {
+        return Err(BookError::Version { path: path.into(), found: version });
+    }
+    serde_json::from_slice::<Document>(&text).map(|document| document.channels).map_err(damaged)
+}
+
+fn lock(path: &Path, patience: Duration) -> Result<File> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&name)
+        .map_err(|error| unwritable(Path::new(&name), &error))?;
+    let started = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if started.elapsed() < patience => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(TryLockError::WouldBlock) => return Err(BookError::InUse(path.into())),
+            Err(TryLockError::Error(error)) => return Err(unwritable(Path::new(&name), &error)),
+        }
+    }
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> BookError {
+    BookError::Unwritable { path: path.into(), reason: error.to_string() }
+}

@@ -1,0 +1,177 @@
+//! What the payer remembers of one channel.
+
+use http::{HeaderMap, Method};
+use serde::{Deserialize, Serialize};
+use solana_pubkey::Pubkey;
+use toll_protocol::{Amount, Challenge, ChannelId, ChannelTerms, Network, Receipt, Splits};
+
+use crate::book::BookError;
+use crate::request::Request;
+
+/// Where a channel stands, as far as the payer knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ChannelStage {
+    /// The deposit was signed; whether it landed is not known yet.
+    Opening,
+    /// Vouchers are accepted.
+    Open,
+    /// A close was asked for.
+    Closing,
+    /// The server said that it is closed.
+    Closed,
+    /// The deposit never landed, as far as the server knows.
+    Abandoned,
+}
+
+/// Something that was signed and not yet answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Pending {
+    /// A deposit: the very header that carries it.
+    Open {
+        /// Value of the `Authorization` header.
+        authorization: String,
+    },
+    /// A voucher.
+    #[serde(rename_all = "camelCase")]
+    Voucher {
+        /// The cumulative amount it authorizes.
+        cumulative: Amount,
+        /// Digest of the request it pays for.
+        fingerprint: String,
+        /// The request's `Idempotency-Key`.
+        idempotency_key: String,
+    },
+    /// A top-up: the very header that carries it, and by how much it raises the deposit.
+    #[serde(rename_all = "camelCase")]
+    TopUp {
+        /// Value of the `Authorization` header.
+        authorization: String,
+        /// The increase.
+        additional: Amount,
+    },
+}
+
+/// One channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SavedChannel {
+    /// Its address.
+    pub channel_id: ChannelId,
+    /// Scheme, host and port of the server.
+    pub origin: String,
+    /// The resource it was opened for; close and top-up go there.
+    pub url: String,
+    /// The HTTP method it was opened with, since a resource is priced by method too.
+    pub method: String,
+    /// The network of the challenge.
+    pub network: Network,
+    /// The channel program.
+    #[serde(with = "toll_protocol::base58")]
+    pub program: Pubkey,
+    /// Who deposited.
+    #[serde(with = "toll_protocol::base58")]
+    pub payer: Pubkey,
+    /// Who earns.
+    #[serde(with = "toll_protocol::base58")]
+    pub payee: Pubkey,
+    /// The token.
+    #[serde(with = "toll_protocol::base58")]
+    pub mint: Pubkey,
+    /// SPL Token or Token-2022.
+    #[serde(with = "toll_protocol::base58")]
+    pub token_program: Pubkey,
+    /// Decimals of the token.
+    pub decimals: u8,
+    /// Whose vouchers count.
+    #[serde(with = "toll_protocol::base58")]
+    pub authorized_signer: Pubkey,
+    /// Who paid the rent and gets it back.
+    #[serde(with = "toll_protocol::base58")]
+    pub rent_payer: Pubkey,
+    /// Seed of the address.
+    #[serde(with = "decimal")]
+    pub salt: u64,
+    /// Seed of the address.
+    #[serde(with = "decimal")]
+    pub open_slot: u64,
+    /// Seconds between a forced close and the refund.
+    pub grace_period_seconds: u32,
+    /// Shares other than the payee's.
+    pub splits: Splits,
+    /// Tokens escrowed.
+    pub deposit: Amount,
+    /// Price of one request, as last challenged.
+    pub price: Amount,
+    /// The highest cumulative amount ever signed: what the payee could take at most.
+    pub signed: Amount,
+    /// The highest that the server said it accepted.
+    pub accepted: Amount,
+    /// What the server said it charged.
+    pub spent: Amount,
+    /// Where it stands.
+    pub stage: ChannelStage,
+    /// What to echo: the opening challenge, or a newer one for the same terms.
+    pub challenge: Challenge,
+    /// Blockhash of the last top-up: another one by the same amount under it would be the same transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_up_blockhash: Option<String>,
+    /// What was signed and not answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Pending>,
+    /// The last receipt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_receipt: Option<Receipt>,
+    /// Unix seconds.
+    pub opened_at: i64,
+}
+
+impl SavedChannel {
+    /// The seeds of its address.
+    pub fn terms(&self) -> ChannelTerms {
+        ChannelTerms {
+            payer: self.payer,
+            payee: self.payee,
+            mint: self.mint,
+            authorized_signer: self.authorized_signer,
+            salt: self.salt,
+            open_slot: self.open_slot,
+        }
+    }
+
+    /// The resource it was opened for.
+    pub(crate) fn resource(&self) -> Result<Request, BookError> {
+        let unusable = |what| BookError::Unusable { channel: self.channel_id, what };
+        Ok(Request {
+            method: Method::from_bytes(self.method.as_bytes()).map_err(|_| unusable("method"))?,
+            url: self.url.parse().map_err(|_| unusable("URL"))?,
+            headers: HeaderMap::new(),
+            body: Vec::new(),
+        })
+    }
+
+    /// Adopts a watermark the server reported: never above what was signed, never lower than known.
+    ///
+    /// Returns whether the report was within what was signed.
+    pub fn adopt_accepted(&mut self, reported: Amount) -> bool {
+        if reported > self.signed {
+            return false;
+        }
+        self.accepted = self.accepted.max(reported);
+        true
+    }
+}
+
+/// 64-bit numbers as decimal text, since JSON's numbers stop at 53 bits.
+mod decimal {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(number)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        toll_protocol::parse_u64(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}

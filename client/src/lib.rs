@@ -1,0 +1,38 @@
+//! A client that pays for HTTP requests out of payment channels.
+//!
+//! [`Payer::pay`] sends a request; when the server asks for money, it opens a channel, signs vouchers and comes
+//! back with the answer. What the payer agrees to is a [`Policy`]; what it remembers is a [`Book`]. The rules
+//! that keep its money safe:
+//!
+//! 1. Nothing is signed for an offer that the policy, or the payer's balance, does not cover.
+//! 2. What is signed is on disk before it is sent, and sent again rather than signed anew after a crash.
+//! 3. The server's figures are adopted only up to what was signed (draft-solana-session, "Receipt Format").
+//!
+//! Nothing here writes to a terminal or ends a process: errors are [`PayError`].
+
+mod book;
+mod channel;
+mod close;
+mod credential;
+mod error;
+mod exchange;
+mod offer;
+mod open;
+mod payer;
+mod policy;
+mod reply;
+mod request;
+mod response;
+mod resume;
+mod top_up;
+mod voucher;
+
+pub use book::{Book, BookError, VERSION};
+pub use channel::{ChannelStage, Pending, SavedChannel};
+pub use error::PayError;
+pub use offer::{MAX_AGE, Offer, OfferTerms};
+pub use payer::Payer;
+pub use policy::Policy;
+pub use reply::{Payment, Reply};
+pub use request::{IDEMPOTENCY_KEY, Request};
+pub use response::{PAYMENT_RECEIPT, Refusal, Response};

@@ -1,0 +1,147 @@
+//! Raising a deposit.
+
+use std::time::Duration;
+
+use http::header::AUTHORIZATION;
+use solana_hash::Hash;
+use toll_protocol::{Action, Amount, ChannelId, Credential, TopUp, TopUpAction};
+
+use crate::book::Book;
+use crate::channel::{Pending, SavedChannel};
+use crate::credential::{authorization, sign_as_payer};
+use crate::error::PayError;
+use crate::offer::Offer;
+use crate::payer::Payer;
+use crate::request::Request;
+use crate::response::Refusal;
+
+/// How often the same credential is sent again while the server cannot say how it went.
+const SUBMIT_ATTEMPTS: usize = 6;
+
+/// How often an offer with another blockhash is asked for, half a second apart.
+const BLOCKHASH_ATTEMPTS: usize = 20;
+
+/// What became of a top-up that was sent.
+pub(crate) enum ToppedUp {
+    /// The deposit is raised.
+    Raised(Box<SavedChannel>),
+    /// The server did not take it.
+    Refused(Box<SavedChannel>, Refusal),
+}
+
+impl Payer {
+    /// Raises the deposit of a saved channel by `additional`, within the limits.
+    pub async fn top_up(
+        &self,
+        book: &mut Book,
+        id: &ChannelId,
+        additional: Amount,
+    ) -> Result<SavedChannel, PayError> {
+        let channel = book.in_use(id).cloned().ok_or(PayError::NoChannel(*id))?;
+        let request = channel.resource()?;
+        self.check_transport(&request)?;
+        let Some(mut channel) = self.resume(book, &request, channel).await? else {
+            return Err(PayError::NoChannel(*id));
+        };
+        // A top-up that was called refused may have landed.
+        self.reread_deposit(&mut channel).await?;
+        let limit = self.policy.max_deposit;
+        let needed = channel.deposit.checked_add(additional).unwrap_or(Amount::new(u64::MAX));
+        if needed > limit {
+            return Err(PayError::DepositAboveLimit { needed, limit });
+        }
+        self.top_up_by(book, &request, channel, additional).await
+    }
+
+    /// Signs a top-up against a fresh blockhash, puts it on disk, sends it.
+    pub(crate) async fn top_up_by(
+        &self,
+        book: &mut Book,
+        request: &Request,
+        mut channel: SavedChannel,
+        additional: Amount,
+    ) -> Result<SavedChannel, PayError> {
+        // Vouchers are accepted under any challenge for the channel; a transaction needs a living blockhash.
+        let (offer, blockhash) = self.unused_blockhash(request, &channel).await?;
+        self.check_funds(&channel.mint, &channel.token_program, additional).await?;
+        let top_up = TopUp {
+            channel: channel.channel_id,
+            payer: channel.payer,
+            mint: channel.mint,
+            token_program: channel.token_program,
+            amount: additional,
+        };
+        let fee_payer = offer.terms.fee_payer.unwrap_or(channel.payer);
+        let transaction =
+            sign_as_payer(&self.key, &fee_payer, &[top_up.instruction(&channel.program)], blockhash)?;
+        let credential = Credential {
+            challenge: offer.challenge,
+            action: Action::TopUp(TopUpAction { channel_id: channel.channel_id, additional, transaction }),
+            source: None,
+        };
+        channel.top_up_blockhash = Some(blockhash.to_string());
+        channel.pending = Some(Pending::TopUp { authorization: authorization(&credential)?, additional });
+        book.put(channel.clone())?;
+        match self.submit_top_up(book, request, channel).await? {
+            ToppedUp::Raised(channel) => Ok(*channel),
+            ToppedUp::Refused(_, refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// An offer whose blockhash the channel's last top-up did not use.
+    ///
+    /// Two top-ups by one amount under one blockhash are one transaction, which lands once.
+    async fn unused_blockhash(
+        &self,
+        request: &Request,
+        channel: &SavedChannel,
+    ) -> Result<(Offer, Hash), PayError> {
+        for _ in 0..BLOCKHASH_ATTEMPTS {
+            let offer = self.fresh_offer(request).await?;
+            self.policy.check(&offer)?;
+            let Some((blockhash, _)) = offer.terms.recent else {
+                return Err(PayError::Malformed("it quotes no blockhash".into()));
+            };
+            if channel.top_up_blockhash != Some(blockhash.to_string()) {
+                return Ok((offer, blockhash));
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        Err(PayError::Malformed("it quotes a blockhash that was used before".into()))
+    }
+
+    /// Sends a signed top-up, and again while the server cannot say how it went.
+    pub(crate) async fn submit_top_up(
+        &self,
+        book: &mut Book,
+        request: &Request,
+        mut channel: SavedChannel,
+    ) -> Result<ToppedUp, PayError> {
+        let Some(Pending::TopUp { authorization, additional }) = channel.pending.clone() else {
+            return Ok(ToppedUp::Raised(Box::new(channel)));
+        };
+        for attempt in 1..=SUBMIT_ATTEMPTS {
+            let response = self.send(request, &[(AUTHORIZATION, authorization.clone())]).await?;
+            if response.status.is_success() {
+                if let Some(receipt) = response.receipt()? {
+                    self.take_receipt(&mut channel, &receipt)?;
+                }
+                channel.deposit = channel.deposit.checked_add(additional).unwrap_or(channel.deposit);
+                channel.pending = None;
+                book.put(channel.clone())?;
+                return Ok(ToppedUp::Raised(Box::new(channel)));
+            }
+            let refusal = response.refusal();
+            match response.status.as_u16() {
+                503 if attempt < SUBMIT_ATTEMPTS => tokio::time::sleep(response.retry_after()).await,
+                400..=499 if response.status.as_u16() != 429 => {
+                    channel.pending = None;
+                    book.put(channel.clone())?;
+                    return Ok(ToppedUp::Refused(Box::new(channel), refusal));
+                }
+                _ => return Err(refusal.into()),
+            }
+        }
+        Err(PayError::Endless)
+    }
+}
