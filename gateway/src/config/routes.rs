@@ -9,7 +9,8 @@ use crate::price::Price;
 use crate::routes::{Route, RouteTable, Unpriced};
 use crate::terms::Terms;
 
-/// One of `[[routes]]`; the first that matches prices a request.
+/// One of `[[routes]]`. The first that matches prices a request; where servers read its path differently, the
+/// dearest of those that come first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteConfig {
@@ -42,7 +43,7 @@ pub fn route_table(
         return Err(invalid("routes", "must price at least one route"));
     }
     let routes = routes.iter().map(|route| route.build(terms)).collect::<Result<_, _>>()?;
-    Ok(RouteTable::new(routes, unpriced))
+    RouteTable::new(routes, unpriced).map_err(|error| invalid("routes", error.to_string()))
 }
 
 impl RouteConfig {

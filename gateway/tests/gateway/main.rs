@@ -10,6 +10,7 @@ mod open_matrix;
 mod opening;
 mod proxy;
 mod replay;
+mod servers;
 mod settler;
 mod top_up;
 mod voucher;
