@@ -9,11 +9,13 @@ use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 
 use crate::ChainError;
+use crate::hints::Hints;
+use crate::program_accounts::{ChannelFilter, FoundChannels};
 
 /// Address of the clock sysvar: the time and slot that programs see.
 pub const CLOCK: Pubkey = Pubkey::from_str_const("SysvarC1ock11111111111111111111111111111111");
 
-/// A cluster, as the settler needs it. Everything is answered at `confirmed` commitment.
+/// A cluster, as the settler needs it. Everything is answered at `confirmed` commitment unless it says otherwise.
 ///
 /// Any call may fail with [`ChainError::Unreachable`], which says nothing about what happened: the caller
 /// asks again later. Implementations retry a few times themselves; each call may be repeated safely.
@@ -29,6 +31,22 @@ pub trait Chain: Send + Sync {
     ///
     /// Accounts that come from several answers carry the oldest answer's slot.
     async fn accounts(&self, addresses: &[Pubkey]) -> Result<Accounts, ChainError>;
+
+    /// Like [`Chain::accounts`], but of finalized blocks: what they show is never taken back.
+    async fn finalized_accounts(&self, addresses: &[Pubkey]) -> Result<Accounts, ChainError>;
+
+    /// The channels that match `filter`, at `min_slot` or later.
+    ///
+    /// Many public nodes refuse this query, and some are too slow for it: whoever asks has another way to learn
+    /// the same in the end.
+    async fn find_channels(&self, filter: &ChannelFilter, min_slot: u64)
+    -> Result<FoundChannels, ChainError>;
+
+    /// Hints that a channel may have come to match `filter`; `None` where nobody gives any.
+    fn hints(&self, filter: &ChannelFilter) -> Option<Hints> {
+        let _ = filter;
+        None
+    }
 
     /// Whether a transaction with this blockhash could still land.
     async fn is_blockhash_valid(&self, blockhash: &Hash) -> Result<bool, ChainError>;

@@ -8,11 +8,15 @@ mod chain;
 mod cluster;
 mod error;
 mod genesis;
+mod hints;
 pub mod key_file;
+mod program_accounts;
 mod rpc;
 
 pub use chain::{Accounts, CLOCK, Chain, ChainClock, ChainTip, Cost, Fate, Simulation};
 pub use cluster::{Cluster, Landed, cause};
 pub use error::ChainError;
 pub use genesis::{DEVNET_GENESIS, MAINNET_GENESIS, check_genesis};
+pub use hints::{Hints, websocket_url};
+pub use program_accounts::{ChannelFilter, FoundChannels};
 pub use rpc::RpcChain;

@@ -17,6 +17,8 @@ use solana_signature::Signature;
 
 use crate::ChainError;
 use crate::chain::{Accounts, Chain, ChainTip, Cost, Fate, Simulation};
+use crate::hints::Hints;
+use crate::program_accounts::{self, ChannelFilter, FoundChannels};
 
 /// Most addresses one `getMultipleAccounts` takes.
 const ACCOUNTS_PER_CALL: usize = 100;
@@ -35,6 +37,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub struct RpcChain {
     client: RpcClient,
     node: String,
+    websocket: Option<String>,
 }
 
 impl RpcChain {
@@ -42,7 +45,12 @@ impl RpcChain {
     pub fn new(url: impl Into<String>) -> Self {
         let url = url.into();
         let node = node_name(&url);
-        Self { client: RpcClient::new_with_timeout(url, TIMEOUT), node }
+        Self { client: RpcClient::new_with_timeout(url, TIMEOUT), node, websocket: None }
+    }
+
+    /// Takes hints from the node's subscriptions at `url` (`ws://` or `wss://`).
+    pub fn with_websocket(self, url: impl Into<String>) -> Self {
+        Self { websocket: Some(url.into()), ..self }
     }
 
     /// One call, repeated while the node cannot be reached or says that it is not ready.
@@ -63,6 +71,26 @@ impl RpcChain {
                 _ => return Err(error),
             }
         }
+    }
+
+    async fn accounts_at(
+        &self,
+        commitment: &'static str,
+        addresses: &[Pubkey],
+    ) -> Result<Accounts, ChainError> {
+        const WHAT: &str = "getMultipleAccounts";
+        let config = json!({ "commitment": commitment, "encoding": "base64" });
+        let mut all = Accounts { slot: u64::MAX, accounts: Vec::with_capacity(addresses.len()) };
+        for chunk in addresses.chunks(ACCOUNTS_PER_CALL) {
+            let keys: Vec<_> = chunk.iter().map(Pubkey::to_string).collect();
+            let answer: Value =
+                self.call(WHAT, RpcRequest::GetMultipleAccounts, json!([keys, config])).await?;
+            all.slot = all.slot.min(number(&answer, WHAT, "/context/slot")?);
+            for value in list(&answer, WHAT, chunk.len())? {
+                all.accounts.push(account(value)?);
+            }
+        }
+        Ok(all)
     }
 }
 
@@ -176,19 +204,26 @@ impl Chain for RpcChain {
     }
 
     async fn accounts(&self, addresses: &[Pubkey]) -> Result<Accounts, ChainError> {
-        const WHAT: &str = "getMultipleAccounts";
-        let config = json!({ "commitment": "confirmed", "encoding": "base64" });
-        let mut all = Accounts { slot: u64::MAX, accounts: Vec::with_capacity(addresses.len()) };
-        for chunk in addresses.chunks(ACCOUNTS_PER_CALL) {
-            let keys: Vec<_> = chunk.iter().map(Pubkey::to_string).collect();
-            let answer: Value =
-                self.call(WHAT, RpcRequest::GetMultipleAccounts, json!([keys, config])).await?;
-            all.slot = all.slot.min(number(&answer, WHAT, "/context/slot")?);
-            for value in list(&answer, WHAT, chunk.len())? {
-                all.accounts.push(account(value)?);
-            }
-        }
-        Ok(all)
+        self.accounts_at("confirmed", addresses).await
+    }
+
+    async fn finalized_accounts(&self, addresses: &[Pubkey]) -> Result<Accounts, ChainError> {
+        self.accounts_at("finalized", addresses).await
+    }
+
+    async fn find_channels(
+        &self,
+        filter: &ChannelFilter,
+        min_slot: u64,
+    ) -> Result<FoundChannels, ChainError> {
+        let params = filter.params("confirmed", min_slot);
+        let answer: Value =
+            self.call(program_accounts::METHOD, RpcRequest::GetProgramAccounts, params).await?;
+        program_accounts::read(&answer)
+    }
+
+    fn hints(&self, filter: &ChannelFilter) -> Option<Hints> {
+        self.websocket.clone().map(|url| Hints::subscribe(url, *filter))
     }
 
     async fn is_blockhash_valid(&self, blockhash: &Hash) -> Result<bool, ChainError> {

@@ -62,6 +62,11 @@ pub enum AccountError {
 }
 
 impl ChannelAccount {
+    /// Where the status byte is, for queries that filter by it.
+    pub const STATUS_OFFSET: usize = 3;
+    /// Where the payee is, for queries that filter by it.
+    pub const PAYEE_OFFSET: usize = 120;
+
     /// Reads a channel from account data.
     pub fn decode(data: &[u8]) -> Result<Self, AccountError> {
         let bytes: &[u8; CHANNEL_SIZE] = data.try_into().map_err(|_| AccountError::Size(data.len()))?;
@@ -71,8 +76,8 @@ impl ChannelAccount {
         if bytes[1] != CHANNEL_VERSION {
             return Err(AccountError::Version(bytes[1]));
         }
-        let status =
-            ChannelStatus::try_from(bytes[3]).map_err(|UnknownStatus(byte)| AccountError::Status(byte))?;
+        let status = ChannelStatus::try_from(bytes[Self::STATUS_OFFSET])
+            .map_err(|UnknownStatus(byte)| AccountError::Status(byte))?;
         Ok(Self {
             bump: bytes[2],
             status,
@@ -85,7 +90,7 @@ impl ChannelAccount {
             grace_period: u32::from_le_bytes(field(bytes, 52)),
             distribution_hash: field(bytes, 56),
             payer: Pubkey::new_from_array(field(bytes, 88)),
-            payee: Pubkey::new_from_array(field(bytes, 120)),
+            payee: Pubkey::new_from_array(field(bytes, Self::PAYEE_OFFSET)),
             authorized_signer: Pubkey::new_from_array(field(bytes, 152)),
             mint: Pubkey::new_from_array(field(bytes, 184)),
             rent_payer: Pubkey::new_from_array(field(bytes, 216)),

@@ -10,7 +10,10 @@ use solana_clock::Clock;
 use solana_hash::Hash;
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
-use toll_chain::{Accounts, Chain, ChainError, ChainTip, Cost, Fate, Simulation};
+use tokio::sync::watch;
+use toll_chain::{
+    Accounts, Chain, ChainError, ChainTip, ChannelFilter, Cost, Fate, FoundChannels, Hints, Simulation,
+};
 use toll_protocol::{PROGRAM_ID, decode_transaction};
 
 /// The slot at which every cluster begins.
@@ -35,6 +38,8 @@ pub struct Faults {
     pub unconfirmed: bool,
     /// The node that simulates has not heard of the newest blockhashes.
     pub simulation_behind: bool,
+    /// The node does not answer queries over a program's accounts.
+    pub no_queries: bool,
 }
 
 /// Loading programs is the slow part, so it happens once.
@@ -56,6 +61,12 @@ pub struct Inner {
     block_height: u64,
     blockhashes: VecDeque<(Hash, u64)>,
     fates: HashMap<Signature, (Fate, Cost)>,
+    /// What is finalized, where that is less than what is confirmed.
+    finalized: Option<LiteSVM>,
+    /// Wakes who listens for hints.
+    pub hints: watch::Sender<u64>,
+    /// How often channels were searched for.
+    pub queries: usize,
     /// Every transaction handed in, repeats included.
     pub submitted: Vec<Vec<u8>>,
     /// Every transaction that took effect.
@@ -74,6 +85,9 @@ impl TestChain {
             block_height: 1_000,
             blockhashes,
             fates: HashMap::new(),
+            finalized: None,
+            hints: watch::channel(0).0,
+            queries: 0,
             submitted: Vec::new(),
             landed: Vec::new(),
         })))
@@ -91,6 +105,28 @@ impl TestChain {
     /// Sets what goes wrong from here on.
     pub fn fault(&self, faults: Faults) {
         self.lock().faults = faults;
+    }
+
+    /// From here on blocks are confirmed, but not finalized.
+    pub fn stop_finalizing(&self) {
+        let mut inner = self.lock();
+        inner.finalized = Some(inner.svm.clone());
+    }
+
+    /// Everything confirmed is finalized, now and from here on.
+    pub fn finalize(&self) {
+        self.lock().finalized = None;
+    }
+
+    /// Takes back every block that is not finalized, and goes on from there at a later slot.
+    pub fn roll_back(&self) {
+        let mut inner = self.lock();
+        let clock = inner.svm.get_sysvar::<Clock>();
+        if let Some(finalized) = inner.finalized.take() {
+            inner.svm = finalized;
+            inner.svm.set_sysvar(&Clock { slot: clock.slot + 1, ..clock });
+            inner.fates.clear();
+        }
     }
 
     pub fn slot(&self) -> u64 {
@@ -187,6 +223,38 @@ impl Chain for TestChain {
             .iter()
             .map(|address| inner.svm.get_account(address).filter(|account| account.lamports > 0));
         Ok(Accounts { slot, accounts: accounts.collect() })
+    }
+
+    async fn finalized_accounts(&self, addresses: &[Pubkey]) -> Result<Accounts, ChainError> {
+        let inner = self.reach()?;
+        let finalized = inner.finalized.as_ref().unwrap_or(&inner.svm);
+        let slot = finalized.get_sysvar::<Clock>().slot;
+        let accounts = addresses
+            .iter()
+            .map(|address| finalized.get_account(address).filter(|account| account.lamports > 0));
+        Ok(Accounts { slot, accounts: accounts.collect() })
+    }
+
+    async fn find_channels(&self, filter: &ChannelFilter, _: u64) -> Result<FoundChannels, ChainError> {
+        let mut inner = self.reach()?;
+        inner.queries += 1;
+        if inner.faults.no_queries {
+            return Err(ChainError::Refused {
+                method: "getProgramAccounts",
+                code: -32_601,
+                message: "Method not found".to_owned(),
+            });
+        }
+        let slot = inner.svm.get_sysvar::<Clock>().slot;
+        let matching = inner.svm.accounts_db().inner.iter().filter(|(_, account)| {
+            let account: &Account = &(*account).clone().into();
+            account.lamports > 0 && account.owner == filter.program && filter.matches(&account.data)
+        });
+        Ok(FoundChannels { slot, addresses: matching.map(|(address, _)| *address).collect() })
+    }
+
+    fn hints(&self, _: &ChannelFilter) -> Option<Hints> {
+        Some(Hints::from_changes(self.lock().hints.subscribe()))
     }
 
     async fn is_blockhash_valid(&self, blockhash: &Hash) -> Result<bool, ChainError> {
