@@ -93,7 +93,7 @@ fn a_dear_route_is_not_bought_at_a_cheap_price() {
 
 #[test]
 fn a_cheap_route_is_not_what_buys_the_dear_one_behind_it() {
-    let table = priced(&[("/v1/weather", 1), ("/v1/*", 50)]);
+    let table = priced(&[("/v1/weather", 1), ("/v1/**", 50)]);
     costs(&table, "/v1/weather", 1);
     for path in ["/v1/Weather", "/v1/weather/", "/v1/%77eather"] {
         costs(&table, path, 50);
