@@ -1,7 +1,8 @@
 //! Forwards admitted requests to the upstream, streaming both ways.
 //!
 //! The upstream never sees a payment credential. It learns who paid from `X-Payer`, which only the gateway
-//! sets. Hop-by-hop headers stop here, in both directions.
+//! sets, and gets no header that names another method or path than the request (see `spoof`). Hop-by-hop
+//! headers stop here, in both directions.
 
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, FORWARDED, HOST, HeaderName,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, HOST, HeaderName, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body as _;
@@ -21,7 +22,8 @@ use crate::config::GatewayConfig;
 use crate::deliver::Undelivered;
 use crate::error::{ConfigError, GatewayError};
 use crate::extract::Paid;
-use crate::header::{X_PAYER, is_payment};
+use crate::header::X_PAYER;
+use crate::spoof::{strip_forwarding, strip_own};
 
 /// Time to reach the upstream's socket.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,15 +39,6 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
-];
-
-/// Headers by which proxies describe the client; believed only from a trusted one.
-const FORWARDING: [HeaderName; 5] = [
-    FORWARDED,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-real-ip"),
 ];
 
 /// A client of one upstream.
@@ -116,11 +109,9 @@ impl Proxy {
         // Answered here: the body of a paid request has been read.
         parts.headers.remove(EXPECT);
         strip_hop_by_hop(&mut parts.headers);
-        strip_payment(&mut parts.headers);
+        strip_own(&mut parts.headers);
         if !self.trusted_proxy {
-            for name in &FORWARDING {
-                parts.headers.remove(name);
-            }
+            strip_forwarding(&mut parts.headers);
             if let Some(host) = host {
                 parts.headers.insert("x-forwarded-host", host);
             }
@@ -135,19 +126,6 @@ impl Proxy {
             *upstream_request.body_mut() = Some(reqwest::Body::wrap_stream(body.into_data_stream()));
         }
         Ok(upstream_request)
-    }
-}
-
-/// Removes what only this gateway may say or read: payment credentials and the payer's name.
-pub(crate) fn strip_payment(headers: &mut HeaderMap) {
-    headers.remove(X_PAYER);
-    if headers.get_all(AUTHORIZATION).iter().any(is_payment) {
-        let others: Vec<_> =
-            headers.get_all(AUTHORIZATION).iter().filter(|value| !is_payment(value)).cloned().collect();
-        headers.remove(AUTHORIZATION);
-        for other in others {
-            headers.append(AUTHORIZATION, other);
-        }
     }
 }
 

@@ -14,8 +14,8 @@ use tower::{Service, ServiceExt};
 use crate::gateway::Gateway;
 use crate::header::{PAYMENT_RECEIPT, is_payment};
 use crate::price::{Price, Quote};
-use crate::proxy::strip_payment;
 use crate::reject::{Refusal, Rejection};
+use crate::spoof::strip_own;
 use crate::{close, open, pay, top_up};
 
 /// Answers a request for which `quote` was given.
@@ -33,7 +33,7 @@ where
     let price = match quote {
         Quote::Priced(price) => price,
         Quote::Free => {
-            strip_payment(request.headers_mut());
+            strip_own(request.headers_mut());
             let Ok(mut response) = inner.oneshot(request).await;
             response.headers_mut().remove(PAYMENT_RECEIPT);
             return response;
@@ -58,7 +58,7 @@ where
     S::Future: Send,
 {
     let credential = credential(request.headers())?;
-    strip_payment(request.headers_mut());
+    strip_own(request.headers_mut());
     gateway.recognize(&credential.challenge)?;
     let challenge = &credential.challenge;
     match &credential.action {

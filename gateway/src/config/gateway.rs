@@ -32,7 +32,8 @@ pub struct GatewayConfig {
     /// What happens to requests no route prices.
     #[serde(default)]
     pub unpriced: Unpriced,
-    /// A proxy in front terminates TLS, so plain HTTP on any address is fine.
+    /// A proxy in front terminates TLS, so plain HTTP on any address is fine. What it says of the client in
+    /// `Forwarded` and `X-Forwarded-*` is passed on; from anyone else these are dropped.
     #[serde(default)]
     pub trusted_proxy: bool,
     /// Allow plain HTTP on a non-loopback address although nothing terminates TLS. For experiments.

@@ -136,6 +136,73 @@ async fn a_paid_request_reaches_the_upstream_with_its_payer_and_without_its_cred
     }
 }
 
+/// What CGI makes of the names, and frameworks of the meaning.
+const SPOOFS: [&str; 12] = [
+    "x-payer",
+    "x_payer",
+    "X_PAYER",
+    "x.payer",
+    "x-http-method-override",
+    "x_http_method_override",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-forwarded-prefix",
+    "x_forwarded_host",
+    "script_name",
+];
+
+fn spoofed(mut request: http::Request<Body>) -> http::Request<Body> {
+    for name in SPOOFS {
+        let name = http::HeaderName::from_bytes(name.as_bytes()).expect("a name");
+        request.headers_mut().append(name, http::HeaderValue::from_static("/dear"));
+    }
+    request
+}
+
+#[tokio::test]
+async fn a_paid_request_cannot_be_turned_into_another_by_headers() {
+    let (Proxied { world, upstream }, session) = proxied().await;
+    let answer = world.send(spoofed(request(Method::GET, "/paid", Some(&session.voucher(PRICE)), ""))).await;
+    assert_eq!(answer.receipt().spent.get(), PRICE);
+    let (_, _, headers) = upstream.last();
+    let payers: Vec<_> = headers.get_all("x-payer").iter().collect();
+    assert_eq!(payers, [&PAYER.pubkey().to_string()]);
+    for spoof in SPOOFS.iter().filter(|name| !name.eq_ignore_ascii_case("x-payer")) {
+        assert_eq!(headers.get(*spoof), None, "{spoof}");
+    }
+}
+
+#[tokio::test]
+async fn a_free_request_cannot_be_turned_into_a_priced_one_by_headers() {
+    let upstream = Upstream::default();
+    let url = upstream.start().await;
+    let free = |gateway: &mut GatewayConfig| gateway.unpriced = toll_gateway::Unpriced::Free;
+    let (Proxied { world, upstream }, _) = proxied_to(upstream, &url, free).await;
+    assert_eq!(world.send(spoofed(request(Method::GET, "/about", None, ""))).await.text(), "upstream");
+    let (_, _, headers) = upstream.last();
+    for spoof in SPOOFS {
+        assert_eq!(headers.get(spoof), None, "{spoof}");
+    }
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_may_say_where_a_request_came_from_and_not_what_it_is() {
+    let upstream = Upstream::default();
+    let url = upstream.start().await;
+    let trusted = |gateway: &mut GatewayConfig| gateway.trusted_proxy = true;
+    let (Proxied { world, upstream }, session) = proxied_to(upstream, &url, trusted).await;
+    let mut paid = spoofed(request(Method::GET, "/paid", Some(&session.voucher(PRICE)), ""));
+    paid.headers_mut().insert("x-forwarded-for", http::HeaderValue::from_static("192.0.2.1"));
+    world.send(paid).await.receipt();
+    let (_, _, headers) = upstream.last();
+    assert_eq!(headers.get("x-forwarded-for").expect("kept"), "192.0.2.1");
+    assert_eq!(headers.get("x-forwarded-prefix").expect("kept"), "/dear");
+    for gone in ["x_payer", "x_forwarded_host", "x-original-url", "x-http-method-override"] {
+        assert_eq!(headers.get(gone), None, "{gone}");
+    }
+}
+
 #[tokio::test]
 async fn refusals_and_control_messages_never_reach_the_upstream() {
     let (Proxied { world, upstream }, session) = proxied().await;
