@@ -1,4 +1,4 @@
-//! The settler's loop, and the one pass it is made of.
+//! Runs watching, planning, launching and resolving.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -6,18 +6,22 @@ use std::time::{Duration, Instant};
 
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
-use toll_ledger::{ChannelState, CloseReason, Ledger, SettlerLock, SubmissionKind, Tip};
+use toll_chain::Chain;
+use toll_ledger::{ChannelState, CloseReason, Ledger, SettlerLock, SubmissionKind};
 use tracing::{info, warn};
 
 use crate::config::{SettlerConfig, SettlerKeys};
-use crate::memory::Memory;
+use crate::error::survive;
+use crate::in_flight::InFlight;
+use crate::launch::{Launch, Launched, Shared};
+use crate::pauses::Pauses;
+use crate::planner::Planner;
+use crate::resolve::Resolve;
 use crate::step::StepHook;
-use crate::summary::Summary;
+use crate::summary::{Journal, Summary};
+use crate::tips::Tips;
+use crate::watch::Watch;
 use crate::{SettlerError, Step, startup};
-use toll_chain::{Chain, ChainTip};
-
-/// How long a fetched tip counts as current.
-const TIP_FRESH: Duration = Duration::from_millis(500);
 
 /// How often another process's writes are looked for while nothing else is due.
 const LEDGER_INTERVAL: Duration = Duration::from_millis(250);
@@ -26,19 +30,24 @@ const LEDGER_INTERVAL: Duration = Duration::from_millis(250);
 const PURGE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// Least time between two passes, so that a stream of accepted vouchers does not drive the loop.
-const BREATH: Duration = Duration::from_millis(20);
+const LEAST_PAUSE: Duration = Duration::from_millis(20);
 
 /// Lands what the gateway records, closes channels, and resolves every transaction it ever sent.
 ///
 /// One per ledger. It may die at any point: the next one on the same ledger finishes the work, and what is
 /// on chain happens once.
 pub struct Settler {
-    pub(crate) ledger: Ledger,
-    pub(crate) chain: Arc<dyn Chain>,
-    pub(crate) keys: SettlerKeys,
-    pub(crate) config: SettlerConfig,
-    pub(crate) hook: StepHook,
-    pub(crate) memory: Memory,
+    ledger: Ledger,
+    keys: Arc<SettlerKeys>,
+    config: Arc<SettlerConfig>,
+    tips: Arc<Tips>,
+    watch: Arc<Watch>,
+    planner: Planner,
+    launch: Arc<Launch>,
+    resolve: Resolve,
+    pauses: Arc<Pauses>,
+    journal: Arc<Journal>,
+    hook: StepHook,
     _lock: SettlerLock,
 }
 
@@ -69,16 +78,55 @@ impl Settler {
         let cluster = startup::identify(chain.as_ref(), &config).await?;
         ledger.bind_cluster(&cluster).await?;
         startup::check_accounts(chain.as_ref(), &keys, &config).await?;
-        let (hook, memory) = (StepHook::default(), Memory::default());
-        let settler = Self { ledger, chain, keys, config, hook, memory, _lock: lock };
+        let settler = Self::assemble(ledger, chain, keys, config, lock);
         settler.publish_tip().await?;
         info!(cluster = %cluster, fee_payer = %settler.fee_payer(), payee = %settler.payee(), "settler ready");
         Ok(settler)
     }
 
+    fn assemble(
+        ledger: Ledger,
+        chain: Arc<dyn Chain>,
+        keys: SettlerKeys,
+        config: SettlerConfig,
+        lock: SettlerLock,
+    ) -> Self {
+        let shared = Shared {
+            tips: Arc::new(Tips::new(ledger.clone(), Arc::clone(&chain))),
+            in_flight: Arc::new(InFlight::default()),
+            pauses: Arc::new(Pauses::default()),
+            journal: Arc::new(Journal::default()),
+            hook: StepHook::default(),
+            keys: Arc::new(keys),
+            config: Arc::new(config),
+            ledger,
+            chain,
+        };
+        let Shared { ledger, chain, keys, config, tips, pauses, journal, hook, .. } = shared.clone();
+        let watch = Watch::new(ledger.clone(), chain, Arc::clone(&tips), Arc::clone(&pauses), config.network);
+        let watch = Arc::new(watch);
+        let planner = Planner::new(ledger.clone(), Arc::clone(&pauses), keys.payee.pubkey(), &config);
+        let launch = Arc::new(Launch::new(shared.clone()));
+        let resolve = Resolve::new(shared, Arc::clone(&watch), Arc::clone(&launch));
+        Self {
+            ledger,
+            keys,
+            config,
+            tips,
+            watch,
+            planner,
+            launch,
+            resolve,
+            pauses,
+            journal,
+            hook,
+            _lock: lock,
+        }
+    }
+
     /// Calls `hook` after every step of every submission, before the next step begins.
-    pub fn on_step(mut self, hook: impl Fn(SubmissionKind, Step) + Send + Sync + 'static) -> Self {
-        self.hook = StepHook::new(hook);
+    pub fn on_step(self, hook: impl Fn(SubmissionKind, Step) + Send + Sync + 'static) -> Self {
+        self.hook.set(hook);
         self
     }
 
@@ -93,23 +141,23 @@ impl Settler {
         loop {
             let now = Instant::now();
             if now >= purge_at {
-                self.survive("purge", self.purge().await)?;
+                survive("purge", self.purge().await)?;
                 purge_at = now + PURGE_INTERVAL;
             }
             if now >= tip_at {
-                self.survive("tip", self.publish_tip().await)?;
+                survive("tip", self.publish_tip().await)?;
                 tip_at = now + self.config.tip_interval;
             }
             let everything = now >= poll_at;
             if everything {
                 poll_at = now + self.config.poll_interval;
             }
-            let pass = self.survive("pass", self.pass(everything).await)?.unwrap_or_default();
+            let pass = survive("pass", self.pass(everything).await)?.unwrap_or_default();
             let idle = if pass.in_flight > 0 { self.config.confirm_interval } else { LEDGER_INTERVAL };
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
-                () = async { tokio::time::sleep(BREATH).await; changes.changed(idle).await; } => {}
+                () = async { tokio::time::sleep(LEAST_PAUSE).await; changes.changed(idle).await; } => {}
             }
         }
         info!(close = self.config.close_on_shutdown, "stopping");
@@ -133,37 +181,31 @@ impl Settler {
         Ok(())
     }
 
-    /// One pass: resolve what is in flight, send what the gateway asks for, start what channels need.
+    /// One pass: resolve what is in flight, start what channels need, send what the gateway asks for.
     ///
     /// With `everything`, all live channels are compared with the chain and idle ones are closed; otherwise
-    /// only what the ledger says is urgent is looked at.
+    /// only what the ledger says is urgent is looked at. An error in one part is returned after the others have
+    /// had their turn.
     pub async fn pass(&self, everything: bool) -> Result<Pass, SettlerError> {
-        let in_flight = self.resolve().await?;
-        let requested = self.send_requested().await?;
+        let resolved = self.resolve.round().await;
+        let worked = self.work(everything).await;
+        let requested = self.launch.requested().await;
         if everything {
-            self.close_idle().await?;
-            self.survive("balance", self.balance().await)?;
+            survive("balance", self.launch.check_balance().await)?;
         }
-        let worked = self.work(everything).await?;
+        let (in_flight, worked, requested) = (resolved?, worked?, requested?);
         let sent = requested.sent + worked.sent;
         Ok(Pass { sent, in_flight: in_flight + sent, waiting: requested.waiting + worked.waiting })
     }
 
     /// Fetches the cluster's tip and publishes it in the ledger.
     pub async fn publish_tip(&self) -> Result<(), SettlerError> {
-        let tip = self.chain.tip().await?;
-        self.memory.lock().saw_tip(tip);
-        let ChainTip { blockhash, slot, block_height, last_valid_block_height } = tip;
-        let published_at = self.ledger.now();
-        self.ledger
-            .publish_tip(Tip { blockhash, slot, block_height, last_valid_block_height, published_at })
-            .await?;
-        Ok(())
+        self.tips.publish().await
     }
 
     /// What happened since the start or the last call.
     pub fn take_summary(&self) -> Summary {
-        self.memory.lock().take_summary()
+        Summary { held: self.pauses.take_held(), ..self.journal.take() }
     }
 
     /// The key that pays fees and rent.
@@ -176,51 +218,18 @@ impl Settler {
         self.keys.payee.pubkey()
     }
 
-    /// A tip that is current enough to decide by.
-    pub(crate) async fn tip(&self) -> Result<ChainTip, SettlerError> {
-        let kept = self.memory.lock().tip.filter(|(_, at)| at.elapsed() < TIP_FRESH);
-        if let Some((tip, _)) = kept {
-            return Ok(tip);
+    /// Looks at channels, plans for what is in sight, and starts that.
+    async fn work(&self, everything: bool) -> Result<Launched, SettlerError> {
+        if everything {
+            self.close_idle().await?;
         }
-        let tip = self.chain.tip().await?;
-        self.memory.lock().saw_tip(tip);
-        Ok(tip)
-    }
-
-    /// Logs an error that a later pass may not meet again, or that concerns one channel only. A ledger that
-    /// fails altogether ends the settler.
-    pub(crate) fn survive<T>(
-        &self,
-        what: &'static str,
-        outcome: Result<T, SettlerError>,
-    ) -> Result<Option<T>, SettlerError> {
-        match outcome {
-            Ok(value) => Ok(Some(value)),
-            Err(SettlerError::Ledger(error)) if !error.is_survivable() => Err(error.into()),
-            Err(error) => {
-                warn!(%error, "{what}");
-                Ok(None)
-            }
+        let round = self.watch.round(everything).await?;
+        let agenda = self.planner.agenda(round.sightings).await?;
+        let launched = self.launch.tasks(agenda.tasks).await?;
+        match round.failure {
+            Some(error) => Err(error),
+            None => Ok(Launched { waiting: launched.waiting + agenda.waiting, ..launched }),
         }
-    }
-
-    /// What the fee payer holds, in lamports. Warns whenever that has become too little to go on for long.
-    pub(crate) async fn balance(&self) -> Result<u64, SettlerError> {
-        let fee_payer = self.fee_payer();
-        let found = self.chain.accounts(&[fee_payer]).await?.accounts;
-        let lamports = found.first().and_then(Option::as_ref).map_or(0, |account| account.lamports);
-        if self.memory.lock().saw_balance(lamports, self.config.low_balance) {
-            warn!(%fee_payer, lamports, "the fee payer runs low on SOL; fund it or opens and closes will fail");
-        }
-        Ok(lamports)
-    }
-
-    async fn purge(&self) -> Result<(), SettlerError> {
-        let purged = self.ledger.purge(self.ledger.now()).await?;
-        if purged.total() > 0 {
-            info!(?purged, "purged");
-        }
-        Ok(())
     }
 
     /// Closes channels that have been idle for their timeout.
@@ -228,6 +237,14 @@ impl Settler {
         let now = self.ledger.now();
         for channel in self.ledger.idle_channels(now).await? {
             self.ledger.request_idle_close(&channel, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn purge(&self) -> Result<(), SettlerError> {
+        let purged = self.ledger.purge(self.ledger.now()).await?;
+        if purged.total() > 0 {
+            info!(?purged, "purged");
         }
         Ok(())
     }
@@ -242,8 +259,9 @@ impl Settler {
             if let Some(reason) = close {
                 self.close_all(reason).await?;
             }
-            let pass = self.survive("pass", self.pass(everything).await)?;
-            let idle = pass == Some(Pass::default());
+            let pass = survive("pass", self.pass(everything).await)?;
+            let opened = close.is_some() && !self.ledger.channels(&[ChannelState::Open]).await?.is_empty();
+            let idle = pass == Some(Pass::default()) && !opened;
             if idle && everything {
                 return Ok(());
             }
@@ -253,7 +271,7 @@ impl Settler {
                 warn!(?pass, "out of time; the next run goes on from here");
                 return Ok(());
             }
-            tokio::time::sleep(self.config.confirm_interval.max(BREATH)).await;
+            tokio::time::sleep(self.config.confirm_interval.max(LEAST_PAUSE)).await;
         }
     }
 }

@@ -4,6 +4,7 @@ use solana_pubkey::Pubkey;
 use thiserror::Error;
 use toll_chain::ChainError;
 use toll_ledger::LedgerError;
+use tracing::warn;
 
 /// Anything that keeps the settler from going on.
 ///
@@ -70,4 +71,27 @@ pub enum SettlerError {
         /// Why.
         reason: String,
     },
+}
+
+impl SettlerError {
+    /// Whether a later attempt may not meet this error again, or it concerns one channel only. A ledger that
+    /// fails altogether ends the settler.
+    pub(crate) fn is_survivable(&self) -> bool {
+        !matches!(self, Self::Ledger(error) if !error.is_survivable())
+    }
+}
+
+/// Logs an error that the settler survives; returns one that it does not.
+pub(crate) fn survive<T>(
+    what: &'static str,
+    outcome: Result<T, SettlerError>,
+) -> Result<Option<T>, SettlerError> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_survivable() => {
+            warn!(%error, "{what}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }

@@ -3,22 +3,29 @@
 //! It meets the gateway only in the ledger. The gateway records opens, top-ups and the wish to close; the
 //! settler puts them on chain and copies the chain's answers back. Every transaction is on disk before it is
 //! sent, so a settler that dies at any point is finished by the next one, exactly once ([`Step`]).
+//!
+//! ```text
+//! watch    chain → ledger: what channels look like now
+//! plan     a channel and the chain's clock → what to do (pure; `planner` fetches what it asks for)
+//! launch   a plan, or a payer's request → a transaction that is recorded, then sent
+//! resolve  every recorded transaction → landed, failed or expired, once
+//! driver   runs the four
+//! ```
 
 mod config;
-mod confirm;
 mod driver;
 mod error;
-mod inspect;
-mod memory;
-mod payout;
+mod in_flight;
+mod launch;
+mod pauses;
 mod plan;
-mod requested;
+mod planner;
+mod resolve;
 mod startup;
 mod step;
 mod summary;
-mod transaction;
+mod tips;
 mod watch;
-mod work;
 
 pub use config::{ListedMint, SettlerConfig, SettlerKeys};
 pub use driver::{Pass, Settler};

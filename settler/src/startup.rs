@@ -10,8 +10,7 @@ use tracing::{info, warn};
 
 use crate::SettlerError;
 use crate::config::{ListedMint, SettlerConfig, SettlerKeys};
-use crate::payout::{Beneficiary, Readiness, readiness};
-use crate::transaction::{Budget, Draft, MAX_COMPUTE_UNITS, sign};
+use crate::launch::{Beneficiary, Budget, Draft, MAX_COMPUTE_UNITS, Readiness, readiness, sign};
 use toll_chain::{Chain, ChainError, Fate, check_genesis};
 
 /// How long creating the treasury's accounts may take.

@@ -1,6 +1,6 @@
 //! The points between which the settler may die.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use toll_ledger::SubmissionKind;
 
@@ -38,23 +38,22 @@ impl Step {
     ];
 }
 
-/// Called after every step, before the next one begins.
-#[derive(Clone)]
-pub(crate) struct StepHook(Arc<dyn Fn(SubmissionKind, Step) + Send + Sync>);
+/// Called after every step, before the next one begins. Clones are the same one.
+#[derive(Clone, Default)]
+pub(crate) struct StepHook(Arc<Mutex<Option<Hook>>>);
+
+type Hook = Arc<dyn Fn(SubmissionKind, Step) + Send + Sync>;
 
 impl StepHook {
-    pub(crate) fn new(hook: impl Fn(SubmissionKind, Step) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(hook))
+    pub(crate) fn set(&self, hook: impl Fn(SubmissionKind, Step) + Send + Sync + 'static) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(hook));
     }
 
     pub(crate) fn reached(&self, kind: SubmissionKind, step: Step) {
         tracing::trace!(?kind, ?step, "step");
-        (self.0)(kind, step);
-    }
-}
-
-impl Default for StepHook {
-    fn default() -> Self {
-        Self::new(|_, _| ())
+        let hook = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(hook) = hook {
+            hook(kind, step);
+        }
     }
 }

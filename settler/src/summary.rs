@@ -1,5 +1,7 @@
 //! What a run of the settler did.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use solana_signature::Signature;
 use toll_ledger::SubmissionKind;
 use toll_protocol::ChannelId;
@@ -48,5 +50,54 @@ impl Summary {
     /// Compute units of all transactions.
     pub fn compute_units(&self) -> u64 {
         self.reports.iter().map(|report| report.compute_units).sum()
+    }
+}
+
+/// Reports, and refusals, kept for a caller that never takes them.
+const KEPT: usize = 10_000;
+
+/// Where launching and resolving note what happened.
+#[derive(Default)]
+pub(crate) struct Journal(Mutex<Summary>);
+
+impl Journal {
+    pub(crate) fn report(&self, report: Report) {
+        push(&mut self.lock().reports, report);
+    }
+
+    pub(crate) fn refused(&self, channel: ChannelId, reason: String) {
+        push(&mut self.lock().refused, (channel, reason));
+    }
+
+    pub(crate) fn expired(&self) {
+        self.lock().expired += 1;
+    }
+
+    /// What happened since the last call; what is held is somebody else's to say.
+    pub(crate) fn take(&self) -> Summary {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Summary> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn push<T>(list: &mut Vec<T>, item: T) {
+    if list.len() >= KEPT {
+        list.drain(..KEPT / 2);
+    }
+    list.push(item);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_that_nobody_asks_for_do_not_pile_up() {
+        let journal = Journal::default();
+        (0..3 * KEPT).for_each(|_| journal.refused(ChannelId::new([1; 32]), "no funds".to_owned()));
+        assert!(journal.take().refused.len() <= KEPT);
     }
 }

@@ -24,7 +24,7 @@ async fn public_network_must_have_its_own_genesis() {
         let error = refusal(&world, SettlerConfig { network, ..world.config() }).await;
         assert!(matches!(error, SettlerError::Chain(ChainError::WrongCluster { .. })), "{error}");
         let told = error.to_string();
-        assert!(told.contains(expected) && told.contains("point the settler at"), "{told}");
+        assert!(told.contains(expected) && told.contains("settler.rpc"), "{told}");
     }
 }
 

@@ -17,9 +17,9 @@ use toll_protocol::{
     create_associated_token_account, ed25519_verify, encode_transaction,
 };
 
+use super::payout::Beneficiary;
 use crate::SettlerError;
 use crate::config::SettlerKeys;
-use crate::payout::Beneficiary;
 use crate::plan::Action;
 
 /// Most compute units a transaction may have: what a first, simulated version asks for.

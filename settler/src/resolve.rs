@@ -1,55 +1,110 @@
-//! Learns the fate of every transaction on record, and acts on it.
+//! Learns the fate of every transaction on record, and acts on it, once.
 //!
 //! There is no other path: a transaction sent a moment ago and one found on disk after a crash are resolved
 //! by the same code. Landed and failed ones are written down, living ones are sent again unchanged, and one
 //! that can land no more is given up, so that its channel is planned anew from what the chain says.
 
+mod opened;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use futures::stream::{self, StreamExt};
 use solana_signature::Signature;
-use toll_ledger::{ChannelRecord, CloseLanded, Submission, SubmissionKind};
+use toll_chain::{Chain, ChainError, Cost, Fate};
+use toll_ledger::{ChannelRecord, CloseLanded, Ledger, Submission, SubmissionKind};
 use toll_protocol::{
-    Amount, ChannelAccount, ChannelStatus, ED25519_PROGRAM, decode_ed25519, decode_transaction,
-    discriminator, static_instructions,
+    Amount, ChannelStatus, ED25519_PROGRAM, decode_ed25519, decode_transaction, discriminator,
+    static_instructions,
 };
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
-use crate::summary::Report;
-use crate::watch::View;
-use crate::{Settler, SettlerError, Step};
-use toll_chain::{ChainError, Cost, Fate};
+use self::opened::opened;
+use crate::error::survive;
+use crate::in_flight::InFlight;
+use crate::launch::{Launch, Shared};
+use crate::pauses::Pauses;
+use crate::step::StepHook;
+use crate::summary::{Journal, Report};
+use crate::tips::Tips;
+use crate::watch::{View, Watch};
+use crate::{SettlerError, Step};
 
 /// Blocks to wait beyond a transaction's last valid height before it is called dead, in case the node that
 /// reports statuses is behind the one that reports heights.
 const EXPIRY_MARGIN: u64 = 8;
 
-impl Settler {
+/// Finds out what became of transactions.
+pub(crate) struct Resolve {
+    ledger: Ledger,
+    chain: Arc<dyn Chain>,
+    tips: Arc<Tips>,
+    watch: Arc<Watch>,
+    launch: Arc<Launch>,
+    in_flight: Arc<InFlight>,
+    pauses: Arc<Pauses>,
+    journal: Arc<Journal>,
+    hook: StepHook,
+    pause: Duration,
+    interval: Duration,
+    concurrency: usize,
+    asked_at: Mutex<Option<Instant>>,
+}
+
+impl Resolve {
+    pub(crate) fn new(shared: Shared, watch: Arc<Watch>, launch: Arc<Launch>) -> Self {
+        let Shared { ledger, chain, config, tips, in_flight, pauses, journal, hook, .. } = shared;
+        Self {
+            ledger,
+            chain,
+            tips,
+            watch,
+            launch,
+            in_flight,
+            pauses,
+            journal,
+            hook,
+            pause: config.poll_interval,
+            interval: config.confirm_interval,
+            concurrency: config.concurrency,
+            asked_at: Mutex::default(),
+        }
+    }
+
     /// Resolves what can be resolved now. Returns how many transactions are still in flight.
-    pub(crate) async fn resolve(&self) -> Result<usize, SettlerError> {
+    pub(crate) async fn round(&self) -> Result<usize, SettlerError> {
         let recorded = self.ledger.unresolved().await?;
-        if recorded.is_empty() || !self.memory.lock().should_confirm(self.config.confirm_interval) {
+        if recorded.is_empty() || !self.is_due() {
             return Ok(recorded.len());
         }
         // Height before statuses: whatever could land up to this height is in the statuses.
-        let height = self.tip().await?.block_height;
+        let height = self.tips.current().await?.block_height;
         let signatures: Vec<Signature> = recorded.iter().filter_map(|one| one.signature).collect();
         let fates = self.chain.statuses(&signatures).await?;
         if fates.len() != recorded.len() {
-            return Err(ChainError::Malformed {
-                what: "statuses",
-                reason: "another number than asked".to_owned(),
-            }
-            .into());
+            let reason = "another number than asked".to_owned();
+            return Err(ChainError::Malformed { what: "statuses", reason }.into());
         }
         let resolved: Vec<_> = stream::iter(recorded.into_iter().zip(fates))
             .map(|(submission, fate)| async move { self.resolve_one(&submission, fate, height).await })
-            .buffer_unordered(self.config.concurrency)
+            .buffer_unordered(self.concurrency)
             .collect()
             .await;
         let mut in_flight = 0;
         for outcome in resolved {
-            in_flight += usize::from(!self.survive("confirm", outcome)?.unwrap_or(false));
+            in_flight += usize::from(!survive("resolve", outcome)?.unwrap_or(false));
         }
         Ok(in_flight)
+    }
+
+    /// Whether it is time to ask again. Every accepted voucher wakes the loop; the node should not notice.
+    fn is_due(&self) -> bool {
+        let mut asked_at = self.asked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = asked_at.is_none_or(|at| at.elapsed() >= self.interval);
+        if due {
+            *asked_at = Some(Instant::now());
+        }
+        due
     }
 
     /// Whether the submission's fate is known and written down.
@@ -69,12 +124,7 @@ impl Settler {
                 self.expired(submission).await
             }
             Fate::Unknown => {
-                let due = self.memory.lock().should_send(submission.id, self.config.resend_interval);
-                if due {
-                    debug!(id = %submission.id, "sending again");
-                    self.submit(&submission.transaction).await;
-                    self.hook.reached(submission.kind, Step::Submitted);
-                }
+                self.launch.send_again(submission).await;
                 Ok(false)
             }
         }
@@ -90,10 +140,10 @@ impl Settler {
         }
         if kind == SubmissionKind::Open {
             for (record, account) in records.iter().zip(&view.accounts) {
-                self.opened(record, account.as_ref(), view.slot).await?;
+                opened(&self.ledger, record, account.as_ref(), view.slot).await?;
             }
         } else {
-            self.take_over(submission, &records, &view).await?;
+            self.copy(submission, &records, &view).await?;
         }
         self.hook.reached(kind, Step::Observed);
         let cost = self.cost(submission).await;
@@ -129,7 +179,7 @@ impl Settler {
         if kind == SubmissionKind::Open {
             for (record, account) in records.iter().zip(&view.accounts) {
                 match account {
-                    Some(account) => self.opened(record, Some(account), view.slot).await?,
+                    Some(account) => opened(&self.ledger, record, Some(account), view.slot).await?,
                     None => {
                         let reason = "its blockhash expired before it landed";
                         self.ledger.open_failed(&record.id, reason).await?;
@@ -144,16 +194,14 @@ impl Settler {
         self.hook.reached(kind, Step::Observed);
         warn!(?kind, id = %submission.id, "transaction expired");
         self.ledger.expired(submission.id).await?;
-        let mut memory = self.memory.lock();
-        memory.forget(submission.id);
-        memory.expired();
-        drop(memory);
+        self.in_flight.resolved(submission.id);
+        self.journal.expired();
         self.hook.reached(kind, Step::Marked);
         Ok(true)
     }
 
     /// Copies what a landed transaction did to its channels.
-    async fn take_over(
+    async fn copy(
         &self,
         submission: &Submission,
         records: &[ChannelRecord],
@@ -184,33 +232,8 @@ impl Settler {
         for channel in &submission.channels {
             records.extend(self.ledger.channel(channel).await?);
         }
-        let view = self.look(&records).await?;
+        let view = self.watch.look(&records).await?;
         Ok((records, view))
-    }
-
-    /// Reads a landed open's channel back, compares it with what was agreed, and puts it into service.
-    async fn opened(
-        &self,
-        record: &ChannelRecord,
-        account: Option<&ChannelAccount>,
-        slot: u64,
-    ) -> Result<(), SettlerError> {
-        let differs = match account {
-            None => Some("is not there"),
-            Some(account) => difference(record, account),
-        };
-        match (account, differs) {
-            (Some(account), None) => {
-                self.ledger.open_landed(&record.id, account, slot).await?;
-                info!(channel = %record.id, "open");
-            }
-            (_, differs) => {
-                let reason = format!("the channel on chain {}", differs.unwrap_or("is not there"));
-                error!(channel = %record.id, reason, "open landed but is not what was agreed");
-                self.ledger.open_failed(&record.id, &reason).await?;
-            }
-        }
-        Ok(())
     }
 
     /// What a resolved transaction cost, if the node can say.
@@ -225,15 +248,14 @@ impl Settler {
         let cost = cost.unwrap_or_default();
         let Submission { id, kind, channels, signature, .. } = submission;
         info!(%kind, ?signature, fee = cost.fee_lamports, compute_units = cost.compute_units, ?error, "resolved");
-        let mut memory = self.memory.lock();
-        memory.forget(*id);
+        self.in_flight.resolved(*id);
         for channel in channels {
             match error {
-                None => memory.resume(channel),
-                Some(_) => memory.pause(*channel, self.config.poll_interval),
+                None => self.pauses.end(channel),
+                Some(_) => self.pauses.failed(*channel, self.pause),
             }
         }
-        memory.report(Report {
+        self.journal.report(Report {
             kind: *kind,
             channels: channels.clone(),
             signature: signature.unwrap_or_default(),
@@ -258,23 +280,4 @@ fn paid_out(submission: &Submission, record: &ChannelRecord) -> Option<Amount> {
         .find_map(|one| decode_ed25519(&one.data).ok());
     let settled = voucher.map_or(record.watermarks.settled, |signed| signed.voucher.cumulative_amount);
     distributes.then_some(settled)
-}
-
-/// What differs between an opened channel and what was agreed (draft, "Open" step 14); `None` when nothing
-/// does. The closing state is not compared: a channel that its payer closes at once is one of ours too.
-fn difference(record: &ChannelRecord, account: &ChannelAccount) -> Option<&'static str> {
-    let checks = [
-        (account.payer == record.terms.payer, "has another payer"),
-        (account.payee == record.terms.payee, "has another payee"),
-        (account.mint == record.terms.mint, "has another mint"),
-        (account.authorized_signer == record.terms.authorized_signer, "has another authorized signer"),
-        (account.salt == record.terms.salt, "has another salt"),
-        (account.open_slot == record.terms.open_slot, "has another open slot"),
-        (account.bump == record.bump, "has another bump"),
-        (account.deposit >= record.watermarks.deposit, "has a smaller deposit"),
-        (account.grace_period == record.grace_period && account.grace_period > 0, "has another grace period"),
-        (account.distribution_hash == record.splits.hash(), "has other splits"),
-        (account.rent_payer == record.rent_payer, "has another rent payer"),
-    ];
-    checks.into_iter().find(|(same, _)| !same).map(|(_, reason)| reason)
 }

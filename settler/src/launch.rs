@@ -1,0 +1,108 @@
+//! From a plan, or a payer's request, to a transaction that the cluster has.
+
+mod actions;
+mod balance;
+mod inspect;
+mod outbox;
+mod payout;
+mod refunds;
+mod requested;
+mod transaction;
+
+use std::sync::Arc;
+
+use toll_chain::Chain;
+use toll_ledger::{ChannelRecord, Ledger, Submission};
+use toll_protocol::Channel;
+
+use self::actions::Actions;
+use self::balance::Balance;
+pub(crate) use self::outbox::Outbox;
+pub(crate) use self::payout::{Beneficiary, Readiness, readiness};
+use self::requested::Requests;
+pub(crate) use self::transaction::{Budget, Draft, MAX_COMPUTE_UNITS, sign};
+use crate::SettlerError;
+use crate::config::{SettlerConfig, SettlerKeys};
+use crate::in_flight::InFlight;
+use crate::pauses::Pauses;
+use crate::planner::Task;
+use crate::step::StepHook;
+use crate::summary::Journal;
+use crate::tips::Tips;
+
+/// Starts transactions: the one way from here to the cluster.
+pub(crate) struct Launch {
+    actions: Actions,
+    requests: Requests,
+    balance: Arc<Balance>,
+    outbox: Arc<Outbox>,
+}
+
+/// What a part of launching started, and what it left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Launched {
+    /// Transactions sent.
+    pub(crate) sent: usize,
+    /// Channels that failed, and requests, that will be tried soon.
+    pub(crate) waiting: usize,
+}
+
+/// What launching shares with the rest of the settler.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) ledger: Ledger,
+    pub(crate) chain: Arc<dyn Chain>,
+    pub(crate) keys: Arc<SettlerKeys>,
+    pub(crate) config: Arc<SettlerConfig>,
+    pub(crate) tips: Arc<Tips>,
+    pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) pauses: Arc<Pauses>,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) hook: StepHook,
+}
+
+impl Launch {
+    pub(crate) fn new(shared: Shared) -> Self {
+        let outbox = Arc::new(Outbox::new(&shared));
+        let balance = Arc::new(Balance::new(&shared));
+        let requests = Requests::new(shared.clone(), Arc::clone(&outbox), Arc::clone(&balance));
+        let actions = Actions::new(shared, Arc::clone(&outbox));
+        Self { actions, requests, balance, outbox }
+    }
+
+    /// Carries out what was planned. One channel's trouble does not stop the others: it is paused and planned
+    /// again.
+    pub(crate) async fn tasks(&self, tasks: Vec<Task>) -> Result<Launched, SettlerError> {
+        self.actions.carry_out(tasks).await
+    }
+
+    /// Takes what payers asked for as far as the cluster, oldest first.
+    pub(crate) async fn requested(&self) -> Result<Launched, SettlerError> {
+        self.requests.send().await
+    }
+
+    /// Sends what is on record and not resolved once more, if its time has come.
+    pub(crate) async fn send_again(&self, submission: &Submission) {
+        self.outbox.send_again(submission).await;
+    }
+
+    /// Looks at what the fee payer holds, and warns when that has become too little.
+    pub(crate) async fn check_balance(&self) -> Result<(), SettlerError> {
+        self.balance.check().await.map(drop)
+    }
+}
+
+/// Builds instructions for a recorded channel.
+fn instructions_of(record: &ChannelRecord, config: &SettlerConfig) -> Channel {
+    Channel {
+        program: record.program,
+        id: record.id,
+        payer: record.terms.payer,
+        payee: record.terms.payee,
+        mint: record.terms.mint,
+        token_program: record.token_program,
+        rent_payer: record.rent_payer,
+        splits: record.splits.clone(),
+        treasury_owner: config.treasury_owner,
+    }
+}

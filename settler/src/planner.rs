@@ -1,0 +1,108 @@
+//! Brings a plan what it asks for: what was seen on chain and what the ledger holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use solana_pubkey::Pubkey;
+use toll_ledger::{ChannelRecord, ChannelState, Ledger};
+use toll_protocol::{ChannelAccount, ChannelStatus};
+
+use crate::SettlerError;
+use crate::config::SettlerConfig;
+use crate::pauses::Pauses;
+use crate::plan::{Action, PartialSettle, Plan, Snapshot, plan};
+use crate::watch::Sighting;
+
+/// Says what each channel in sight needs.
+pub(crate) struct Planner {
+    ledger: Ledger,
+    pauses: Arc<Pauses>,
+    payee: Pubkey,
+    partial: PartialSettle,
+    hold: Duration,
+}
+
+/// One thing to do about one channel.
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    /// The channel as the ledger has it.
+    pub(crate) record: ChannelRecord,
+    /// The channel as the chain has it.
+    pub(crate) account: ChannelAccount,
+    /// What to do.
+    pub(crate) action: Action,
+}
+
+/// What a round of sightings calls for.
+#[derive(Default)]
+pub(crate) struct Agenda {
+    /// What to do now.
+    pub(crate) tasks: Vec<Task>,
+    /// Channels that failed lately and will be tried soon.
+    pub(crate) waiting: usize,
+}
+
+impl Planner {
+    pub(crate) fn new(ledger: Ledger, pauses: Arc<Pauses>, payee: Pubkey, config: &SettlerConfig) -> Self {
+        let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        let partial = PartialSettle {
+            threshold: config.settle_threshold,
+            before_expiry: config.settle_before_expiry.map(seconds),
+        };
+        Self { ledger, pauses, payee, partial, hold: config.poll_interval }
+    }
+
+    /// Plans for everything in sight that is not paused.
+    pub(crate) async fn agenda(&self, sightings: Vec<Sighting>) -> Result<Agenda, SettlerError> {
+        let mut agenda = Agenda::default();
+        for sighting in sightings {
+            let channel = sighting.record.id;
+            if self.pauses.is_paused(&channel) {
+                agenda.waiting += usize::from(self.pauses.is_worth_waiting_for(&channel));
+                continue;
+            }
+            if let Some(action) = self.decide(&sighting).await? {
+                let Sighting { record, account, .. } = sighting;
+                agenda.tasks.push(Task { record, account, action });
+            }
+        }
+        Ok(agenda)
+    }
+
+    /// What a channel needs, by the ledger as it is now that the chain's news are in it.
+    async fn decide(&self, sighting: &Sighting) -> Result<Option<Action>, SettlerError> {
+        let Sighting { record, account, clock } = sighting;
+        // Most channels are open and have nothing to settle: no need to ask further.
+        let unsettled = record.watermarks.accepted > account.settled;
+        if account.status == ChannelStatus::Open
+            && record.state == ChannelState::Open
+            && !(unsettled && self.settles_early())
+        {
+            return Ok(None);
+        }
+        let Some(record) = self.ledger.channel(&record.id).await? else { return Ok(None) };
+        if matches!(record.state, ChannelState::Opening | ChannelState::Failed | ChannelState::Gone) {
+            // What is at that address is not what was agreed: splits and rent payer are no seeds of it.
+            return Ok(None);
+        }
+        let voucher = self.ledger.best_voucher_to_settle(&record.id, clock.unix_timestamp).await?;
+        let snapshot = Snapshot {
+            account,
+            close_requested: record.state == ChannelState::Closing,
+            is_payee: record.terms.payee == self.payee,
+            voucher: voucher.as_ref(),
+        };
+        match plan(&snapshot, *clock, self.partial) {
+            Plan::Nothing => Ok(None),
+            Plan::Act(action) => Ok(Some(action)),
+            Plan::Hold(hold) => {
+                self.pauses.hold(record.id, hold.to_string(), self.hold);
+                Ok(None)
+            }
+        }
+    }
+
+    fn settles_early(&self) -> bool {
+        self.partial.threshold.is_some() || self.partial.before_expiry.is_some()
+    }
+}
