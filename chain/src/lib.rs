@@ -11,6 +11,7 @@ mod genesis;
 mod hints;
 pub mod key_file;
 mod program_accounts;
+mod mint;
 mod rpc;
 
 pub use chain::{Accounts, CLOCK, Chain, ChainClock, ChainTip, Cost, Fate, Simulation};
@@ -19,4 +20,5 @@ pub use error::ChainError;
 pub use genesis::{DEVNET_GENESIS, MAINNET_GENESIS, check_genesis};
 pub use hints::{Hints, websocket_url};
 pub use program_accounts::{ChannelFilter, FoundChannels};
+pub use mint::mint_to;
 pub use rpc::RpcChain;

@@ -8,9 +8,11 @@ use crate::output::Output;
 mod balance;
 mod channels;
 mod close;
+#[cfg(feature = "localnet")]
 mod demo;
 mod fund;
 mod keygen;
+#[cfg(feature = "localnet")]
 mod localnet;
 mod pay;
 mod request_close;
@@ -24,8 +26,10 @@ mod withdraw;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run everything once, on a chain in this process, and check every figure
+    #[cfg(feature = "localnet")]
     Demo(demo::Demo),
     /// Run a chain in this process, with the program, a test mint and funded keys
+    #[cfg(feature = "localnet")]
     Localnet(localnet::Localnet),
     /// Make a key file
     Keygen(keygen::Keygen),
@@ -62,7 +66,9 @@ impl Command {
     /// Runs it.
     pub(crate) async fn run(self, output: Output) -> Result<()> {
         match self {
+            #[cfg(feature = "localnet")]
             Self::Demo(command) => command.run(output).await,
+            #[cfg(feature = "localnet")]
             Self::Localnet(command) => command.run(output).await,
             Self::Keygen(command) => command.run(output),
             Self::Balance(command) => command.run(output).await,

@@ -11,11 +11,10 @@ use serde::{Deserialize, Serialize};
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_gateway::{GatewayConfig, RouteConfig, RouteTable, SessionConfig, Terms, parse_tokens, route_table};
-use toll_protocol::{Amount, Network};
+use toll_protocol::{Amount, Network, TREASURY_OWNER};
 
 use crate::error::{CliError, Exit, Result};
 use crate::keys;
-use toll_localnet::program::TREASURY_OWNER;
 
 /// The whole file.
 #[derive(Clone, Debug, Serialize, Deserialize)]

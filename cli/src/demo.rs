@@ -11,12 +11,12 @@ use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use tokio::sync::oneshot;
 use toll_gateway::Limits;
-use toll_ledger::SubmissionKind;
 use toll_protocol::{Amount, ChannelId, ChannelStatus, Network, OPEN_SLOT_WINDOW, TOKEN_PROGRAM};
 use toll_settler::Summary;
 
 use crate::config::Config;
 use crate::error::{CliError, Exit, Result};
+use crate::kind::kind;
 use crate::server::{Role, Server};
 use toll_chain::Cluster;
 use toll_client::Book;
@@ -269,19 +269,6 @@ impl<P: Progress> Run<'_, P> {
             });
         }
         Ok((transactions, fees))
-    }
-}
-
-/// A kind of transaction as documents spell it: in camel case, like all of JSON here.
-pub(crate) fn kind(kind: SubmissionKind) -> &'static str {
-    match kind {
-        SubmissionKind::Open => "open",
-        SubmissionKind::TopUp => "topUp",
-        SubmissionKind::Settle => "settle",
-        SubmissionKind::Close => "close",
-        SubmissionKind::Seal => "seal",
-        SubmissionKind::Distribute => "distribute",
-        SubmissionKind::Reclaim => "reclaim",
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use toll_chain::ChainError;
+#[cfg(feature = "localnet")]
 use toll_localnet::LocalnetError;
 
 mod client;
@@ -149,6 +150,7 @@ impl From<ChainError> for CliError {
     }
 }
 
+#[cfg(feature = "localnet")]
 impl From<LocalnetError> for CliError {
     fn from(error: LocalnetError) -> Self {
         match error {

@@ -12,12 +12,16 @@ use clap::{CommandFactory, Parser};
 mod args;
 mod command;
 pub mod config;
+#[cfg(feature = "localnet")]
 pub mod demo;
 pub mod error;
 mod escape;
 pub mod keys;
+mod kind;
 pub mod money;
 mod output;
+#[cfg(feature = "localnet")]
+mod progress;
 mod secret;
 pub mod server;
 

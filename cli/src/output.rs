@@ -3,11 +3,9 @@
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{ContentArrangement, Table};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -19,7 +17,7 @@ static RESULT_PRINTED: AtomicBool = AtomicBool::new(false);
 /// Where a command's results go.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
-    json: bool,
+    pub(crate) json: bool,
 }
 
 impl Output {
@@ -65,26 +63,6 @@ impl Output {
         if self.json && !RESULT_PRINTED.load(Ordering::Relaxed) {
             let _ = writeln!(std::io::stdout().lock(), "{:#}", error_document(error));
         }
-    }
-
-    /// A progress bar on stderr; invisible in JSON mode and where nobody watches.
-    pub(crate) fn progress(self, length: u64, what: &str) -> ProgressBar {
-        if self.json || !std::io::stderr().is_terminal() {
-            return ProgressBar::hidden();
-        }
-        let style = ProgressStyle::with_template("{prefix:>12} {wide_bar} {pos}/{len} {msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-        ProgressBar::new(length).with_style(style).with_prefix(what.to_owned())
-    }
-
-    /// A spinner on stderr, under the same conditions.
-    pub(crate) fn spinner(self, what: &str) -> ProgressBar {
-        if self.json || !std::io::stderr().is_terminal() {
-            return ProgressBar::hidden();
-        }
-        let spinner = ProgressBar::new_spinner().with_message(what.to_owned());
-        spinner.enable_steady_tick(Duration::from_millis(100));
-        spinner
     }
 }
 

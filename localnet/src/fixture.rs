@@ -11,7 +11,7 @@ use solana_signer::Signer;
 use solana_system_interface::instruction::create_account;
 use toll_protocol::{Amount, TOKEN_PROGRAM, TREASURY_OWNER, create_associated_token_account};
 
-use toll_chain::{Cluster, Landed, key_file};
+use toll_chain::{Cluster, Landed, key_file, mint_to};
 
 use crate::LocalnetError;
 
@@ -124,7 +124,7 @@ impl Fixture {
 
     /// Mints `amount` to `owner`'s associated account, which is made when missing.
     pub async fn mint_to(&self, owner: &Pubkey, amount: Amount) -> Result<Landed> {
-        mint_to(&self.cluster, &self.mint_authority, &self.mint, owner, amount).await
+        Ok(mint_to(&self.cluster, &self.mint_authority, &self.mint, owner, amount).await?)
     }
 
     /// What `owner` has of the test mint.
@@ -133,41 +133,10 @@ impl Fixture {
     }
 }
 
-/// Mints `amount` of `mint` to `owner`; `authority` pays the fee.
-pub async fn mint_to(
-    cluster: &Cluster,
-    authority: &Keypair,
-    mint: &Pubkey,
-    owner: &Pubkey,
-    amount: Amount,
-) -> Result<Landed> {
-    let account = toll_protocol::associated_token_address(owner, mint, &TOKEN_PROGRAM);
-    let instructions = [
-        create_associated_token_account(&authority.pubkey(), owner, mint, &TOKEN_PROGRAM),
-        mint_tokens(mint, &account, &authority.pubkey(), amount),
-    ];
-    Ok(cluster.send(&instructions, authority, &[]).await?)
-}
-
 /// SPL Token's `InitializeMint2` (20): decimals, mint authority, no freeze authority.
 fn initialize_mint(mint: &Pubkey, authority: &Pubkey, decimals: u8) -> Instruction {
     let mut data = vec![20, decimals];
     data.extend_from_slice(authority.as_ref());
     data.push(0);
     Instruction { program_id: TOKEN_PROGRAM, accounts: vec![AccountMeta::new(*mint, false)], data }
-}
-
-/// SPL Token's `MintTo` (7): amount.
-fn mint_tokens(mint: &Pubkey, account: &Pubkey, authority: &Pubkey, amount: Amount) -> Instruction {
-    let mut data = vec![7];
-    data.extend_from_slice(&amount.get().to_le_bytes());
-    Instruction {
-        program_id: TOKEN_PROGRAM,
-        accounts: vec![
-            AccountMeta::new(*mint, false),
-            AccountMeta::new(*account, false),
-            AccountMeta::new_readonly(*authority, true),
-        ],
-        data,
-    }
 }

@@ -8,5 +8,5 @@ mod localnet;
 pub mod program;
 
 pub use error::LocalnetError;
-pub use fixture::{Actors, DECIMALS, Fixture, mint_to, test_mint};
+pub use fixture::{Actors, DECIMALS, Fixture, test_mint};
 pub use localnet::{Localnet, LocalnetConfig};

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
+use toll_chain::mint_to;
 use toll_protocol::{Network, TOKEN_PROGRAM};
 
 use crate::args::{self, ClusterArgs, base_units};
@@ -13,7 +14,6 @@ use crate::error::{CliError, Exit, Result};
 use crate::keys;
 use crate::money::{self, Quantity};
 use crate::output::Output;
-use toll_localnet::mint_to;
 
 /// Lamports below which an account without data pays no rent and does not exist.
 const SMALLEST_ACCOUNT: u64 = 890_880;

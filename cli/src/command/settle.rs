@@ -8,8 +8,8 @@ use toll_settler::Summary;
 
 use super::serve;
 use crate::config::Config;
-use crate::demo::kind;
 use crate::error::{CliError, Exit, Result};
+use crate::kind::kind;
 use crate::output::{Output, table};
 use crate::server::{Role, settle_once};
 
