@@ -10,8 +10,8 @@ mod error;
 mod genesis;
 mod hints;
 pub mod key_file;
-mod program_accounts;
 mod mint;
+mod program_accounts;
 mod rpc;
 
 pub use chain::{Accounts, CLOCK, Chain, ChainClock, ChainTip, Cost, Fate, Simulation};
@@ -19,6 +19,6 @@ pub use cluster::{Cluster, Landed, cause};
 pub use error::ChainError;
 pub use genesis::{DEVNET_GENESIS, MAINNET_GENESIS, check_genesis};
 pub use hints::{Hints, websocket_url};
-pub use program_accounts::{ChannelFilter, FoundChannels};
 pub use mint::mint_to;
+pub use program_accounts::{ChannelFilter, FoundChannels};
 pub use rpc::RpcChain;
