@@ -5,7 +5,7 @@ use toll_ledger::{ChannelRecord, ChannelState, CloseReason, CloseRequested};
 use toll_protocol::{Challenge, CloseAction, CloseAuthority, VerifiedVoucher};
 
 use crate::gateway::Gateway;
-use crate::pay::check_binding;
+use crate::pay::{check_binding, check_unpublished};
 use crate::reject::{Figures, Refusal, Rejection};
 use crate::{answer, wait};
 
@@ -27,12 +27,20 @@ pub(crate) async fn close(
             Rejection::ExceedsDeposit { cumulative: signed.voucher.cumulative_amount, deposit }.into()
         );
     }
+    let open = channel.state == ChannelState::Open;
+    if open {
+        check_unpublished(&channel, signed)?;
+    }
     let verified =
         signed.verify(&channel.id, &channel.terms.authorized_signer).map_err(|_| Rejection::Signature)?;
-    gateway.limit_update(channel.id)?;
+    if open {
+        gateway.limit_update(channel.id)?
+    } else {
+        gateway.limit_repeat(channel.id)?
+    }
     match channel.state {
         ChannelState::Open => request(gateway, &channel, &verified).await?,
-        // Any voucher of the channel's signer may ask how the close went; it changes nothing any more.
+        // Any voucher of the channel's signer may ask how the close went, as the chain shows it; it changes nothing.
         ChannelState::Closing | ChannelState::Closed | ChannelState::Gone => {}
         ChannelState::Opening => {
             return Err(Rejection::Unavailable {
@@ -57,8 +65,8 @@ fn check_freshness(gateway: &Gateway, expires_at: i64) -> Result<(), Rejection> 
 
 /// Stops service and asks the settler for a seal.
 ///
-/// The ledger decides: a voucher must cover what was delivered, and either raise `settled` or be the accepted
-/// watermark, so that an intercepted old voucher closes nothing.
+/// The ledger decides: a voucher must cover what was delivered and be above all that was sent to the chain, so that
+/// nobody but the payer closes anything.
 async fn request(
     gateway: &Gateway,
     channel: &ChannelRecord,
@@ -73,6 +81,9 @@ async fn request(
         CloseRequested::VoucherTooLow { watermarks } => {
             let figures = Figures { required: watermarks.accepted, watermarks };
             Rejection::NotIncreasing { cumulative, figures: Some(Box::new(figures)) }
+        }
+        CloseRequested::VoucherPublished { up_to } => {
+            return Err(Rejection::VoucherPublished { up_to }.into());
         }
         CloseRequested::OverDeposit { watermarks } => {
             Rejection::ExceedsDeposit { cumulative, deposit: watermarks.deposit }
@@ -100,9 +111,8 @@ async fn closed(
         }
         .into());
     };
-    let mut receipt = gateway.receipt(&channel, &challenge.id);
     // On a close `spent` is what the chain settled for good.
-    receipt.spent = channel.watermarks.settled;
+    let mut receipt = gateway.public_receipt(&channel, &challenge.id);
     receipt.tx_hash = channel.close_signature;
     receipt.refunded = channel.refunded;
     Ok(answer::lifecycle(

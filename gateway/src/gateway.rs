@@ -25,6 +25,7 @@ pub struct Gateway {
     pub(crate) in_flight: InFlight,
     opens: RateLimit<Pubkey>,
     updates: RateLimit<ChannelId>,
+    repeats: RateLimit<ChannelId>,
     vouchers: RateLimit<ChannelId>,
     refusals: RateLimit<ChannelId>,
     reruns: RateLimit<ReplayKey>,
@@ -41,6 +42,7 @@ impl Gateway {
         Self {
             opens: RateLimit::new(terms.limits.opens_per_minute, minute),
             updates: RateLimit::new(terms.limits.updates_per_minute, minute),
+            repeats: RateLimit::new(terms.limits.repeats_per_minute, minute),
             vouchers: RateLimit::new(terms.limits.vouchers_per_second, second),
             refusals: RateLimit::new(terms.limits.refusals_per_second, second),
             reruns: RateLimit::new(RERUNS_PER_MINUTE, minute),
@@ -90,6 +92,13 @@ impl Gateway {
         self.updates.take(channel).map_err(limited)
     }
 
+    /// Repeats of what the chain shows: anybody can send them, so they take nothing from the payer's updates.
+    pub(crate) fn limit_repeat(&self, channel: ChannelId) -> Result<(), Rejection> {
+        let limited =
+            |retry_after| Rejection::RateLimited { detail: "too many repeats for this channel", retry_after };
+        self.repeats.take(channel).map_err(limited)
+    }
+
     pub(crate) fn limit_voucher(&self, channel: ChannelId) -> Result<(), Rejection> {
         let limited = |retry_after| Rejection::RateLimited {
             detail: "too many vouchers for this channel",
@@ -123,6 +132,12 @@ impl Gateway {
             return Err(Rejection::OpensSuspended { retry_after: pause });
         }
         Ok(())
+    }
+
+    /// A receipt with what the chain shows of `channel` and nothing else, for whoever asks.
+    pub(crate) fn public_receipt(&self, channel: &ChannelRecord, challenge_id: &str) -> Receipt {
+        let settled = channel.watermarks.settled;
+        Receipt { accepted_cumulative: settled, spent: settled, ..self.receipt(channel, challenge_id) }
     }
 
     /// A receipt for `channel` as it stands.

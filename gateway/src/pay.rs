@@ -72,6 +72,8 @@ where
     gateway.check_price(challenge, price, &channel)?;
     let signed = &action.voucher;
     check_binding(&action.channel_id, signed, &channel)?;
+    check_serving(channel.state, channel.closure_started_at)?;
+    check_unpublished(&channel, signed)?;
     if request.body().size_hint().exact() != Some(0) {
         // A body is kept in memory while it arrives, at whatever pace: not for strangers.
         verify(signed, &channel)?;
@@ -165,6 +167,15 @@ pub(crate) fn check_binding(
     Ok(())
 }
 
+/// The voucher is not one that whoever reads the chain may have. Asked before anything is done or told for it, also
+/// before a repeat is looked up: it would get the payer's answer, or run the payer's request again.
+pub(crate) fn check_unpublished(channel: &ChannelRecord, signed: &SignedVoucher) -> Result<(), Rejection> {
+    if channel.has_published(signed.voucher.cumulative_amount) {
+        return Err(Rejection::VoucherPublished { up_to: channel.published() });
+    }
+    Ok(())
+}
+
 /// Everything about a service voucher that costs no signature check.
 async fn check_cheaply(
     gateway: &Gateway,
@@ -172,7 +183,6 @@ async fn check_cheaply(
     signed: &SignedVoucher,
     charge: &Charge,
 ) -> Result<(), Rejection> {
-    check_serving(channel.state, channel.closure_started_at)?;
     let cumulative = signed.voucher.cumulative_amount;
     let watermarks = channel.watermarks;
     if cumulative > watermarks.deposit {
@@ -257,6 +267,10 @@ fn explain(
 /// What the ledger refused. The voucher's signature has been verified by then.
 fn refusal(channel: &ChannelRecord, signed: &SignedVoucher, charge: &Charge, refused: Acceptance) -> Refusal {
     let cumulative = signed.voucher.cumulative_amount;
+    if let Acceptance::Published { up_to } = refused {
+        // Without an offer to resume: the sender may be anybody.
+        return Rejection::VoucherPublished { up_to }.into();
+    }
     let mut now = channel.clone();
     let mut figures = |required: Amount, watermarks: Watermarks| {
         now.watermarks = watermarks;
@@ -289,7 +303,10 @@ fn refusal(channel: &ChannelRecord, signed: &SignedVoucher, charge: &Charge, ref
             retry_after: 30,
         },
         Acceptance::KeyReused => Rejection::KeyReuse,
-        Acceptance::Unknown | Acceptance::Accepted(_) | Acceptance::Replayed(_) => Rejection::ChannelNotFound,
+        Acceptance::Unknown
+        | Acceptance::Published { .. }
+        | Acceptance::Accepted(_)
+        | Acceptance::Replayed(_) => Rejection::ChannelNotFound,
     };
     rejection.resuming(&now)
 }

@@ -61,6 +61,9 @@ pub(crate) enum Rejection {
     /// The voucher names another signer than the channel's.
     #[error("the voucher is not by the channel's authorized signer")]
     SignerMismatch,
+    /// The voucher could be anybody's: the chain shows it, or a transaction in flight may. Nothing private is said.
+    #[error("vouchers up to {up_to} were sent to the chain and prove nothing; sign above")]
+    VoucherPublished { up_to: Amount },
     /// The voucher does not rise above the accepted watermark.
     #[error("cumulative amount {cumulative} does not rise above the accepted watermark")]
     NotIncreasing { cumulative: Amount, figures: Option<Box<Figures>> },
@@ -189,6 +192,7 @@ impl Rejection {
             Self::BlockhashExpired(_) => RefusalCode::BlockhashExpired,
             Self::Signature => RefusalCode::Signature,
             Self::SignerMismatch => RefusalCode::SignerMismatch,
+            Self::VoucherPublished { .. } => RefusalCode::VoucherPublished,
             Self::NotIncreasing { .. } => RefusalCode::NotIncreasing,
             Self::DeltaTooSmall { .. } => RefusalCode::DeltaTooSmall,
             Self::Excessive { .. } => RefusalCode::ExcessiveIncrement,
@@ -250,6 +254,9 @@ impl Rejection {
                 .with("acceptedCumulative", watermarks.accepted)
                 .with("spent", watermarks.spent)
                 .with("deposit", watermarks.deposit);
+        }
+        if let Self::VoucherPublished { up_to } = self {
+            problem = problem.with("publishedCumulative", up_to);
         }
         let mut response = Response::new(Body::from(problem.body()));
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

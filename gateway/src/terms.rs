@@ -73,6 +73,8 @@ pub struct Limits {
     pub opens_per_minute: u32,
     /// Top-ups, closes and vouchers that buy nothing, per channel and minute.
     pub updates_per_minute: u32,
+    /// Repeats of top-ups and closes that the chain shows, by whomever, per channel and minute.
+    pub repeats_per_minute: u32,
     /// Vouchers per channel and second.
     pub vouchers_per_second: u32,
     /// Refused vouchers per channel and second that still get a reason.
@@ -88,6 +90,7 @@ impl Default for Limits {
         Self {
             opens_per_minute: 10,
             updates_per_minute: 30,
+            repeats_per_minute: 30,
             vouchers_per_second: 10_000,
             refusals_per_second: 20,
             forced_closes: 2,

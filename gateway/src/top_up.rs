@@ -19,19 +19,33 @@ pub(crate) async fn top_up(
     let channel = gateway.ledger.channel(&action.channel_id).await?.ok_or(Rejection::ChannelNotFound)?;
     gateway.check_place(challenge, &channel)?;
     check(gateway, action, &channel)?;
-    // The payer's signature on exactly this top-up authenticates the request from here on.
+    if let Some(earlier) = gateway.ledger.requested_top_up(&channel.id, &action.transaction).await? {
+        gateway.limit_repeat(channel.id)?;
+        let sender =
+            if earlier.state == SubmissionState::Requested { Sender::Payer } else { Sender::Anybody };
+        return landed(gateway, challenge, &channel, earlier.id, sender).await;
+    }
     gateway.limit_update(channel.id)?;
     let recorded =
         gateway.ledger.record_top_up(&channel.id, action.additional, action.transaction.clone()).await?;
     match recorded {
-        RecordedTopUp::Recorded(id) | RecordedTopUp::Existing(id) => {
-            landed(gateway, challenge, &channel, id).await
-        }
+        RecordedTopUp::Recorded(id) => landed(gateway, challenge, &channel, id, Sender::Payer).await,
+        RecordedTopUp::Existing(id) => landed(gateway, challenge, &channel, id, Sender::Anybody).await,
         RecordedTopUp::NotOpen(state) => {
             Err(check_serving(state, None).err().unwrap_or(Rejection::ChannelClosing).into())
         }
         RecordedTopUp::Unknown => Err(Rejection::ChannelNotFound.into()),
     }
+}
+
+/// Who can have sent this top-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sender {
+    /// Nobody else has seen its transaction.
+    Payer,
+    /// Its transaction was sent to the chain: taking the sponsor's signature off it makes a repeat, so what is
+    /// answered is what the chain shows.
+    Anybody,
 }
 
 fn check(gateway: &Gateway, action: &TopUpAction, channel: &ChannelRecord) -> Result<(), Rejection> {
@@ -75,6 +89,7 @@ async fn landed(
     challenge: &Challenge,
     channel: &ChannelRecord,
     submission: SubmissionId,
+    sender: Sender,
 ) -> Result<Response, Refusal> {
     let resolved = wait::until(&gateway.ledger, gateway.landing_timeout(), || async move {
         let submission = gateway.ledger.submission(submission).await?;
@@ -92,17 +107,25 @@ async fn landed(
         .into());
     };
     let channel = gateway.ledger.channel(&channel.id).await?.ok_or(Rejection::ChannelNotFound)?;
+    let refuse = |rejection: Rejection| match sender {
+        Sender::Payer => rejection.resuming(&channel),
+        Sender::Anybody => rejection.into(),
+    };
     match submission.state {
         SubmissionState::Failed => {
             let reason = submission.error.unwrap_or_else(|| "the top-up failed".to_owned());
-            Err(Rejection::TransactionFailed(reason).resuming(&channel))
+            Err(refuse(Rejection::TransactionFailed(reason)))
         }
         SubmissionState::Expired => {
-            Err(Rejection::BlockhashExpired("the top-up's blockhash expired".to_owned()).resuming(&channel))
+            Err(refuse(Rejection::BlockhashExpired("the top-up's blockhash expired".to_owned())))
         }
         SubmissionState::Landed | SubmissionState::Requested | SubmissionState::Recorded => {
+            let receipt = match sender {
+                Sender::Payer => gateway.receipt(&channel, &challenge.id),
+                Sender::Anybody => gateway.public_receipt(&channel, &challenge.id),
+            };
             Ok(answer::lifecycle(
-                &gateway.receipt(&channel, &challenge.id),
+                &receipt,
                 serde_json::json!({
                     "channelId": channel.id.to_string(),
                     "state": "open",

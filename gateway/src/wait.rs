@@ -9,7 +9,7 @@ use toll_ledger::{Ledger, LedgerError};
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Least time between two looks: with many waiting, every commit would have all of them read.
-const BREATH: Duration = Duration::from_millis(20);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// Calls `look` after every change of the ledger until it finds something, or returns `None` after `patience`.
 pub(crate) async fn until<T, Found>(
@@ -31,7 +31,7 @@ where
         if left.is_zero() {
             return Ok(None);
         }
-        tokio::time::sleep(left.min(BREATH)).await;
+        tokio::time::sleep(left.min(BETWEEN_LOOKS)).await;
         changes.changed(left.min(POLL_INTERVAL)).await;
     }
 }

@@ -46,6 +46,12 @@ pub enum Acceptance {
     Replayed(Replay),
     /// The replay key belongs to another request.
     KeyReused,
+    /// The chain shows this voucher, or a transaction in flight may: it proves nothing, so not even a repeat is
+    /// recognized by it. Sign above.
+    Published {
+        /// Up to where vouchers are published.
+        up_to: Amount,
+    },
     /// Not above the accepted watermark; sign above it.
     Stale {
         /// The amounts as they are.
@@ -94,6 +100,7 @@ struct Standing {
     authorized_signer: [u8; 32],
     idle_timeout: u32,
     watermarks: Watermarks,
+    published: Amount,
 }
 
 impl Ledger {
@@ -119,17 +126,22 @@ fn accept(
     now: i64,
 ) -> Result<Acceptance, LedgerError> {
     let id = &signed.voucher.channel_id;
-    if let Some((replay, fingerprint)) = replay::find(tx, &charge.replay.key)? {
-        // The same request on another channel is another request.
-        let same = fingerprint == charge.replay.fingerprint && replay.channel == *id;
-        return Ok(if same { Acceptance::Replayed(replay) } else { Acceptance::KeyReused });
-    }
     let Some(standing) = standing(tx, id)? else { return Ok(Acceptance::Unknown) };
     if standing.state != ChannelState::Open {
         return Ok(Acceptance::NotOpen(standing.state));
     }
     if standing.authorized_signer != signed.signer.to_bytes() {
         return Err(LedgerError::ForeignSigner(*id));
+    }
+    // Before any repeat is answered: whoever reads the chain has such a voucher, too.
+    let up_to = standing.published;
+    if !up_to.is_zero() && signed.voucher.cumulative_amount <= up_to {
+        return Ok(Acceptance::Published { up_to });
+    }
+    if let Some((replay, fingerprint)) = replay::find(tx, &charge.replay.key)? {
+        // The same request on another channel is another request.
+        let same = fingerprint == charge.replay.fingerprint && replay.channel == *id;
+        return Ok(if same { Acceptance::Replayed(replay) } else { Acceptance::KeyReused });
     }
     if sponsor::find(tx)?.is_some_and(|sponsor| !sponsor.vouchers) {
         return Ok(Acceptance::CloseUnfunded);
@@ -153,15 +165,18 @@ fn accept(
 fn standing(tx: &Connection, id: &ChannelId) -> rusqlite::Result<Option<Standing>> {
     tx.prepare_cached(
         "-- accept_voucher_standing
-        SELECT state, authorized_signer, idle_timeout, deposit, accepted, spent, settled, payout_watermark
+        SELECT state, authorized_signer, idle_timeout, deposit, accepted, spent, settled, payout_watermark,
+               sent_cumulative
           FROM channels WHERE channel_id = ?1",
     )?
     .query_row([id.as_bytes()], |row| {
+        let watermarks = channel::watermarks(row)?;
         Ok(Standing {
             state: row.get("state")?,
             authorized_signer: row.pubkey("authorized_signer")?.to_bytes(),
             idle_timeout: row.get("idle_timeout")?,
-            watermarks: channel::watermarks(row)?,
+            published: channel::published(&watermarks, row.amount("sent_cumulative")?),
+            watermarks,
         })
     })
     .optional()

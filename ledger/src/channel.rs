@@ -101,6 +101,8 @@ pub struct ChannelRecord {
     pub state: ChannelState,
     /// Its amounts.
     pub watermarks: Watermarks,
+    /// Highest cumulative amount of a voucher in a transaction that may have been sent.
+    pub sent: Amount,
     /// The account's status at `observed_slot`; `None` before the account was seen and once it is gone.
     pub chain_status: Option<ChannelStatus>,
     /// Chain time of the payer's forced close, while one is pending.
@@ -126,6 +128,17 @@ pub struct ChannelRecord {
 }
 
 impl ChannelRecord {
+    /// The cumulative amount up to which vouchers prove nothing: the chain shows them, or a transaction in flight
+    /// may. Zero while nothing was shown.
+    pub fn published(&self) -> Amount {
+        published(&self.watermarks, self.sent)
+    }
+
+    /// Whether a voucher for `cumulative` could be anybody's by now.
+    pub fn has_published(&self, cumulative: Amount) -> bool {
+        !self.published().is_zero() && cumulative <= self.published()
+    }
+
     /// Whether the account is said to be gone although nobody was seen to pay it out.
     pub(crate) fn has_vanished(&self) -> bool {
         self.state == ChannelState::Gone && self.refunded.is_none() && self.close_signature.is_none()
@@ -157,6 +170,7 @@ impl ChannelRecord {
             opening_challenge_id: row.get("opening_challenge_id")?,
             state: row.get("state")?,
             watermarks: watermarks(row)?,
+            sent: row.amount("sent_cumulative")?,
             chain_status: status
                 .map(ChannelStatus::try_from)
                 .transpose()
@@ -173,6 +187,11 @@ impl ChannelRecord {
             created_at: row.get("created_at")?,
         })
     }
+}
+
+/// See [`ChannelRecord::published`].
+pub(crate) fn published(watermarks: &Watermarks, sent: Amount) -> Amount {
+    watermarks.settled.max(sent)
 }
 
 /// The five amounts of a channel row.

@@ -25,11 +25,15 @@ pub enum CloseRequested {
         /// What the payer got back, if known.
         refunded: Option<Amount>,
     },
-    /// The voucher is below what is spent, or neither raises `settled` nor equals the accepted watermark.
-    /// Nothing changed.
+    /// The voucher is below what is spent. Nothing changed.
     VoucherTooLow {
         /// The amounts as they are.
         watermarks: Watermarks,
+    },
+    /// The chain shows the voucher, or a transaction in flight may: it could be anybody's. Nothing changed.
+    VoucherPublished {
+        /// Up to where vouchers are published.
+        up_to: Amount,
     },
     /// The voucher exceeds the deposit. Nothing changed.
     OverDeposit {
@@ -80,8 +84,7 @@ impl Ledger {
     /// Stops service on a channel, atomically: no voucher or top-up is taken once this has returned.
     ///
     /// A voucher shown with it becomes the one to settle. It must be at least what is spent, within the
-    /// deposit, and above `settled` or equal to the accepted watermark; above the accepted watermark it is a
-    /// tip and raises that. Its expiry and signature are the caller's business. Repeating the call is safe.
+    /// deposit and above what is published; above the accepted watermark it is a tip and raises that. Its expiry and signature are the caller's business. Repeating the call is safe.
     pub async fn request_close(
         &self,
         id: &ChannelId,
@@ -99,7 +102,7 @@ impl Ledger {
                 if signed.voucher.channel_id != id || signed.signer != record.terms.authorized_signer {
                     return Err(LedgerError::ForeignSigner(id));
                 }
-                if let Some(refusal) = voucher_refusal(&record.watermarks, signed) {
+                if let Some(refusal) = voucher_refusal(&record, signed) {
                     return Ok(refusal);
                 }
                 voucher::store(tx, signed, now)?;
@@ -195,15 +198,17 @@ fn refusal(record: &ChannelRecord) -> Option<CloseRequested> {
     }
 }
 
-/// An intercepted old voucher must neither close a channel below what was delivered nor pass for the payer.
-fn voucher_refusal(watermarks: &Watermarks, signed: &SignedVoucher) -> Option<CloseRequested> {
-    let watermarks = *watermarks;
+/// A voucher that others may have must neither close a channel below what was delivered nor pass for the payer.
+fn voucher_refusal(record: &ChannelRecord, signed: &SignedVoucher) -> Option<CloseRequested> {
+    let watermarks = record.watermarks;
     let cumulative = signed.voucher.cumulative_amount;
     if cumulative > watermarks.deposit {
         return Some(CloseRequested::OverDeposit { watermarks });
     }
-    let settles = cumulative > watermarks.settled || cumulative == watermarks.accepted;
-    (cumulative < watermarks.spent || !settles).then_some(CloseRequested::VoucherTooLow { watermarks })
+    if record.has_published(cumulative) {
+        return Some(CloseRequested::VoucherPublished { up_to: record.published() });
+    }
+    (cumulative < watermarks.spent).then_some(CloseRequested::VoucherTooLow { watermarks })
 }
 
 fn stop(

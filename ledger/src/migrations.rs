@@ -41,6 +41,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0009_spending"),
     migration!("0010_sponsor"),
     migration!("0011_archive"),
+    migration!("0012_published"),
 ];
 
 /// The newest schema version this binary knows.

@@ -5,7 +5,7 @@ use solana_pubkey::Pubkey;
 use toll_protocol::{Amount, ChannelId, ChannelTerms, Splits};
 
 use crate::column::{amount, integer};
-use crate::submission::{self, SubmissionId, SubmissionKind};
+use crate::submission::{self, Submission, SubmissionId, SubmissionKind};
 use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, Unsponsored, channel, sponsor};
 
 /// Most recipients of a channel, besides the payee: each takes 67 bytes of the transaction that pays them all,
@@ -133,6 +133,21 @@ impl Ledger {
             .execute(params![id.as_bytes(), reason])?;
             let record = channel::find(tx, &id)?.ok_or(LedgerError::UnknownChannel(id))?;
             Ok(record.state)
+        })
+        .await
+    }
+
+    /// The top-up of `channel` that was requested by these very bytes, if there was one: a request with them is a
+    /// repeat. Unless it is still `Requested`, its transaction has been seen by others.
+    pub async fn requested_top_up(
+        &self,
+        channel: &ChannelId,
+        transaction: &[u8],
+    ) -> Result<Option<Submission>, LedgerError> {
+        let (channel, transaction) = (*channel, transaction.to_vec());
+        self.read("requested_top_up", move |tx| {
+            let found = submission::requested_by(tx, SubmissionKind::TopUp, &channel, &transaction)?;
+            Ok(found.map(|id| submission::find(tx, id)).transpose()?.flatten())
         })
         .await
     }

@@ -4,6 +4,7 @@
 //! settler makes the transaction itself. What is `Recorded` may have been sent: only the chain can say
 //! what became of it.
 
+mod published;
 mod record;
 mod resolve;
 

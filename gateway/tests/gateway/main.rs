@@ -9,6 +9,7 @@ mod open;
 mod open_matrix;
 mod opening;
 mod proxy;
+mod published;
 mod replay;
 mod servers;
 mod settler;

@@ -16,7 +16,7 @@ use crate::settler::Chain;
 use crate::world::{DEPOSIT, PAYER, PRICE, SPONSOR, STRANGER, Session, World, mint, payer_key, request};
 
 /// A payer's `topUp`, right in every respect until it is bent.
-struct Raise {
+pub(crate) struct Raise {
     session: Session,
     program: Pubkey,
     top_up: TopUp,
@@ -28,7 +28,7 @@ struct Raise {
 }
 
 impl Raise {
-    fn of(session: &Session, amount: u64) -> Self {
+    pub(crate) fn of(session: &Session, amount: u64) -> Self {
         let top_up = TopUp {
             channel: session.id,
             payer: PAYER.pubkey(),
@@ -48,7 +48,7 @@ impl Raise {
         }
     }
 
-    fn authorization(mut self) -> String {
+    pub(crate) fn authorization(mut self) -> String {
         let mut instruction = self.top_up.instruction(&self.program);
         (self.bend)(&mut instruction);
         let instructions: Vec<_> = self.extra.drain(..).chain([instruction]).collect();

@@ -183,6 +183,7 @@ fn every_column_of_a_channel_is_archived_or_is_known_to_matter_no_more() {
         "close_cumulative",
         "failure",
         "replays_kept",
+        "sent_cumulative",
     ];
     assert_eq!(missing("channels", "archived_channels"), lost);
     assert_eq!(

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use solana_signature::Signature;
 use toll_protocol::{Amount, ChannelId};
 
-use super::{SubmissionId, SubmissionKind, SubmissionState, find};
+use super::{SubmissionId, SubmissionKind, SubmissionState, find, published};
 use crate::column::{amount, integer};
 use crate::{Ledger, LedgerError, channel};
 
@@ -93,6 +93,7 @@ impl Ledger {
             if let Some(earlier) = signed_by(tx, &signature)? {
                 return Err(LedgerError::SameTransaction { id, earlier });
             }
+            published::note(tx, &transaction)?;
             tx.prepare_cached(
                 "-- record_signed
                 UPDATE submissions
@@ -114,6 +115,7 @@ impl Ledger {
 
     /// Records a fully signed transaction of the settler's own. Call this before sending it.
     ///
+    /// The vouchers in it count as published from here on: [`ChannelRecord::published`](crate::ChannelRecord::published).
     /// The same signature again finds the first record.
     pub async fn record(
         &self,
@@ -128,6 +130,7 @@ impl Ledger {
             if let Some(id) = signed_by(tx, &signature)? {
                 return Ok(id);
             }
+            published::note(tx, &transaction)?;
             tx.prepare_cached(
                 "-- record_submission
                 INSERT INTO submissions
