@@ -1,84 +1,42 @@
-//! `toll.toml`: the gateway's sections, and where ledger, node and keys are.
+//! `toll.toml`: the sections that ledger, gateway and settler own, in one file.
+//!
+//! Every setting is a field of a struct in the crate that uses it; nothing is mapped here. The example file, the JSON
+//! schema and the tests go over these structs, so that a setting cannot be forgotten.
 //!
 //! Relative paths are relative to the file. Nothing has a secret in it: keys are in files of their own. Where
 //! `session.payee` or `session.fee_payer` is left out, it is the address of the key file that `[settler]`
 //! names; a gateway on a machine without these files needs them spelled out.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_gateway::{GatewayConfig, RouteConfig, RouteTable, SessionConfig, Terms, parse_tokens, route_table};
+use toll_ledger::LedgerConfig;
 use toll_protocol::{Amount, Network, TREASURY_OWNER};
+use toll_settler::{ListedMint, SettlerConfig, SettlerSettings, Surroundings};
 
 use crate::error::{CliError, Exit, Result};
 use crate::keys;
+use crate::secret;
 
-/// The whole file.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A whole `toll.toml`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where the ledger is.
+    /// Where the ledger is, how long things stay in it, and how many.
     pub ledger: LedgerConfig,
     /// Where to listen and what to guard.
     pub gateway: GatewayConfig,
     /// The terms of every channel.
     pub session: SessionConfig,
-    /// How to settle.
-    pub settler: SettlerSection,
+    /// How to reach the chain, and what to do there how eagerly.
+    pub settler: SettlerSettings,
     /// What costs how much.
     #[serde(default)]
     pub routes: Vec<RouteConfig>,
-}
-
-/// `[ledger]`
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LedgerConfig {
-    /// The database file; made when missing.
-    pub path: PathBuf,
-}
-
-/// `[settler]`
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SettlerSection {
-    /// The node.
-    pub rpc: String,
-    /// Key file that pays fees and rent: `session.fee_payer`.
-    pub fee_payer: PathBuf,
-    /// Key file that earns and seals: `session.payee`. May be the same file.
-    pub payee: PathBuf,
-    /// Owner of the treasury's token accounts, as compiled into the program. Optional on localnet.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "toll_protocol::base58::optional")]
-    pub treasury_owner: Option<Pubkey>,
-    /// Whether open channels are closed when the settler is stopped.
-    #[serde(default = "yes")]
-    pub close_on_shutdown: bool,
-    /// Settle without closing once this much is accepted but not settled, in tokens.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settle_threshold: Option<String>,
-    /// Price of our own transactions, in micro-lamports per compute unit.
-    #[serde(default)]
-    pub compute_unit_price: u64,
-    /// How often the newest blockhash is fetched, in milliseconds.
-    #[serde(default = "default_tip_interval")]
-    pub tip_interval_ms: u64,
-    /// How often all live channels are compared with the chain, in milliseconds.
-    #[serde(default = "default_poll_interval")]
-    pub poll_interval_ms: u64,
-}
-
-fn yes() -> bool {
-    true
-}
-fn default_tip_interval() -> u64 {
-    2_000
-}
-fn default_poll_interval() -> u64 {
-    5_000
 }
 
 impl Config {
@@ -119,26 +77,14 @@ impl Config {
 
     /// Checks what the values mean, beyond their spelling.
     pub fn validate(&self) -> Result<()> {
-        self.gateway.validate().map_err(invalid)?;
+        let Self { ledger, gateway, session: _, settler, routes: _ } = self;
+        ledger.validate().map_err(invalid)?;
+        gateway.validate().map_err(invalid)?;
+        settler.validate().map_err(invalid)?;
         let terms = self.terms()?;
         self.routes(&terms)?;
         self.treasury_owner()?;
         self.settle_threshold()?;
-        let millis = [
-            ("tip_interval_ms", self.settler.tip_interval_ms),
-            ("poll_interval_ms", self.settler.poll_interval_ms),
-        ];
-        for (setting, value) in millis {
-            if value == 0 {
-                return Err(invalid(format_args!("settler.{setting}: must not be zero")));
-            }
-        }
-        if !(self.settler.rpc.starts_with("http://") || self.settler.rpc.starts_with("https://")) {
-            return Err(invalid(format_args!(
-                "settler.rpc: {:?} is no http:// or https:// URL",
-                self.settler.rpc
-            )));
-        }
         Ok(())
     }
 
@@ -172,10 +118,22 @@ impl Config {
         self.settler.settle_threshold.as_ref().map(parse).transpose()
     }
 
-    /// How often the settler fetches a tip and compares channels.
-    pub fn intervals(&self) -> (Duration, Duration) {
-        let millis = Duration::from_millis;
-        (millis(self.settler.tip_interval_ms), millis(self.settler.poll_interval_ms))
+    /// What the settler works by, for the mints of the session with their token programs.
+    pub fn settler_config(&self, mints: Vec<ListedMint>) -> Result<SettlerConfig> {
+        Ok(self.settler.config(Surroundings {
+            network: self.session.network,
+            program: self.session.program,
+            treasury_owner: self.treasury_owner()?,
+            mints,
+            compute_unit_cap: self.session.max_compute_unit_limit,
+            compute_unit_price_cap: self.session.max_compute_unit_price,
+            settle_threshold: self.settle_threshold()?,
+        }))
+    }
+
+    /// The file with the challenge secret: the one named, or the one beside the ledger.
+    pub fn secret_file(&self) -> PathBuf {
+        self.gateway.secret_file.clone().unwrap_or_else(|| secret::beside(&self.ledger.path))
     }
 }
 

@@ -10,7 +10,6 @@ use serde::Serialize;
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use tokio::sync::oneshot;
-use toll_gateway::Limits;
 use toll_protocol::{Amount, ChannelId, ChannelStatus, Network, OPEN_SLOT_WINDOW, TOKEN_PROGRAM};
 use toll_settler::Summary;
 
@@ -124,8 +123,7 @@ pub async fn run(requests: u64, folder: Option<&Path>, progress: &impl Progress)
     let (stop_upstream, stopped) = oneshot::channel::<()>();
     let upstream = upstream::serve(async { drop(stopped.await) }).await?;
     let config = config(requests, path, &localnet, &fixture.mint, &actors, &format!("http://{upstream}"));
-    let limits = Limits { vouchers_per_second: 1_000_000, ..Limits::default() };
-    let server = Server::start_with(&config, Role::Both, limits).await?;
+    let server = Server::start(&config, Role::Both).await?;
     let address = server.address.expect("both halves run");
 
     let run = Run { fixture: &fixture, localnet: &localnet, actors: &actors, progress };
@@ -289,11 +287,12 @@ fn config(
     let text = format!(
         "[ledger]\npath = \"ledger.db\"\n\
          [gateway]\nlisten = \"127.0.0.1:0\"\nupstream = \"{upstream}\"\nrealm = \"demo.toll\"\n\
+         [gateway.limits]\nvouchers_per_second = 1000000\n\
          [session]\nnetwork = \"localnet\"\nprogram = \"{PROGRAM_ID}\"\npayee = \"{payee}\"\n\
          fee_payer = \"{fee_payer}\"\nmint = \"{mint}\"\nallowed_mints = [\"{mint}\"]\ndecimals = {DECIMALS}\n\
          minimum_deposit = \"{minimum}\"\nsuggested_deposit = \"{suggested}\"\n\
          [settler]\nrpc = \"{rpc}\"\nfee_payer = \"fee-payer.json\"\npayee = \"payee.json\"\n\
-         tip_interval_ms = 1000\npoll_interval_ms = 500\n\
+         close_on_shutdown = true\ntip_interval_ms = 1000\npoll_interval_ms = 500\n\
          [[routes]]\nmethod = \"GET\"\npath = \"/factors/*\"\nprice = \"{price}\"\n",
         payee = actors.payee.pubkey(),
         fee_payer = actors.fee_payer.pubkey(),

@@ -12,13 +12,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use toll_chain::{ChainError, RpcChain};
-use toll_gateway::{ConfigError, Gateway, GatewayError, Limits, proxy_router, serve};
+use toll_gateway::{ConfigError, Gateway, GatewayError, proxy_router, serve};
 use toll_ledger::{Ledger, LedgerError, SystemClock};
-use toll_settler::{ListedMint, Settler, SettlerConfig, SettlerError, SettlerKeys, Summary};
+use toll_settler::{ListedMint, Settler, SettlerError, SettlerKeys, Summary};
 
 use crate::config::Config;
 use crate::error::{CliError, Exit, Result};
 use crate::keys;
+use crate::secret;
 use toll_chain::Cluster;
 
 /// Which halves run in this process.
@@ -90,17 +91,12 @@ type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 impl Server {
     /// Starts what `role` says. Everything that must hold is checked before the first request is taken.
     pub async fn start(config: &Config, role: Role) -> Result<Self> {
-        Self::start_with(config, role, Limits::default()).await
-    }
-
-    /// The same, with other rate limits.
-    pub async fn start_with(config: &Config, role: Role, limits: Limits) -> Result<Self> {
         let ledger = open_ledger(config)?;
         let mut server = Self { address: None, ledger, gateway: None, settler: None };
         // The port first: a settler that has begun has work on record.
         let gateway = match role {
             Role::Settler => None,
-            Role::Both | Role::Gateway => Some(bind(config, server.ledger.clone(), limits).await?),
+            Role::Both | Role::Gateway => Some(bind(config, server.ledger.clone()).await?),
         };
         if role != Role::Gateway {
             let settler = start_settler(config, server.ledger.clone()).await?;
@@ -154,15 +150,17 @@ pub async fn settle_once(config: &Config) -> Result<Summary> {
 }
 
 fn open_ledger(config: &Config) -> Result<Ledger> {
-    Ledger::open(&config.ledger.path, SystemClock).map_err(|error| ledger_error(&error))
+    Ledger::with(config.ledger.clone(), SystemClock).map_err(|error| ledger_error(&error))
 }
 
-async fn bind(config: &Config, ledger: Ledger, limits: Limits) -> Result<(SocketAddr, TcpListener, Router)> {
-    let terms = toll_gateway::Terms { limits, ..config.terms()? };
+async fn bind(config: &Config, ledger: Ledger) -> Result<(SocketAddr, TcpListener, Router)> {
+    let terms = config.terms()?;
     let routes = config.routes(&terms)?;
     let mut settings = config.gateway.clone();
     if settings.secret_file.is_none() {
-        settings.secret_file = Some(crate::secret::beside(&config.ledger.path)?);
+        let path = config.secret_file();
+        secret::keep(&path)?;
+        settings.secret_file = Some(path);
     }
     let secret = settings.challenge_secret().map_err(|error| config_error(&error))?;
     let gateway = Arc::new(Gateway::new(ledger, terms, secret));
@@ -192,15 +190,7 @@ async fn start_settler(config: &Config, ledger: Ledger) -> Result<Settler> {
         };
         mints.push(ListedMint { mint: *mint, token_program });
     }
-    let (tip_interval, poll_interval) = config.intervals();
-    let settler = SettlerConfig {
-        tip_interval,
-        poll_interval,
-        compute_unit_price: config.settler.compute_unit_price,
-        settle_threshold: config.settle_threshold()?,
-        close_on_shutdown: config.settler.close_on_shutdown,
-        ..SettlerConfig::new(config.session.network, config.session.program, config.treasury_owner()?, mints)
-    };
+    let settler = config.settler_config(mints)?;
     let chain = Arc::new(RpcChain::new(config.settler.rpc.clone()));
     Settler::start(ledger, chain, keys, settler).await.map_err(|error| settler_error(&error))
 }

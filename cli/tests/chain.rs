@@ -303,7 +303,7 @@ async fn a_server_is_paid_in_earnest_and_stops_in_order() {
     let world = World::new().await;
     world.toll.write(
         "toll.toml",
-        &world.config().replace("\"http://127.0.0.1:1\"\nrealm", "\"http://127.0.0.1:2\"\nrealm"),
+        &world.config().replace("[settler]\n", "[settler]\nclose_on_shutdown = true\n"),
     );
     let mut command = world.toll.command();
     command.args(["--json", "serve"]).stdout(std::process::Stdio::piped());

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::REPLAY_RETENTION;
@@ -9,7 +10,7 @@ use crate::REPLAY_RETENTION;
 const DAY: i64 = 24 * 60 * 60;
 
 /// `[ledger]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LedgerConfig {
     /// The database file; made when missing. Its folder must exist.

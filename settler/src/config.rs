@@ -7,6 +7,10 @@ use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_protocol::{Amount, Network};
 
+mod settings;
+
+pub use settings::{InvalidSetting, SettlerSettings, Surroundings};
+
 /// The keys the settler signs with. They may be one and the same.
 pub struct SettlerKeys {
     /// Pays fees and rent; gets the rent back.
@@ -72,6 +76,8 @@ pub struct SettlerConfig {
     pub confirm_interval: Duration,
     /// How often an unconfirmed transaction is sent again.
     pub resend_interval: Duration,
+    /// How often the ledger is purged.
+    pub purge_interval: Duration,
     /// Blocks a payer's transaction must still be valid for when we co-sign it.
     pub blockhash_margin: u64,
     /// Most compute units a payer's transaction may ask for.
@@ -95,30 +101,15 @@ pub struct SettlerConfig {
 impl SettlerConfig {
     /// The defaults for a program on a network.
     pub fn new(network: Network, program: Pubkey, treasury_owner: Pubkey, mints: Vec<ListedMint>) -> Self {
-        Self {
+        SettlerSettings::new("", "", "").config(Surroundings {
             network,
             program,
             treasury_owner,
             mints,
-            create_treasury_accounts: None,
-            low_balance: 50_000_000,
-            closing_reserve: 5_000_000,
-            refund_patience: Duration::from_secs(24 * 60 * 60),
-            refund_accounts_per_day: 10,
-            tip_interval: Duration::from_secs(2),
-            poll_interval: Duration::from_secs(5),
-            confirm_interval: Duration::from_millis(200),
-            resend_interval: Duration::from_secs(2),
-            blockhash_margin: 20,
             compute_unit_cap: 400_000,
             compute_unit_price_cap: 50_000,
-            compute_unit_price: 0,
             settle_threshold: None,
-            settle_before_expiry: Some(Duration::from_secs(120)),
-            close_on_shutdown: true,
-            drain_timeout: Duration::from_secs(90),
-            concurrency: 16,
-        }
+        })
     }
 
     /// Whether a missing treasury account is created at start.

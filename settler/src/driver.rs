@@ -26,9 +26,6 @@ use crate::{SettlerError, Step, startup};
 /// How often another process's writes are looked for while nothing else is due.
 const LEDGER_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How often the ledger forgets what is past its retention.
-const PURGE_INTERVAL: Duration = Duration::from_secs(60 * 60);
-
 /// Least time between two passes, so that a stream of accepted vouchers does not drive the loop.
 const LEAST_PAUSE: Duration = Duration::from_millis(20);
 
@@ -142,7 +139,7 @@ impl Settler {
             let now = Instant::now();
             if now >= purge_at {
                 survive("purge", self.purge().await)?;
-                purge_at = now + PURGE_INTERVAL;
+                purge_at = now + self.config.purge_interval;
             }
             if now >= tip_at {
                 survive("tip", self.publish_tip().await)?;

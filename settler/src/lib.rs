@@ -27,7 +27,7 @@ mod summary;
 mod tips;
 mod watch;
 
-pub use config::{ListedMint, SettlerConfig, SettlerKeys};
+pub use config::{InvalidSetting, ListedMint, SettlerConfig, SettlerKeys, SettlerSettings, Surroundings};
 pub use driver::{Pass, Settler};
 pub use error::SettlerError;
 pub use plan::{Action, Hold, PartialSettle, Plan, Snapshot, plan};

@@ -133,6 +133,7 @@ impl World {
             confirm_interval: Duration::ZERO,
             resend_interval: Duration::ZERO,
             drain_timeout: Duration::from_secs(20),
+            close_on_shutdown: true,
             ..SettlerConfig::new(Network::Localnet, PROGRAM_ID, TREASURY_OWNER, vec![self.listed()])
         }
     }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toll_protocol::{ChallengeSecret, Realm, SECRET_MIN};
 
@@ -12,7 +13,7 @@ use crate::routes::Unpriced;
 use crate::terms::Limits;
 
 /// `[gateway]`: the listener, the upstream, and how challenges are made.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GatewayConfig {
     /// Address to listen on.
@@ -22,8 +23,8 @@ pub struct GatewayConfig {
     pub upstream: String,
     /// Protection space named in challenges; the public host name by custom.
     pub realm: String,
-    /// File with the secret that authenticates challenges, at least 32 bytes. Absent: a random secret for the
-    /// life of the process, so that a restart invalidates challenges (channels and vouchers survive).
+    /// File with the secret that authenticates challenges, at least 32 bytes. Unless given, `toll serve` keeps one
+    /// beside the ledger (`ledger.path` + `.secret`), made at its first start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_file: Option<PathBuf>,
     /// The secret before the last rotation: its challenges are still recognized.
@@ -100,7 +101,8 @@ impl GatewayConfig {
         Ok(())
     }
 
-    /// Reads the secret files, or draws a random secret when none is configured.
+    /// Reads the secret files, or draws a secret for the life of the process when none is named: then a restart
+    /// invalidates challenges, while channels and vouchers survive.
     pub fn challenge_secret(&self) -> Result<ChallengeSecret, ConfigError> {
         let current = match &self.secret_file {
             Some(path) => read_secret(path)?,

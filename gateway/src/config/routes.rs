@@ -1,5 +1,6 @@
 //! `[[routes]]`: what costs how much.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toll_protocol::Amount;
 
@@ -11,7 +12,7 @@ use crate::terms::Terms;
 
 /// One of `[[routes]]`. The first that matches prices a request; where servers read its path differently, the
 /// dearest of those that come first.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RouteConfig {
     /// HTTP method; every method unless given. `GET` covers `HEAD`.

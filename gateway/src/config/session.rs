@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use solana_pubkey::Pubkey;
 use toll_ledger::MAX_PAYABLE_RECIPIENTS;
@@ -14,28 +15,35 @@ use crate::error::ConfigError;
 use crate::terms::Terms;
 
 /// `[session]`: what a channel to this merchant looks like.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SessionConfig {
     /// `mainnet`, `devnet` or `localnet`.
+    #[schemars(with = "String")]
     pub network: Network,
     /// The channel program.
     #[serde(default = "default_program", with = "key")]
+    #[schemars(with = "String")]
     pub program: Pubkey,
     /// Key that earns.
     #[serde(with = "key")]
+    #[schemars(with = "String")]
     pub payee: Pubkey,
     /// Key that sponsors fees and rent.
     #[serde(with = "key")]
+    #[schemars(with = "String")]
     pub fee_payer: Pubkey,
     /// Mint of prices and deposits.
     #[serde(with = "key")]
+    #[schemars(with = "String")]
     pub mint: Pubkey,
     /// Every mint a channel may hold. No default: the operator vouches for each of them.
     #[serde(default, with = "key::list")]
+    #[schemars(with = "Vec<String>")]
     pub allowed_mints: Vec<Pubkey>,
     /// The mint's token program, SPL Token unless given.
     #[serde(default = "default_token_program", with = "key")]
+    #[schemars(with = "String")]
     pub token_program: Pubkey,
     /// The mint's decimals.
     pub decimals: u8,
@@ -68,6 +76,9 @@ pub struct SessionConfig {
     /// Oldest chain observation that still allows new vouchers (at most a tenth of the grace period counts).
     #[serde(default = "default_observation_max_age")]
     pub observation_max_age_seconds: u32,
+    /// Oldest chain tip that challenges still quote, in seconds.
+    #[serde(default = "default_tip_max_age")]
+    pub tip_max_age_seconds: u32,
     /// Largest compute-unit limit of a transaction to co-sign.
     #[serde(default = "default_max_compute_unit_limit")]
     pub max_compute_unit_limit: u32,
@@ -77,11 +88,12 @@ pub struct SessionConfig {
 }
 
 /// One share of `[session] splits`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SplitConfig {
     /// Owner key that receives the share.
     #[serde(with = "key")]
+    #[schemars(with = "String")]
     pub recipient: Pubkey,
     /// The share, in ten-thousandths.
     pub share_bps: u16,
@@ -108,6 +120,10 @@ fn default_clock_tolerance() -> u32 {
 }
 
 fn default_observation_max_age() -> u32 {
+    30
+}
+
+fn default_tip_max_age() -> u32 {
     30
 }
 
@@ -207,7 +223,7 @@ impl SessionConfig {
                 .min_voucher_life_seconds
                 .unwrap_or_else(|| self.grace_period_seconds.saturating_add(60)),
             observation_max_age: self.observation_max_age_seconds,
-            tip_max_age: 30,
+            tip_max_age: self.tip_max_age_seconds,
             landing_timeout: gateway.landing_timeout_seconds,
             max_compute_unit_limit: self.max_compute_unit_limit,
             max_compute_unit_price: self.max_compute_unit_price,

@@ -10,7 +10,7 @@ use toll_chain::RpcChain;
 use toll_cli::config::Config;
 use toll_cli::keys;
 use toll_ledger::{Ledger, SubmissionKind, SystemClock};
-use toll_settler::{ListedMint, Settler, SettlerConfig, SettlerKeys, Step};
+use toll_settler::{ListedMint, Settler, SettlerKeys, Step};
 
 #[tokio::main]
 async fn main() {
@@ -27,14 +27,8 @@ async fn main() {
     };
     let session = &config.session;
     let mint = ListedMint { mint: session.mint, token_program: session.token_program };
-    let treasury_owner = config.treasury_owner().expect("a treasury");
-    let (tip_interval, poll_interval) = config.intervals();
-    let settings = SettlerConfig {
-        tip_interval,
-        poll_interval,
-        close_on_shutdown: false,
-        ..SettlerConfig::new(session.network, session.program, treasury_owner, vec![mint])
-    };
+    let mut settings = config.settler_config(vec![mint]).expect("settings");
+    settings.close_on_shutdown = false;
     let chain = Arc::new(RpcChain::new(config.settler.rpc.clone()));
     let settler = Settler::start(ledger, chain, keys, settings).await.expect("the settler starts");
     let settler = settler.on_step(move |kind, step| {

@@ -1,0 +1,306 @@
+//! `[settler]` of `toll.toml`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use solana_pubkey::Pubkey;
+use toll_protocol::{Amount, Network};
+
+use super::{ListedMint, SettlerConfig};
+
+/// `[settler]`: how to reach the chain, and what to do there how eagerly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SettlerSettings {
+    /// The node, `http://` or `https://`.
+    pub rpc: String,
+    /// Key file that pays fees and rent: `session.fee_payer`.
+    pub fee_payer: PathBuf,
+    /// Key file that earns and seals: `session.payee`. May be the same file.
+    pub payee: PathBuf,
+    /// Owner of the treasury's token accounts, as compiled into the program. Optional on localnet.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "toll_protocol::base58::optional")]
+    #[schemars(with = "Option<String>")]
+    pub treasury_owner: Option<Pubkey>,
+    /// Whether a missing treasury account is created at start. On localnet only unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create_treasury_accounts: Option<bool>,
+    /// Whether open channels are closed when the settler is stopped. A restart is no reason to close.
+    #[serde(default)]
+    pub close_on_shutdown: bool,
+    /// Seconds that closing at shutdown, or one run of `toll settle --once`, may take.
+    #[serde(default = "default_drain_timeout")]
+    pub drain_timeout_seconds: u32,
+    /// Settle without closing once this much is accepted but not settled, in tokens. Never unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settle_threshold: Option<String>,
+    /// Settle a voucher this many seconds before it expires. 0: never.
+    #[serde(default = "default_settle_before_expiry")]
+    pub settle_before_expiry_seconds: u32,
+    /// Seconds a payout waits for a payer whose token account cannot take the refund; after that everybody else is
+    /// paid.
+    #[serde(default = "default_refund_patience")]
+    pub refund_patience_seconds: u32,
+    /// Token accounts a day that are created for refunds at our expense. A payer can close its own and keep the
+    /// rent, again and again.
+    #[serde(default = "default_refund_accounts")]
+    pub refund_accounts_per_day: u32,
+    /// Lamports of the fee payer that are not spent on opens: closes have to be paid for whatever happens.
+    #[serde(default = "default_closing_reserve")]
+    pub closing_reserve_lamports: u64,
+    /// Warn when the fee payer holds fewer lamports.
+    #[serde(default = "default_low_balance")]
+    pub low_balance_lamports: u64,
+    /// Price of our own transactions, in micro-lamports per compute unit. 0 sets none.
+    #[serde(default)]
+    pub compute_unit_price: u64,
+    /// Blocks that a payer's transaction must still be valid for when it is co-signed.
+    #[serde(default = "default_blockhash_margin")]
+    pub blockhash_margin_blocks: u16,
+    /// Milliseconds between two fetches of the newest blockhash.
+    #[serde(default = "default_tip_interval")]
+    pub tip_interval_ms: u32,
+    /// Milliseconds between two comparisons of all live channels with the chain.
+    #[serde(default = "default_poll_interval")]
+    pub poll_interval_ms: u32,
+    /// Milliseconds between two questions for the fate of what was sent.
+    #[serde(default = "default_confirm_interval")]
+    pub confirm_interval_ms: u32,
+    /// Milliseconds until an unconfirmed transaction is sent again.
+    #[serde(default = "default_resend_interval")]
+    pub resend_interval_ms: u32,
+    /// Seconds between two purges of the ledger.
+    #[serde(default = "default_purge_interval")]
+    pub purge_interval_seconds: u32,
+    /// Channels worked on at once.
+    #[serde(default = "default_concurrency")]
+    pub concurrency: u16,
+}
+
+fn default_drain_timeout() -> u32 {
+    90
+}
+fn default_settle_before_expiry() -> u32 {
+    120
+}
+fn default_refund_patience() -> u32 {
+    24 * 60 * 60
+}
+fn default_refund_accounts() -> u32 {
+    10
+}
+fn default_closing_reserve() -> u64 {
+    5_000_000
+}
+fn default_low_balance() -> u64 {
+    50_000_000
+}
+fn default_blockhash_margin() -> u16 {
+    20
+}
+fn default_tip_interval() -> u32 {
+    2_000
+}
+fn default_poll_interval() -> u32 {
+    5_000
+}
+fn default_confirm_interval() -> u32 {
+    200
+}
+fn default_resend_interval() -> u32 {
+    2_000
+}
+fn default_purge_interval() -> u32 {
+    60 * 60
+}
+fn default_concurrency() -> u16 {
+    16
+}
+
+/// What a settler is told by other sections.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The cluster the ledger belongs to.
+    pub network: Network,
+    /// The channel program deployed there.
+    pub program: Pubkey,
+    /// Owner of the treasury's token accounts.
+    pub treasury_owner: Pubkey,
+    /// The mints that channels may use.
+    pub mints: Vec<ListedMint>,
+    /// Most compute units of a payer's transaction.
+    pub compute_unit_cap: u32,
+    /// Highest price of a payer's transaction, in micro-lamports per compute unit.
+    pub compute_unit_price_cap: u64,
+    /// `settle_threshold`, in base units.
+    pub settle_threshold: Option<Amount>,
+}
+
+/// A value of `[settler]` that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting}: {reason}")]
+pub struct InvalidSetting {
+    /// The setting's path in the file.
+    pub setting: &'static str,
+    /// Why it cannot work.
+    pub reason: String,
+}
+
+impl SettlerSettings {
+    /// The defaults, for a node and two key files.
+    pub fn new(rpc: impl Into<String>, fee_payer: impl Into<PathBuf>, payee: impl Into<PathBuf>) -> Self {
+        Self {
+            rpc: rpc.into(),
+            fee_payer: fee_payer.into(),
+            payee: payee.into(),
+            treasury_owner: None,
+            create_treasury_accounts: None,
+            close_on_shutdown: false,
+            drain_timeout_seconds: default_drain_timeout(),
+            settle_threshold: None,
+            settle_before_expiry_seconds: default_settle_before_expiry(),
+            refund_patience_seconds: default_refund_patience(),
+            refund_accounts_per_day: default_refund_accounts(),
+            closing_reserve_lamports: default_closing_reserve(),
+            low_balance_lamports: default_low_balance(),
+            compute_unit_price: 0,
+            blockhash_margin_blocks: default_blockhash_margin(),
+            tip_interval_ms: default_tip_interval(),
+            poll_interval_ms: default_poll_interval(),
+            confirm_interval_ms: default_confirm_interval(),
+            resend_interval_ms: default_resend_interval(),
+            purge_interval_seconds: default_purge_interval(),
+            concurrency: default_concurrency(),
+        }
+    }
+
+    /// Checks what the values mean.
+    pub fn validate(&self) -> Result<(), InvalidSetting> {
+        let refuse = |setting, reason: &str| Err(InvalidSetting { setting, reason: reason.to_owned() });
+        if !(self.rpc.starts_with("http://") || self.rpc.starts_with("https://")) {
+            return refuse("settler.rpc", &format!("{:?} is no http:// or https:// URL", self.rpc));
+        }
+        let not_zero = [
+            ("settler.drain_timeout_seconds", self.drain_timeout_seconds),
+            ("settler.tip_interval_ms", self.tip_interval_ms),
+            ("settler.poll_interval_ms", self.poll_interval_ms),
+            ("settler.confirm_interval_ms", self.confirm_interval_ms),
+            ("settler.resend_interval_ms", self.resend_interval_ms),
+            ("settler.purge_interval_seconds", self.purge_interval_seconds),
+            ("settler.concurrency", self.concurrency.into()),
+        ];
+        if let Some((setting, _)) = not_zero.into_iter().find(|(_, value)| *value == 0) {
+            return refuse(setting, "must not be zero");
+        }
+        // A blockhash lives 150 blocks.
+        if self.blockhash_margin_blocks >= 150 {
+            return refuse("settler.blockhash_margin_blocks", "no blockhash lives longer than 150 blocks");
+        }
+        Ok(())
+    }
+
+    /// What the settler works by. Whatever is in the file is used here or said to be used by somebody else: a
+    /// setting that is added and forgotten does not compile.
+    pub fn config(&self, surroundings: Surroundings) -> SettlerConfig {
+        let Self {
+            rpc: _,              // by whoever connects
+            fee_payer: _,        // by whoever reads keys
+            payee: _,            // the same
+            treasury_owner: _,   // in the surroundings, with the network's default
+            settle_threshold: _, // in the surroundings, in base units
+            create_treasury_accounts,
+            close_on_shutdown,
+            drain_timeout_seconds,
+            settle_before_expiry_seconds,
+            refund_patience_seconds,
+            refund_accounts_per_day,
+            closing_reserve_lamports,
+            low_balance_lamports,
+            compute_unit_price,
+            blockhash_margin_blocks,
+            tip_interval_ms,
+            poll_interval_ms,
+            confirm_interval_ms,
+            resend_interval_ms,
+            purge_interval_seconds,
+            concurrency,
+        } = self;
+        let Surroundings {
+            network,
+            program,
+            treasury_owner,
+            mints,
+            compute_unit_cap,
+            compute_unit_price_cap,
+            settle_threshold,
+        } = surroundings;
+        let seconds = |value: &u32| Duration::from_secs((*value).into());
+        let millis = |value: &u32| Duration::from_millis((*value).into());
+        SettlerConfig {
+            network,
+            program,
+            treasury_owner,
+            mints,
+            create_treasury_accounts: *create_treasury_accounts,
+            low_balance: *low_balance_lamports,
+            closing_reserve: *closing_reserve_lamports,
+            refund_patience: seconds(refund_patience_seconds),
+            refund_accounts_per_day: *refund_accounts_per_day as usize,
+            tip_interval: millis(tip_interval_ms),
+            poll_interval: millis(poll_interval_ms),
+            confirm_interval: millis(confirm_interval_ms),
+            resend_interval: millis(resend_interval_ms),
+            purge_interval: seconds(purge_interval_seconds),
+            blockhash_margin: (*blockhash_margin_blocks).into(),
+            compute_unit_cap,
+            compute_unit_price_cap,
+            compute_unit_price: *compute_unit_price,
+            settle_threshold,
+            settle_before_expiry: (*settle_before_expiry_seconds > 0)
+                .then(|| seconds(settle_before_expiry_seconds)),
+            close_on_shutdown: *close_on_shutdown,
+            drain_timeout: seconds(drain_timeout_seconds),
+            concurrency: (*concurrency).into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_names_only_node_and_keys_has_the_defaults() {
+        let named = serde_json::json!({ "rpc": "http://node", "fee_payer": "a.json", "payee": "b.json" });
+        let settings: SettlerSettings = serde_json::from_value(named).unwrap();
+        assert_eq!(settings, SettlerSettings::new("http://node", "a.json", "b.json"));
+        settings.validate().unwrap();
+    }
+
+    #[test]
+    fn intervals_of_zero_are_refused_by_name() {
+        for setting in [
+            "drain_timeout_seconds",
+            "tip_interval_ms",
+            "poll_interval_ms",
+            "confirm_interval_ms",
+            "resend_interval_ms",
+            "purge_interval_seconds",
+            "concurrency",
+        ] {
+            let mut values = serde_json::to_value(SettlerSettings::new("http://node", "a", "b")).unwrap();
+            values[setting] = 0.into();
+            let settings: SettlerSettings = serde_json::from_value(values).unwrap();
+            assert_eq!(settings.validate().unwrap_err().setting, format!("settler.{setting}"));
+        }
+    }
+
+    #[test]
+    fn a_margin_that_no_blockhash_has_left_is_refused() {
+        let mut settings = SettlerSettings::new("http://node", "a", "b");
+        settings.blockhash_margin_blocks = 150;
+        assert_eq!(settings.validate().unwrap_err().setting, "settler.blockhash_margin_blocks");
+    }
+}
