@@ -301,10 +301,9 @@ async fn a_server_whose_port_is_taken_does_not_start_and_leaves_its_channels_ope
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_is_paid_in_earnest_and_stops_in_order() {
     let world = World::new().await;
-    world.toll.write(
-        "toll.toml",
-        &world.config().replace("[settler]\n", "[settler]\nclose_on_shutdown = true\n"),
-    );
+    world
+        .toll
+        .write("toll.toml", &world.config().replace("[settler]\n", "[settler]\nclose_on_shutdown = true\n"));
     let mut command = world.toll.command();
     command.args(["--json", "serve"]).stdout(std::process::Stdio::piped());
     let mut server = command.spawn().unwrap();

@@ -66,9 +66,7 @@ pub struct Terms {
 pub(crate) const LARGEST_DEPOSIT: Amount = Amount::new(i64::MAX as u64);
 
 /// How much of one kind of request is served before the sender is told to wait.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Opens per payer and minute.
