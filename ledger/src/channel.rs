@@ -144,7 +144,7 @@ impl ChannelRecord {
         self.state == ChannelState::Gone && self.refunded.is_none() && self.close_signature.is_none()
     }
 
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         let salt: String = row.get("salt")?;
         let splits: Vec<u8> = row.get("splits")?;
         let status: Option<u8> = row.get("chain_status")?;

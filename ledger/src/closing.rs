@@ -6,7 +6,8 @@ use toll_protocol::{Amount, ChannelId, SignedVoucher, VerifiedVoucher};
 
 use crate::column::{amount, integer};
 use crate::{
-    ChannelRecord, ChannelState, CloseReason, Ledger, LedgerError, Watermarks, channel, observation, voucher,
+    ChannelRecord, ChannelState, CloseReason, Ledger, LedgerError, Watermarks, channel, finality,
+    observation, voucher,
 };
 
 /// What became of a request to close.
@@ -179,7 +180,7 @@ impl Ledger {
                 now,
                 integer(close.slot)?,
             ])?;
-            Ok(())
+            finality::await_finality(tx, &id, close.slot)
         })
         .await
     }

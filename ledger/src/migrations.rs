@@ -42,6 +42,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0010_sponsor"),
     migration!("0011_archive"),
     migration!("0012_published"),
+    migration!("0013_watch"),
 ];
 
 /// The newest schema version this binary knows.

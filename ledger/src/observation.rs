@@ -3,13 +3,14 @@
 //! Facts carry the slot they were read at. Older ones are ignored, amounts only rise and states only move
 //! on, so answers of lagging nodes and answers out of order do no harm. There is one way back: a channel that
 //! vanished although nobody was seen to pay it out, and is there again, was hidden by a node or by a fork. It
-//! never serves again, but what was accepted on it can still be settled.
+//! never serves again, but what was accepted on it can still be settled. What a finalized block takes back is another
+//! matter: see [`Ledger::observe_finalized`].
 
 use rusqlite::{Connection, params};
 use toll_protocol::{ChannelAccount, ChannelId, ChannelStatus};
 
 use crate::column::{amount, integer};
-use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, channel};
+use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, channel, finality};
 
 /// What an observation did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +126,9 @@ fn apply(
         now,
         integer(slot)?,
     ])?;
+    if after != before && matches!(after, ChannelState::Open | ChannelState::Closed) {
+        finality::await_finality(tx, &record.id, slot)?;
+    }
     note_forced_close(tx, record, after, now)?;
     Ok(Observation::Applied { before, after })
 }
@@ -146,6 +150,9 @@ fn deallocated(
          WHERE channel_id = ?1",
     )?
     .execute(params![record.id.as_bytes(), integer(slot)?])?;
+    if before != ChannelState::Gone {
+        finality::await_finality(tx, &record.id, slot)?;
+    }
     note_forced_close(tx, record, ChannelState::Gone, now)?;
     Ok(Observation::Applied { before, after: ChannelState::Gone })
 }

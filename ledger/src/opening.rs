@@ -222,9 +222,9 @@ fn insert(
         INSERT INTO channels
                (channel_id, payer, payee, mint, authorized_signer, salt, open_slot, program, bump,
                 token_program, rent_payer, grace_period, splits, price, unit_type, idle_timeout,
-                opening_challenge_id, state, deposit, created_at, last_activity_at)
+                opening_challenge_id, state, deposit, created_at, last_activity_at, compared_at)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 'opening', ?18,
-                ?19, ?19)",
+                ?19, ?19, ?19)",
     )?
     .execute(params![
         id.as_bytes(),

@@ -72,7 +72,8 @@ impl Ledger {
         .await
     }
 
-    /// Notes that every live channel was compared with the chain at `at` (unix seconds). Never goes back.
+    /// Notes that forced closes of every live channel were looked for, in the chain as it was at `at` (unix seconds).
+    /// Never goes back.
     pub async fn mark_channels_observed(&self, at: i64) -> Result<(), LedgerError> {
         self.write("mark_channels_observed", move |tx| {
             tx.prepare_cached(
@@ -87,7 +88,7 @@ impl Ledger {
         .await
     }
 
-    /// When every live channel was last compared with the chain, in unix seconds.
+    /// Up to when forced closes have been looked for, in unix seconds: one that began later may be unknown.
     pub async fn channels_observed_at(&self) -> Result<Option<i64>, LedgerError> {
         self.read("channels_observed_at", |tx| {
             let at = tx

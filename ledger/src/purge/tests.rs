@@ -5,12 +5,12 @@ use std::path::Path;
 use rusqlite::{Connection, StatementStatus};
 
 use super::*;
-use crate::{channel, closing, migrations};
+use crate::{channel, closing, comparison, finality, migrations};
 
 const NOW: i64 = 100_000_000;
 
 /// Every statement that a purge runs on the writer's connection, or off it.
-const STATEMENTS: [&str; 25] = [
+const STATEMENTS: [&str; 34] = [
     NOTE_OVER,
     NOTE_BACK,
     OVER_WITH_REPLAYS,
@@ -37,6 +37,15 @@ const STATEMENTS: [&str; 25] = [
     // Asked for every open, and at every poll.
     channel::FORCED_CLOSES,
     closing::IDLE_CHANNELS,
+    comparison::OLDEST_COMPARED,
+    comparison::OLDEST_COMPARISON,
+    comparison::MARK_COMPARED,
+    comparison::NEXT_LIVE_PAYEE,
+    comparison::PAID_OUT,
+    comparison::FAILED_IN_WINDOW,
+    comparison::MOST_EXPOSED,
+    comparison::EXPIRING_VOUCHERS,
+    finality::AWAITING_FINALITY,
 ];
 
 fn migrated() -> Connection {

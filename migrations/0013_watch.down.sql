@@ -1,0 +1,10 @@
+DROP INDEX vouchers_by_expiry;
+DROP INDEX channels_by_exposure;
+DROP INDEX channels_awaiting_finality;
+DROP INDEX channels_failed_by_slot;
+DROP INDEX channels_paid_out;
+DROP INDEX channels_live_by_payee;
+DROP INDEX channels_by_comparison;
+ALTER TABLE channels DROP COLUMN open_final;
+ALTER TABLE channels DROP COLUMN awaits_finality;
+ALTER TABLE channels DROP COLUMN compared_at;
