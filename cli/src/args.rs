@@ -160,6 +160,10 @@ pub(crate) struct LimitArgs {
     #[arg(long)]
     pub(crate) pay_fees: bool,
 
+    /// Sign vouchers of new channels with the payer's own key, not with one derived for the channel
+    #[arg(long)]
+    pub(crate) sign_with_payer_key: bool,
+
     /// Pay over plain HTTP, which everybody on the way can read, beyond this machine as well
     #[arg(long)]
     pub(crate) allow_http: bool,

@@ -5,7 +5,7 @@ mod support;
 use std::sync::atomic::Ordering;
 
 use support::gateway::{Customer, Merchant, PRICE, is_private};
-use toll_client::{ChannelStage, Pending};
+use toll_client::{ChannelStage, Unanswered};
 use toll_client::{PayError, Request};
 use toll_protocol::Amount;
 
@@ -36,7 +36,7 @@ async fn the_state_file_is_private_and_versioned() {
     assert!(is_private(&customer.state()));
     let text = std::fs::read_to_string(customer.state()).unwrap();
     let document: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(document["version"], 1);
+    assert_eq!(document["version"], 2);
     assert_eq!(document["channels"][0]["signed"], "1000");
     let secret = serde_json::to_string(&customer.key.to_bytes().to_vec()).unwrap();
     assert!(!text.contains(&secret[1..60]), "the key is in the state file");
@@ -76,6 +76,114 @@ async fn after_a_lost_answer_another_request_is_paid_for_on_top() {
 }
 
 #[tokio::test]
+async fn a_request_that_failed_after_it_was_charged_is_repeated_free_until_it_is_answered() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+
+    merchant.fail.store(2, Ordering::SeqCst);
+    for _ in 0..2 {
+        let failed = customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+        assert_eq!(failed.status, 500);
+        assert_eq!(merchant.charged().await, 2_000);
+        assert_eq!(customer.book().channels()[0].signed, Amount::new(2_000));
+    }
+    let reply = customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+
+    assert_eq!((reply.status.as_u16(), merchant.charged().await), (200, 2_000));
+    assert!(customer.book().channels()[0].unanswered.is_empty());
+    // Answered is answered: the next one is another.
+    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    assert_eq!(merchant.charged().await, 3_000);
+}
+
+#[tokio::test]
+async fn requests_in_between_do_not_cost_a_failed_one_its_free_repeat() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    let other = Request::get(merchant.url.join("/other").unwrap());
+    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    merchant.fail.store(1, Ordering::SeqCst);
+    let failed = customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    assert_eq!(failed.status, 500);
+
+    for _ in 0..2 {
+        let reply = customer.payer.pay(&mut customer.book(), &other).await.unwrap();
+        assert_eq!(reply.payment.unwrap().charged, PRICE);
+    }
+    assert_eq!(merchant.charged().await, 4_000);
+    assert_eq!(customer.book().channels()[0].unanswered.len(), 1);
+
+    let reply = customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    assert_eq!(reply.status, 200);
+    assert_eq!(merchant.charged().await, 4_000);
+    assert!(customer.book().channels()[0].unanswered.is_empty());
+}
+
+#[tokio::test]
+async fn an_unanswered_request_that_is_given_up_is_paid_for_anew() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    merchant.fail.store(1, Ordering::SeqCst);
+    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+
+    let mut book = customer.book();
+    assert!(customer.payer.give_up(&mut book, &merchant.request()).unwrap());
+    assert!(!customer.payer.give_up(&mut book, &merchant.request()).unwrap());
+    customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+
+    assert_eq!(merchant.charged().await, 3_000);
+}
+
+#[tokio::test]
+async fn a_voucher_that_never_arrived_pays_for_the_next_request_instead() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    merchant.refuse_connections.store(true, Ordering::SeqCst);
+    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap_err();
+    assert_eq!(customer.book().channels()[0].unanswered.len(), 1);
+    merchant.refuse_connections.store(false, Ordering::SeqCst);
+
+    let other = Request::get(merchant.url.join("/other").unwrap());
+    customer.payer.pay(&mut customer.book(), &other).await.unwrap();
+
+    // The server cannot have charged for it before, and cannot charge for it any more.
+    let book = customer.book();
+    assert_eq!(book.channels()[0].signed, Amount::new(2_000));
+    assert!(book.channels()[0].unanswered.is_empty());
+    drop(book);
+    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    assert_eq!(merchant.charged().await, 3_000);
+}
+
+#[tokio::test]
+async fn an_older_state_file_keeps_its_unanswered_voucher() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    merchant.lose_answer.store(true, Ordering::SeqCst);
+    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap_err();
+    // What version 1 wrote at this point.
+    let text = std::fs::read_to_string(customer.state()).unwrap();
+    let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    document["version"] = 1.into();
+    let channel = document["channels"][0].as_object_mut().unwrap();
+    let voucher = channel.remove("unanswered").unwrap()[0].take();
+    channel.insert(
+        "pending".into(),
+        serde_json::json!({
+            "kind": "voucher",
+            "cumulative": voucher["cumulative"],
+            "fingerprint": voucher["fingerprint"],
+            "idempotencyKey": voucher["idempotencyKey"],
+        }),
+    );
+    std::fs::write(customer.state(), document.to_string()).unwrap();
+
+    let reply = customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+
+    assert_eq!(reply.body, b"answer 1");
+    assert_eq!(merchant.charged().await, 2_000);
+}
+
+#[tokio::test]
 async fn a_crash_between_signing_and_sending_spends_nothing_twice() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());
     customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
@@ -83,10 +191,13 @@ async fn a_crash_between_signing_and_sending_spends_nothing_twice() {
     let mut book = customer.book();
     let mut channel = book.channels()[0].clone();
     channel.signed = Amount::new(2_000);
-    channel.pending = Some(Pending::Voucher {
+    channel.unanswered.push(Unanswered {
         cumulative: Amount::new(2_000),
+        base: Amount::new(1_000),
         fingerprint: merchant.request().fingerprint(),
         idempotency_key: "k".into(),
+        challenge: channel.challenge.clone(),
+        signed_at: 2_000_000_000,
     });
     book.put(channel).unwrap();
     drop(book);

@@ -45,6 +45,61 @@ async fn a_server_that_accepts_and_asks_again_collects_one_price_per_request() {
 }
 
 #[tokio::test]
+async fn a_server_that_asks_again_collects_one_price_however_much_more_would_be_allowed() {
+    // Each of them is within `--max-amount`, which is a thousand times the price.
+    type Ask = fn(&Loot) -> Response;
+    let same_price: Ask = |loot| refuse(&acceptable(), "not-increasing", *loot.vouchers.last().unwrap());
+    let higher_price: Ask = |loot| {
+        let mut dearer = acceptable();
+        dearer.amount = Amount::new(PRICE * (1 + loot.vouchers.len() as u64));
+        refuse(&dearer, "insufficient", 0)
+    };
+    let both: Ask = |loot| {
+        let mut dearer = acceptable();
+        dearer.amount = Amount::new(PRICE * (1 + loot.vouchers.len() as u64));
+        refuse(&dearer, "not-increasing", *loot.vouchers.last().unwrap())
+    };
+    for ask in [same_price, higher_price, both] {
+        let rogue = rogue(move |_, loot| ask(loot)).await;
+        let customer = Customer::new();
+        assert_eq!(customer.payer.policy().max_amount, Amount::new(1_000 * PRICE));
+
+        let ended = customer.payer.pay(&mut customer.book(), &Request::get(rogue.url.clone())).await;
+
+        assert!(matches!(ended, Err(PayError::Dishonest(_) | PayError::PriceRaised { .. })), "{ended:?}");
+        assert_eq!(rogue.loot().vouchers, [PRICE]);
+        assert_eq!(customer.book().channels()[0].signed, Amount::new(PRICE));
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_asks_again_on_an_open_channel_collects_one_price_as_well() {
+    // The first request is served; from the second on it asks for more, each time for more than before.
+    let rogue = rogue(|action, loot| match (action, loot.vouchers.len()) {
+        (Action::Voucher(voucher), 1) => receipt(voucher.channel_id, PRICE, None),
+        (_, asked) => {
+            let mut dearer = acceptable();
+            dearer.amount = Amount::new(PRICE * asked as u64);
+            refuse(&dearer, "insufficient", PRICE)
+        }
+    })
+    .await;
+    let customer = Customer::new();
+    let request = Request::get(rogue.url.clone());
+    customer.payer.pay(&mut customer.book(), &request).await.unwrap();
+
+    let ended = customer.payer.pay(&mut customer.book(), &request).await;
+
+    // One at the old price, one at the first that was asked for this request, and none at the next.
+    assert!(matches!(ended, Err(PayError::PriceRaised { .. })), "{ended:?}");
+    assert_eq!(rogue.loot().vouchers, [PRICE, 2 * PRICE, 3 * PRICE]);
+    // Trying again does not sign a second price on top.
+    let ended = customer.payer.pay(&mut customer.book(), &request).await;
+    assert!(ended.is_err(), "{ended:?}");
+    assert!(customer.book().channels()[0].signed <= Amount::new(PRICE + 5 * PRICE), "{:?}", rogue.loot());
+}
+
+#[tokio::test]
 async fn a_server_that_closes_what_it_just_opened_gets_one_deposit() {
     let rogue = rogue(|_, _| refuse(&acceptable(), "channel-closed", 0)).await;
     let customer = customer();
@@ -151,7 +206,7 @@ async fn an_answer_without_end_is_cut_off_and_its_voucher_stays_on_record() {
     let ended = customer.payer.pay(&mut customer.book(), &Request::get(rogue.url.clone())).await;
 
     assert!(matches!(ended, Err(PayError::TooLarge { limit: 4_096, .. })), "{ended:?}");
-    assert!(customer.book().channels()[0].pending.is_some());
+    assert_eq!(customer.book().channels()[0].unanswered.len(), 1);
 }
 
 #[tokio::test]

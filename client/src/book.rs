@@ -1,8 +1,8 @@
-//! The payer's memory: one JSON file of channels, version 1.
+//! The payer's memory: one JSON file of channels.
 //!
 //! The file is written whole, to a new file that replaces the old one, so a crash leaves one or the other.
 //! While a [`Book`] is open its lock file is held, so two commands never sign for one channel at once. What
-//! was signed is on disk before it is sent: a crash in between is found as a [`Pending`](crate::Pending) entry, and the same
+//! was signed is on disk before it is sent: a crash in between is found as a [`Pending`](crate::Pending) transaction or an [`Unanswered`](crate::Unanswered) voucher, and the same
 //! thing is sent again rather than a second one.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -11,14 +11,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use solana_pubkey::Pubkey;
 use thiserror::Error;
 use toll_protocol::{ChannelId, Network};
 
 use crate::channel::{ChannelStage, SavedChannel};
+use crate::payer::unix_now;
 
-/// The version this program writes, and the newest it reads.
-pub const VERSION: u32 = 1;
+/// The version this program writes, and the newest it reads. It reads every older one.
+pub const VERSION: u32 = 2;
 
 /// Why the state file cannot be used.
 #[derive(Debug, Error)]
@@ -70,9 +72,11 @@ pub enum BookError {
 
 type Result<T, E = BookError> = std::result::Result<T, E>;
 
-#[derive(Deserialize)]
-struct Document {
-    channels: Vec<SavedChannel>,
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<C> {
+    version: u32,
+    channels: Vec<C>,
 }
 
 /// The open state file, locked until dropped.
@@ -167,7 +171,7 @@ impl Book {
     fn save(&mut self) -> Result<()> {
         let folder =
             self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let document = DocumentRef { version: VERSION, channels: &self.channels };
+        let document = Document { version: VERSION, channels: self.channels.iter().collect() };
         let written = (|| {
             let text = serde_json::to_vec_pretty(&document)?;
             // A named temporary file is readable by its owner only.
@@ -184,29 +188,35 @@ impl Book {
     }
 }
 
-#[derive(Serialize)]
-struct DocumentRef<'a> {
-    version: u32,
-    channels: &'a [SavedChannel],
-}
-
 fn read(path: &Path) -> Result<Vec<SavedChannel>> {
     let text = match fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(BookError::Unreadable { path: path.into(), reason: error.to_string() }),
     };
-    #[derive(Deserialize)]
-    struct Versioned {
-        version: u32,
-    }
     let damaged =
         |error: serde_json::Error| BookError::Damaged { path: path.into(), reason: error.to_string() };
-    let Versioned { version } = serde_json::from_slice(&text).map_err(damaged)?;
-    if version != VERSION {
-        return Err(BookError::Version { path: path.into(), found: version });
+    let mut document: Document<Value> = serde_json::from_slice(&text).map_err(damaged)?;
+    match document.version {
+        1 => document.channels.iter_mut().for_each(from_version_1),
+        VERSION => {}
+        found => return Err(BookError::Version { path: path.into(), found }),
     }
-    serde_json::from_slice::<Document>(&text).map(|document| document.channels).map_err(damaged)
+    let channels = document.channels.into_iter().map(serde_json::from_value);
+    channels.collect::<Result<_, _>>().map_err(damaged)
+}
+
+/// Version 1 had room for one unanswered voucher, in place of a transaction, and took the channel's challenge to be
+/// the one it answered.
+fn from_version_1(channel: &mut Value) {
+    if channel["pending"]["kind"] != "voucher" {
+        return;
+    }
+    let mut voucher = channel["pending"].take();
+    voucher["base"] = channel["accepted"].clone();
+    voucher["challenge"] = channel["challenge"].clone();
+    voucher["signedAt"] = unix_now().into();
+    channel["unanswered"] = Value::Array(vec![voucher]);
 }
 
 fn lock(path: &Path, patience: Duration) -> Result<File> {

@@ -24,7 +24,7 @@ pub enum ChannelStage {
     Abandoned,
 }
 
-/// Something that was signed and not yet answered.
+/// A transaction that was signed and not yet answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 pub enum Pending {
@@ -32,16 +32,6 @@ pub enum Pending {
     Open {
         /// Value of the `Authorization` header.
         authorization: String,
-    },
-    /// A voucher.
-    #[serde(rename_all = "camelCase")]
-    Voucher {
-        /// The cumulative amount it authorizes.
-        cumulative: Amount,
-        /// Digest of the request it pays for.
-        fingerprint: String,
-        /// The request's `Idempotency-Key`.
-        idempotency_key: String,
     },
     /// A top-up: the very header that carries it, and by how much it raises the deposit.
     #[serde(rename_all = "camelCase")]
@@ -52,6 +42,33 @@ pub enum Pending {
         additional: Amount,
     },
 }
+
+/// A voucher that was sent, or is about to be, and was not answered below 500.
+///
+/// A server that charged for it owes the answer: the same voucher under the same challenge and key gets it without
+/// a second charge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unanswered {
+    /// The cumulative amount it authorizes.
+    pub cumulative: Amount,
+    /// What had been signed for other requests before it.
+    pub base: Amount,
+    /// Digest of the request it pays for.
+    pub fingerprint: String,
+    /// The request's `Idempotency-Key`.
+    pub idempotency_key: String,
+    /// The challenge it answers.
+    pub challenge: Challenge,
+    /// Unix seconds.
+    pub signed_at: i64,
+}
+
+/// How long an unanswered voucher is worth presenting, in seconds: servers keep answers for a day.
+const UNANSWERED_LIFE: i64 = 86_400;
+
+/// How many unanswered vouchers are kept for one channel.
+const MAX_UNANSWERED: usize = 256;
 
 /// One channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,9 +134,12 @@ pub struct SavedChannel {
     /// Blockhash of the last top-up: another one by the same amount under it would be the same transaction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_up_blockhash: Option<String>,
-    /// What was signed and not answered.
+    /// The transaction that was signed and not answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
+    /// Vouchers that were not answered, oldest first, at most one for each request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<Unanswered>,
     /// The last receipt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_receipt: Option<Receipt>,
@@ -149,6 +169,37 @@ impl SavedChannel {
             headers: HeaderMap::new(),
             body: Vec::new(),
         })
+    }
+
+    /// The unanswered voucher for the request with this fingerprint.
+    pub fn unanswered(&self, fingerprint: &str) -> Option<&Unanswered> {
+        self.unanswered.iter().find(|unanswered| unanswered.fingerprint == fingerprint)
+    }
+
+    /// Puts a voucher on record as signed and unanswered, in place of an earlier one for the same request.
+    pub(crate) fn remember(&mut self, voucher: Unanswered, now: i64) {
+        self.signed = self.signed.max(voucher.cumulative);
+        self.forget(&voucher.fingerprint);
+        self.unanswered.retain(|other| now - other.signed_at < UNANSWERED_LIFE);
+        if self.unanswered.len() == MAX_UNANSWERED {
+            let oldest = self.unanswered.remove(0);
+            tracing::warn!(channel = %self.channel_id, cumulative = %oldest.cumulative, "too many requests without an answer; the oldest is given up");
+        }
+        self.unanswered.push(voucher);
+    }
+
+    /// Takes the voucher for the request with this fingerprint off the record; whether there was one.
+    pub(crate) fn forget(&mut self, fingerprint: &str) -> bool {
+        let before = self.unanswered.len();
+        self.unanswered.retain(|unanswered| unanswered.fingerprint != fingerprint);
+        self.unanswered.len() < before
+    }
+
+    /// Ends the channel's use: nothing that was signed for it is worth presenting any more.
+    pub(crate) fn end(&mut self, stage: ChannelStage) {
+        self.stage = stage;
+        self.pending = None;
+        self.unanswered.clear();
     }
 
     /// Adopts a watermark the server reported: never above what was signed, never lower than known.

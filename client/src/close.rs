@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use http::header::AUTHORIZATION;
-use toll_protocol::{Action, ChannelId, ChannelStatus, CloseAction, CloseAuthority, Credential, Receipt};
+use toll_protocol::{
+    Action, ChannelId, ChannelStatus, CloseAction, CloseAuthority, Credential, Receipt, RefusalCode,
+};
 
 use crate::book::Book;
 use crate::channel::{ChannelStage, SavedChannel};
@@ -38,7 +40,7 @@ impl Payer {
                 challenge: channel.challenge.clone(),
                 action: Action::Close(CloseAction {
                     channel_id: *id,
-                    authority: CloseAuthority::Voucher(self.sign(&channel, channel.accepted)),
+                    authority: CloseAuthority::Voucher(self.sign(&channel, channel.accepted)?),
                 }),
                 source: None,
             };
@@ -49,8 +51,7 @@ impl Payer {
                     .ok_or_else(|| PayError::Dishonest("a close without a receipt".into()))?;
                 self.take_receipt(&mut channel, &receipt)?;
                 self.check_refund(&channel, &receipt).await?;
-                channel.stage = ChannelStage::Closed;
-                channel.pending = None;
+                channel.end(ChannelStage::Closed);
                 book.put(channel)?;
                 return Ok(receipt);
             }
@@ -60,7 +61,7 @@ impl Payer {
                 // A voucher was accepted whose answer never came.
                 (402, Some(accepted)) if accepted > channel.accepted => adopt(&mut channel, accepted)?,
                 // The server has changed its secret, as one that was restarted may have.
-                (402, _) if refusal.code == "challenge" => {
+                (402, _) if refusal.code() == Some(RefusalCode::Challenge) => {
                     let offer = Offer::from_headers(&response.headers, &channel.url, unix_now())?;
                     if offer.challenge.id == channel.challenge.id {
                         return Err(refusal.into());
@@ -68,9 +69,11 @@ impl Payer {
                     channel.challenge = offer.challenge;
                 }
                 _ => {
-                    if matches!(refusal.code.as_str(), "channel-closed" | "channel-not-found") {
-                        channel.stage = ChannelStage::Closed;
-                        channel.pending = None;
+                    if matches!(
+                        refusal.code(),
+                        Some(RefusalCode::ChannelClosed | RefusalCode::ChannelNotFound)
+                    ) {
+                        channel.end(ChannelStage::Closed);
                         book.put(channel)?;
                     }
                     return Err(refusal.into());

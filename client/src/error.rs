@@ -89,6 +89,14 @@ pub enum PayError {
         /// Base units.
         limit: Amount,
     },
+    /// A server that asks for more after it has named its price.
+    #[error("the server asked {quoted} base units for the request and now asks {asked}")]
+    PriceRaised {
+        /// Base units, as first asked for this request.
+        quoted: Amount,
+        /// Base units, as asked afterwards.
+        asked: Amount,
+    },
     /// The deposit needed is above the payer's limit.
     #[error("a deposit of {needed} base units is needed, above the limit of {limit}")]
     DepositAboveLimit {
@@ -151,6 +159,14 @@ pub enum PayError {
         origin: String,
         /// The older one.
         channel: ChannelId,
+    },
+    /// A channel whose vouchers another key signs.
+    #[error("vouchers of channel {channel} are signed by {signer}, which this payer's key does not lead to")]
+    ForeignSigner {
+        /// The channel.
+        channel: ChannelId,
+        /// Its authorized signer.
+        signer: Pubkey,
     },
     /// No open channel where one is needed.
     #[error("there is no open channel {0} in the state file")]

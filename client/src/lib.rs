@@ -6,7 +6,8 @@
 //!
 //! 1. Nothing is signed for an offer that the policy, or the payer's balance, does not cover.
 //! 2. What is signed is on disk before it is sent, and sent again rather than signed anew after a crash.
-//! 3. The server's figures are adopted only up to what was signed (draft-solana-session, "Receipt Format").
+//! 3. Vouchers are signed by a key of the channel's own ([`VoucherKeySeeds`]), not by the one that holds the funds.
+//! 4. The server's figures are adopted only up to what was signed (draft-solana-session, "Receipt Format").
 //!
 //! Nothing here writes to a terminal or ends a process: errors are [`PayError`].
 
@@ -20,15 +21,17 @@ mod offer;
 mod open;
 mod payer;
 mod policy;
+mod purchase;
 mod reply;
 mod request;
 mod response;
 mod resume;
 mod top_up;
 mod voucher;
+mod voucher_key;
 
 pub use book::{Book, BookError, VERSION};
-pub use channel::{ChannelStage, Pending, SavedChannel};
+pub use channel::{ChannelStage, Pending, SavedChannel, Unanswered};
 pub use error::PayError;
 pub use offer::{MAX_AGE, Offer, OfferTerms};
 pub use payer::Payer;
@@ -36,3 +39,4 @@ pub use policy::Policy;
 pub use reply::{Payment, Reply};
 pub use request::{IDEMPOTENCY_KEY, Request};
 pub use response::{PAYMENT_RECEIPT, Refusal, Response};
+pub use voucher_key::VoucherKeySeeds;

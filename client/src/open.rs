@@ -7,7 +7,7 @@ use rand::RngCore;
 use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
-use toll_protocol::{Action, Amount, ChannelTerms, Credential, Open, OpenAction};
+use toll_protocol::{Action, Amount, ChannelTerms, Credential, Open, OpenAction, RefusalCode};
 
 use crate::book::Book;
 use crate::channel::{ChannelStage, Pending, SavedChannel};
@@ -15,8 +15,10 @@ use crate::credential::{authorization, sign_as_payer};
 use crate::error::PayError;
 use crate::offer::Offer;
 use crate::payer::{Payer, unix_now};
+use crate::policy::Policy;
 use crate::request::Request;
 use crate::response::{Refusal, Response};
+use crate::voucher_key::VoucherKeySeeds;
 
 /// How often a deposit is signed anew because its blockhash expired before it landed.
 const OPEN_ATTEMPTS: usize = 2;
@@ -92,7 +94,7 @@ impl Payer {
                 return Err(PayError::Malformed("the terms changed while they were being accepted".into()));
             }
         }
-        build(&self.key, request, offer, deposit, token_program, self.policy.backdate_slots)
+        build(&self.key, request, offer, deposit, token_program, &self.policy)
     }
 
     /// Sends a signed deposit, and again while the server cannot say how it went.
@@ -119,7 +121,9 @@ impl Payer {
             let refusal = response.refusal();
             match response.status.as_u16() {
                 503 if attempt < SUBMIT_ATTEMPTS => tokio::time::sleep(response.retry_after()).await,
-                402 if refusal.code == "blockhash-expired" => return Ok(Opening::BlockhashExpired),
+                402 if refusal.code() == Some(RefusalCode::BlockhashExpired) => {
+                    return Ok(Opening::BlockhashExpired);
+                }
                 400..=499 if response.status.as_u16() != 429 => return Ok(Opening::Unknown(refusal)),
                 _ => return Err(refusal.into()),
             }
@@ -168,7 +172,7 @@ fn build(
     offer: &Offer,
     deposit: Amount,
     token_program: Pubkey,
-    backdate_slots: u64,
+    policy: &Policy,
 ) -> Result<SavedChannel, PayError> {
     let terms = &offer.terms;
     let (Some((blockhash, recent_slot)), Some(grace_period)) = (terms.recent, terms.grace_period) else {
@@ -178,14 +182,17 @@ fn build(
     if payer == terms.payee || terms.fee_payer == Some(payer) {
         return Err(PayError::Malformed("it names this payer as payee or sponsor".into()));
     }
-    let seeds = ChannelTerms {
-        payer,
-        payee: terms.payee,
-        mint: terms.mint,
-        authorized_signer: payer,
-        salt: rand::rngs::OsRng.next_u64(),
-        open_slot: recent_slot.saturating_sub(backdate_slots),
+    let salt = rand::rngs::OsRng.next_u64();
+    let open_slot = recent_slot.saturating_sub(policy.backdate_slots);
+    let authorized_signer = if policy.sign_with_payer_key {
+        payer
+    } else {
+        let (program, payee, mint) = (terms.program, terms.payee, terms.mint);
+        let seeds = VoucherKeySeeds { program, payee, mint, salt, open_slot };
+        seeds.derive(key).verifying_key().to_bytes().into()
     };
+    let seeds =
+        ChannelTerms { payer, payee: terms.payee, mint: terms.mint, authorized_signer, salt, open_slot };
     let open = Open {
         program: terms.program,
         terms: seeds,
@@ -204,7 +211,7 @@ fn build(
             payer,
             payee: seeds.payee,
             mint: seeds.mint,
-            authorized_signer: payer,
+            authorized_signer,
             salt: seeds.salt,
             deposit,
             grace_period,
@@ -229,7 +236,7 @@ fn build(
         mint: seeds.mint,
         token_program,
         decimals: terms.decimals,
-        authorized_signer: payer,
+        authorized_signer,
         rent_payer: open.rent_payer,
         salt: seeds.salt,
         open_slot: seeds.open_slot,
@@ -244,6 +251,7 @@ fn build(
         challenge: offer.challenge.clone(),
         top_up_blockhash: None,
         pending: Some(Pending::Open { authorization: authorization(&credential)? }),
+        unanswered: Vec::new(),
         last_receipt: None,
         opened_at: unix_now(),
     })
@@ -255,14 +263,22 @@ mod tests {
     use toll_protocol::{decode_transaction, parse_authorization, static_instructions};
 
     use crate::offer::testing::offer;
+    use crate::voucher_key::signing_key;
 
     use super::*;
 
+    fn policy() -> Policy {
+        Policy::new(toll_protocol::Network::Localnet, Vec::new())
+    }
+
     fn opened(key: &Keypair, backdate_slots: u64) -> (SavedChannel, OpenAction) {
+        opened_with(key, &Policy { backdate_slots, ..policy() })
+    }
+
+    fn opened_with(key: &Keypair, policy: &Policy) -> (SavedChannel, OpenAction) {
         let request = Request::get("http://h:1/a".parse().unwrap());
         let token_program = toll_protocol::TOKEN_PROGRAM;
-        let channel =
-            build(key, &request, &offer(), Amount::new(1_000), token_program, backdate_slots).unwrap();
+        let channel = build(key, &request, &offer(), Amount::new(1_000), token_program, policy).unwrap();
         let Some(Pending::Open { authorization }) = &channel.pending else { panic!("nothing pending") };
         match parse_authorization(authorization).unwrap().unwrap().action {
             Action::Open(action) => (channel, *action),
@@ -306,6 +322,31 @@ mod tests {
     }
 
     #[test]
+    fn vouchers_are_signed_by_the_channels_own_key_unless_asked_otherwise() {
+        let key = Keypair::new();
+        let (channel, action) = opened(&key, 0);
+        assert_ne!(channel.authorized_signer, key.pubkey());
+        assert_eq!(action.authorized_signer, channel.authorized_signer);
+        // All it takes to sign again is in the channel's terms.
+        let signer = signing_key(&key, &channel).unwrap().verifying_key().to_bytes();
+        assert_eq!(channel.authorized_signer.to_bytes(), signer);
+        assert_ne!(opened(&key, 0).0.authorized_signer, channel.authorized_signer);
+
+        let asked = Policy { sign_with_payer_key: true, ..policy() };
+        let (channel, _) = opened_with(&key, &asked);
+        assert_eq!(channel.authorized_signer, key.pubkey());
+        let signer = signing_key(&key, &channel).unwrap();
+        assert_eq!(signer.to_bytes(), *key.secret_bytes());
+    }
+
+    #[test]
+    fn a_channel_of_another_key_is_not_signed_for() {
+        let (channel, _) = opened(&Keypair::new(), 0);
+        let signed = signing_key(&Keypair::new(), &channel);
+        assert!(matches!(signed, Err(PayError::ForeignSigner { .. })));
+    }
+
+    #[test]
     fn two_opens_of_one_offer_have_different_channels() {
         let key = Keypair::new();
         assert_ne!(opened(&key, 0).0.channel_id, opened(&key, 0).0.channel_id);
@@ -319,7 +360,8 @@ mod tests {
         as_payee.terms.payee = key.pubkey();
         as_sponsor.terms.fee_payer = Some(key.pubkey());
         for offer in [as_payee, as_sponsor] {
-            let built = build(&key, &request, &offer, Amount::new(1), toll_protocol::TOKEN_PROGRAM, 0);
+            let built =
+                build(&key, &request, &offer, Amount::new(1), toll_protocol::TOKEN_PROGRAM, &policy());
             assert!(matches!(built, Err(PayError::Malformed(_))));
         }
     }

@@ -16,6 +16,7 @@ use crate::error::PayError;
 use crate::exchange;
 use crate::offer::Offer;
 use crate::policy::Policy;
+use crate::purchase::Purchase;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::response::Response;
@@ -26,7 +27,6 @@ const MAX_EXCHANGES: usize = 8;
 /// Somebody who pays.
 pub struct Payer {
     pub(crate) key: Keypair,
-    pub(crate) voucher_key: ed25519_dalek::SigningKey,
     pub(crate) policy: Policy,
     client: reqwest::Client,
     pub(crate) cluster: Option<Cluster>,
@@ -52,8 +52,7 @@ impl Payer {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| PayError::NoClient(error.to_string()))?;
-        let voucher_key = toll_chain::key_file::voucher_key(&key);
-        Ok(Self { key, voucher_key, policy, client, cluster })
+        Ok(Self { key, policy, client, cluster })
     }
 
     /// The payer's address.
@@ -74,12 +73,13 @@ impl Payer {
     /// Sends `request`, paying for it if the server asks and the policy allows.
     ///
     /// A channel with the same server is used again, topped up within the limits, or replaced when it is
-    /// closed. An error says what was refused; a voucher that was sent and not answered stays on record and
-    /// is presented again by the next call for the same request, which is then not charged twice.
+    /// closed. An error says what was refused; a voucher that was sent and not answered below 500 stays on record
+    /// and is presented again by the next call for the same request, which is then not charged twice. A call
+    /// signs one price, the first that the server names for the request.
     pub async fn pay(&self, book: &mut Book, request: &Request) -> Result<Reply, PayError> {
         let mut channel = self.usable_channel(book, request).await?;
         let (mut opened, mut topped_up) = (false, Amount::ZERO);
-        let mut ceiling = None;
+        let mut purchase = Purchase::new(request);
         for _ in 0..MAX_EXCHANGES {
             let Some(current) = channel else {
                 let response = self.send(request, &[]).await?;
@@ -93,17 +93,18 @@ impl Payer {
                 let offer = Offer::from_headers(&response.headers, request.url.as_str(), unix_now())?;
                 self.check_transport(request)?;
                 self.policy.check(&offer)?;
+                purchase.quote(offer.terms.price)?;
                 self.check_left_behind(book, request).await?;
-                channel = Some(self.open(book, request, offer).await?);
+                let new = self.open(book, request, offer).await?;
+                purchase.change_channel();
+                // The offer that was accepted in the end may be a later one.
+                purchase.quote(new.price)?;
+                channel = Some(new);
                 opened = true;
-                ceiling = None;
                 continue;
             };
             let deposit = current.deposit;
-            let ceiling = *ceiling.get_or_insert_with(|| {
-                current.signed.checked_add(self.policy.max_amount).unwrap_or(Amount::new(u64::MAX))
-            });
-            match self.voucher_turn(book, request, current, ceiling).await? {
+            match self.voucher_turn(book, &mut purchase, current).await? {
                 Turn::Served(mut reply) => {
                     if let Some(payment) = &mut reply.payment {
                         (payment.opened, payment.topped_up) = (opened, topped_up);
@@ -119,6 +120,19 @@ impl Payer {
             }
         }
         Err(PayError::Endless)
+    }
+
+    /// Gives up the vouchers that went unanswered for `request`: the next call pays anew. Whether there were any.
+    pub fn give_up(&self, book: &mut Book, request: &Request) -> Result<bool, PayError> {
+        let fingerprint = request.fingerprint();
+        let mut any = false;
+        for mut channel in book.channels().to_vec() {
+            if channel.payer == self.address() && channel.forget(&fingerprint) {
+                book.put(channel)?;
+                any = true;
+            }
+        }
+        Ok(any)
     }
 
     /// The channel to go on with, after whatever a crash left unanswered.

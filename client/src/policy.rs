@@ -32,6 +32,8 @@ pub struct Policy {
     pub max_grace_period: u32,
     /// Whether the payer pays network fees and rent itself, in SOL, for servers that sponsor neither.
     pub pay_fees: bool,
+    /// Whether vouchers of new channels are signed with the payer's own key instead of one derived for the channel.
+    pub sign_with_payer_key: bool,
     /// Whether plain HTTP may carry credentials beyond this machine.
     pub allow_http: bool,
     /// How long one answer may take.
@@ -57,6 +59,7 @@ impl Policy {
             deposit: None,
             max_grace_period: 86_400,
             pay_fees: false,
+            sign_with_payer_key: false,
             allow_http: false,
             timeout: Duration::from_secs(120),
             max_body: 256 << 20,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderName, RETRY_AFTER};
-use toll_protocol::{Amount, Problem, Receipt, parse_receipt, parse_u64};
+use toll_protocol::{Amount, Problem, Receipt, RefusalCode, parse_receipt, parse_u64};
 
 use crate::error::PayError;
 
@@ -36,6 +36,15 @@ pub struct Refusal {
     pub detail: String,
     /// The accepted watermark, as the server claims it.
     pub accepted: Option<Amount>,
+    /// What was charged, as the server claims it.
+    pub spent: Option<Amount>,
+}
+
+impl Refusal {
+    /// The code, if it is one that this version knows.
+    pub fn code(&self) -> Option<RefusalCode> {
+        self.code.parse().ok()
+    }
 }
 
 impl Response {
@@ -55,6 +64,10 @@ impl Response {
             let text: String = text.chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect();
             if text.is_empty() { fallback.to_owned() } else { text }
         };
+        let amount = |member: &str| {
+            let text = problem.as_ref()?.extra.get(member)?.as_str()?;
+            parse_u64(text).ok().map(Amount::new)
+        };
         let reason = self.status.canonical_reason().unwrap_or("no reason given");
         Refusal {
             status: self.status.as_u16(),
@@ -65,11 +78,9 @@ impl Response {
                 }
                 _ => words(reason),
             },
-            accepted: problem
-                .as_ref()
-                .and_then(|problem| problem.extra.get("acceptedCumulative"))
-                .and_then(|accepted| parse_u64(accepted.as_str()?).ok())
-                .map(Amount::new),
+            // What is settled was accepted before.
+            accepted: amount("acceptedCumulative").or_else(|| amount("settled")),
+            spent: amount("spent"),
         }
     }
 

@@ -3,75 +3,89 @@
 use http::StatusCode;
 use http::header::AUTHORIZATION;
 use rand::RngCore;
-use toll_protocol::{Action, Amount, Credential, SignedVoucher, Voucher, VoucherAction, base64url_encode};
+use toll_protocol::{
+    Action, Amount, Credential, RefusalCode, SignedVoucher, Voucher, VoucherAction, base64url_encode,
+};
 
 use crate::book::Book;
-use crate::channel::{ChannelStage, Pending, SavedChannel};
+use crate::channel::{ChannelStage, SavedChannel, Unanswered};
 use crate::credential::authorization;
 use crate::error::PayError;
 use crate::offer::Offer;
 use crate::payer::{Payer, Turn, adopt, unix_now};
+use crate::purchase::Purchase;
 use crate::reply::{Payment, Reply};
-use crate::request::{IDEMPOTENCY_KEY, Request};
+use crate::request::IDEMPOTENCY_KEY;
 use crate::response::Response;
+use crate::voucher_key::signing_key;
+
+/// How often one voucher is presented in a row to a server that is busy.
+const BUSY_ATTEMPTS: usize = 4;
 
 impl Payer {
-    /// Presents a voucher with `request`: the one that went unanswered for the same request, or the next one.
+    /// Presents a voucher: the one that went unanswered for the same request, or the next one.
     ///
-    /// The voucher is on disk before it is sent. Nothing above `ceiling` is signed: a server may correct what
-    /// it is offered for one request, but not collect several times for it.
+    /// The voucher is on disk before it is sent, and stays there until it is answered below 500: a server that
+    /// charged and then failed serves the same voucher again without a second charge.
     pub(crate) async fn voucher_turn(
         &self,
         book: &mut Book,
-        request: &Request,
+        purchase: &mut Purchase<'_>,
         mut channel: SavedChannel,
-        ceiling: Amount,
     ) -> Result<Turn, PayError> {
-        let fingerprint = request.fingerprint();
-        let (cumulative, idempotency_key) = match channel.pending.take() {
-            Some(Pending::Voucher { cumulative, fingerprint: pending, idempotency_key })
-                if pending == fingerprint =>
-            {
-                (cumulative, idempotency_key)
-            }
-            _ => (self.next_cumulative(&channel)?, fresh_key()),
+        let earlier = purchase.earlier(&channel);
+        let repeated = earlier.is_some();
+        let voucher = match earlier {
+            Some(voucher) => voucher,
+            None => Unanswered {
+                cumulative: self.next_cumulative(&channel)?,
+                base: purchase.base(&channel),
+                fingerprint: purchase.fingerprint.clone(),
+                idempotency_key: fresh_key(),
+                challenge: channel.challenge.clone(),
+                signed_at: unix_now(),
+            },
         };
-        if cumulative > ceiling {
+        if !repeated && voucher.cumulative > purchase.ceiling(&channel) {
             return Err(PayError::Dishonest(format!(
-                "it wants {cumulative} signed, where one request may raise that to {ceiling} at most"
+                "it wants {} signed, where one request may raise that to {} at most",
+                voucher.cumulative,
+                purchase.ceiling(&channel)
             )));
         }
-        if cumulative > channel.deposit {
+        if voucher.cumulative > channel.deposit {
             // A top-up that was called refused may have landed.
             self.reread_deposit(&mut channel).await?;
         }
-        if cumulative > channel.deposit {
-            let additional = self.policy.top_up_for(channel.deposit, cumulative)?;
-            return self.top_up_by(book, request, channel, additional).await.map(again);
+        if voucher.cumulative > channel.deposit {
+            let additional = self.policy.top_up_for(channel.deposit, voucher.cumulative)?;
+            return self.top_up_by(book, purchase.request, channel, additional).await.map(again);
         }
-        channel.signed = channel.signed.max(cumulative);
-        channel.pending =
-            Some(Pending::Voucher { cumulative, fingerprint, idempotency_key: idempotency_key.clone() });
-        let credential = self.voucher_credential(&channel, cumulative)?;
+        let credential = self.voucher_credential(&channel, &voucher)?;
+        channel.remember(voucher.clone(), unix_now());
         book.put(channel.clone())?;
+        purchase.presented = true;
 
-        let headers = [(AUTHORIZATION, credential), (IDEMPOTENCY_KEY, idempotency_key)];
-        let mut response = self.send(request, &headers).await?;
-        for _ in 0..3 {
+        let headers = [(AUTHORIZATION, credential), (IDEMPOTENCY_KEY, voucher.idempotency_key.clone())];
+        let mut response = self.send(purchase.request, &headers).await?;
+        for _ in 1..BUSY_ATTEMPTS {
             // Nothing was consumed: the same voucher again, under the same key.
-            if !matches!(response.status.as_u16(), 429 | 503) {
+            if !is_busy(response.status) {
                 break;
             }
             tokio::time::sleep(response.retry_after()).await;
-            response = self.send(request, &headers).await?;
+            response = self.send(purchase.request, &headers).await?;
         }
         match response.status {
-            StatusCode::PAYMENT_REQUIRED => self.after_refusal(book, channel, &response).await,
-            StatusCode::CONFLICT if !response.refusal().code.is_empty() => {
-                self.after_conflict(book, channel, cumulative, &response)
+            StatusCode::PAYMENT_REQUIRED => {
+                self.after_refusal(book, purchase, channel, repeated, &response).await
             }
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Err(response.refusal().into()),
-            _ => self.served(book, channel, response).map(|reply| Turn::Served(Box::new(reply))),
+            StatusCode::CONFLICT if response.refusal().code().is_some() => {
+                self.after_conflict(book, purchase, channel, &voucher, response)
+            }
+            status if is_busy(status) => Err(response.refusal().into()),
+            status if status.is_server_error() => Ok(Turn::Served(Box::new(response.into()))),
+            _ => self.served(book, channel, &voucher, repeated, response),
         }
     }
 
@@ -85,29 +99,37 @@ impl Payer {
         channel.accepted.checked_add(channel.price).ok_or_else(overflow)
     }
 
-    pub(crate) fn sign(&self, channel: &SavedChannel, cumulative_amount: Amount) -> SignedVoucher {
+    pub(crate) fn sign(
+        &self,
+        channel: &SavedChannel,
+        cumulative_amount: Amount,
+    ) -> Result<SignedVoucher, PayError> {
         let voucher = Voucher { channel_id: channel.channel_id, cumulative_amount, expires_at: 0 };
-        SignedVoucher::sign(voucher, &self.voucher_key)
+        Ok(SignedVoucher::sign(voucher, &signing_key(&self.key, channel)?))
     }
 
-    fn voucher_credential(&self, channel: &SavedChannel, cumulative: Amount) -> Result<String, PayError> {
+    /// The same voucher under the same challenge gives the same header: servers know a repeat by both.
+    fn voucher_credential(&self, channel: &SavedChannel, voucher: &Unanswered) -> Result<String, PayError> {
         authorization(&Credential {
-            challenge: channel.challenge.clone(),
+            challenge: voucher.challenge.clone(),
             action: Action::Voucher(VoucherAction {
                 channel_id: channel.channel_id,
-                voucher: self.sign(channel, cumulative),
+                voucher: self.sign(channel, voucher.cumulative)?,
             }),
             source: None,
         })
     }
 
+    /// An answer below 500, whoever gave it: the voucher has bought what it can.
     fn served(
         &self,
         book: &mut Book,
         mut channel: SavedChannel,
+        voucher: &Unanswered,
+        repeated: bool,
         response: Response,
-    ) -> Result<Reply, PayError> {
-        let spent_before = channel.spent;
+    ) -> Result<Turn, PayError> {
+        let (spent_before, accepted_before) = (channel.spent, channel.accepted);
         // Without a receipt nobody says whether it was charged; the next answer will.
         let receipt = response.receipt()?;
         if receipt.is_none() && response.status.is_success() {
@@ -117,7 +139,13 @@ impl Payer {
         if let Some(receipt) = &receipt {
             self.take_receipt(&mut channel, receipt)?;
         }
-        channel.pending = None;
+        channel.forget(&voucher.fingerprint);
+        if receipt.is_some() && !repeated {
+            // Accepted now, so not before: an unanswered voucher that is no higher never was and never will be.
+            channel
+                .unanswered
+                .retain(|other| other.cumulative <= accepted_before || other.cumulative > voucher.cumulative);
+        }
         let payment = receipt.map(|receipt| Payment {
             channel: channel.channel_id,
             opened: false,
@@ -127,92 +155,102 @@ impl Payer {
         });
         // Not written yet: losing this costs one exchange, in which the server tells it again.
         book.note(channel);
-        Ok(Reply { payment, ..response.into() })
+        Ok(Turn::Served(Box::new(Reply { payment, ..response.into() })))
     }
 
     /// A 402 for a voucher: learn from it what may be learned, or give up.
+    ///
+    /// The voucher stays on record until another takes its place, so that what was signed for this request is
+    /// never counted as signed for others.
     async fn after_refusal(
         &self,
         book: &mut Book,
+        purchase: &mut Purchase<'_>,
         mut channel: SavedChannel,
+        repeated: bool,
         response: &Response,
     ) -> Result<Turn, PayError> {
         let refusal = response.refusal();
-        match refusal.code.as_str() {
-            "channel-not-found" | "channel-closed" => {
-                channel.stage = ChannelStage::Closed;
-                channel.pending = None;
+        let Some(code) = refusal.code() else { return Err(refusal.into()) };
+        match code {
+            RefusalCode::ChannelNotFound | RefusalCode::ChannelClosed => {
+                channel.end(ChannelStage::Closed);
                 book.put(channel)?;
-                Ok(Turn::Gone)
+                return Ok(Turn::Gone);
             }
-            "channel-closing" => {
-                channel.stage = ChannelStage::Closing;
-                channel.pending = None;
+            RefusalCode::ChannelClosing => {
+                channel.end(ChannelStage::Closing);
                 book.put(channel)?;
-                Ok(Turn::Gone)
+                return Ok(Turn::Gone);
             }
-            "not-increasing"
-            | "insufficient"
-            | "top-up-needed"
-            | "exceeds-deposit"
-            | "delta-too-small"
-            | "excessive-increment"
-            | "challenge" => {
-                let known = (channel.accepted, channel.price, channel.deposit);
-                let id = channel.challenge.id.clone();
-                if matches!(refusal.code.as_str(), "top-up-needed" | "exceeds-deposit") {
-                    self.reread_deposit(&mut channel).await?;
-                }
-                if let Some(accepted) = refusal.accepted {
-                    adopt(&mut channel, accepted)?;
-                }
-                let offer = Offer::from_headers(&response.headers, &channel.url, unix_now())?;
-                self.take_terms(&mut channel, &offer)?;
-                channel.pending = None;
-                // Asking again makes sense only if something was learned.
-                let learned = (channel.accepted, channel.price, channel.deposit) != known;
-                if !learned && (refusal.code != "challenge" || channel.challenge.id == id) {
-                    return Err(refusal.into());
-                }
-                book.put(channel.clone())?;
-                Ok(again(channel))
-            }
-            _ => Err(refusal.into()),
+            RefusalCode::NotIncreasing
+            | RefusalCode::VoucherPublished
+            | RefusalCode::Insufficient
+            | RefusalCode::TopUpNeeded
+            | RefusalCode::ExceedsDeposit
+            | RefusalCode::DeltaTooSmall
+            | RefusalCode::ExcessiveIncrement
+            | RefusalCode::Challenge => {}
+            _ => return Err(refusal.into()),
         }
-    }
-
-    /// Takes price and challenge of a newer offer for the same relation, within the limits.
-    fn take_terms(&self, channel: &mut SavedChannel, offer: &Offer) -> Result<(), PayError> {
-        self.policy.check(offer)?;
-        channel.take_challenge(offer)?;
+        let known = (channel.accepted, channel.price, channel.deposit);
+        let challenge = channel.challenge.id.clone();
+        if matches!(code, RefusalCode::TopUpNeeded | RefusalCode::ExceedsDeposit) {
+            self.reread_deposit(&mut channel).await?;
+        }
+        if let Some(accepted) = refusal.accepted {
+            adopt(&mut channel, accepted)?;
+        }
+        // What earlier requests cost is not this one's.
+        channel.spent = channel.spent.max(refusal.spent.unwrap_or_default().min(channel.accepted));
+        let offer = Offer::from_headers(&response.headers, &channel.url, unix_now())?;
+        self.policy.check(&offer)?;
+        channel.take_challenge(&offer)?;
         channel.price = offer.terms.price;
-        Ok(())
+        purchase.quote(offer.terms.price)?;
+        if purchase.repeats && self.next_cumulative(&channel)? > purchase.ceiling(&channel) {
+            // It was accepted, and neither its answer nor a free repeat is to be had.
+            channel.forget(&purchase.fingerprint);
+            book.put(channel)?;
+            return Err(PayError::AnswerLost);
+        }
+        // Asking again makes sense only if something was learned; a repeat knew less to begin with.
+        let learned = (channel.accepted, channel.price, channel.deposit) != known;
+        let answers_another = code == RefusalCode::Challenge && channel.challenge.id != challenge;
+        if !(learned || repeated || answers_another) {
+            return Err(refusal.into());
+        }
+        book.put(channel.clone())?;
+        Ok(again(channel))
     }
 
     /// A 409: the idempotency key, or a request that was served before.
     fn after_conflict(
         &self,
         book: &mut Book,
+        purchase: &Purchase<'_>,
         mut channel: SavedChannel,
-        cumulative: Amount,
-        response: &Response,
+        voucher: &Unanswered,
+        response: Response,
     ) -> Result<Turn, PayError> {
-        let refusal = response.refusal();
-        channel.pending = None;
-        match refusal.code.as_str() {
-            "idempotency-key-reuse" => {
-                book.put(channel.clone())?;
-                Ok(again(channel))
-            }
-            "replay-body-gone" => {
-                adopt(&mut channel, cumulative)?;
+        match response.refusal().code() {
+            // Keys are random: this one belongs to another request only by the server's mistake.
+            Some(RefusalCode::IdempotencyKeyReuse) => Ok(again(channel)),
+            Some(RefusalCode::ReplayBodyGone) => {
+                adopt(&mut channel, voucher.cumulative)?;
+                channel.forget(&purchase.fingerprint);
                 book.put(channel)?;
                 Err(PayError::AnswerLost)
             }
             // Some 409 of the service behind the gateway: an answer like any other.
-            _ => self.served(book, channel, response.clone()).map(|reply| Turn::Served(Box::new(reply))),
+            _ => self.served(book, channel, voucher, true, response),
         }
     }
+}
+
+/// Whether the server took nothing and asks for patience.
+fn is_busy(status: StatusCode) -> bool {
+    matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
 }
 
 impl SavedChannel {

@@ -65,6 +65,7 @@ pub(super) fn saved(channel: &SavedChannel) -> Value {
         "program": channel.program.to_string(),
         "payer": channel.payer.to_string(),
         "payee": channel.payee.to_string(),
+        "authorizedSigner": channel.authorized_signer.to_string(),
         "mint": channel.mint.to_string(),
         "deposit": channel.deposit.to_string(),
         "price": channel.price.to_string(),
@@ -74,6 +75,7 @@ pub(super) fn saved(channel: &SavedChannel) -> Value {
         "gracePeriodSeconds": channel.grace_period_seconds,
         "splits": channel.splits,
         "pending": channel.pending.is_some(),
+        "unanswered": channel.unanswered.len(),
         "lastReceipt": channel.last_receipt.as_ref().map(toll_protocol::Receipt::to_json),
     })
 }

@@ -52,6 +52,10 @@ pub(crate) struct Pay {
     #[arg(long, value_name = "JSON")]
     json_body: Option<String>,
 
+    /// Give up what an earlier run paid for the same request without getting an answer, and pay anew
+    #[arg(long)]
+    pay_again: bool,
+
     #[command(flatten)]
     limits: LimitArgs,
 
@@ -66,6 +70,9 @@ impl Pay {
         // Another `toll pay` has as long as this one for its answer.
         let patience = STATE_PATIENCE.max(Duration::from_secs(self.limits.timeout));
         let mut book = Book::open(&self.payer.state_path(), patience)?;
+        if self.pay_again {
+            payer.give_up(&mut book, &request)?;
+        }
         let reply = payer.pay(&mut book, &request).await?;
         book.flush()?;
         report(output, &reply, self.limits.decimals);
@@ -79,7 +86,12 @@ impl Pay {
             return Err(CliError::new(Exit::Refused, what, remedy));
         }
         let what = format_args!("the server answered {}", reply.status).to_string();
-        Err(CliError::new(Exit::Refused, what, "the answer is on stdout"))
+        let remedy = if reply.status.is_server_error() {
+            "the answer is on stdout; run it again, which pays nothing more for the same request"
+        } else {
+            "the answer is on stdout"
+        };
+        Err(CliError::new(Exit::Refused, what, remedy))
     }
 
     fn request(&self) -> Result<Request> {
@@ -121,6 +133,7 @@ pub(super) fn payer(who: &PayerArgs, limits: &LimitArgs) -> Result<Payer> {
         deposit: limits.deposit.map(|deposit| base_units(deposit, limits.decimals)).transpose()?,
         max_grace_period: limits.max_grace,
         pay_fees: limits.pay_fees,
+        sign_with_payer_key: limits.sign_with_payer_key,
         allow_http: limits.allow_http,
         max_body: limits.max_body,
         timeout: Duration::from_secs(limits.timeout),

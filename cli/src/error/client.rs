@@ -1,6 +1,7 @@
 //! What the paying client reports, with an exit code and a remedy.
 
 use toll_client::{BookError, PayError};
+use toll_protocol::{RefusalCode, Remedy};
 
 use super::{CliError, Exit};
 
@@ -64,6 +65,9 @@ impl From<PayError> for CliError {
             PayError::PriceAboveLimit { .. } => {
                 (Exit::AboveLimit, "nothing was signed; raise --max-amount to accept it")
             }
+            PayError::PriceRaised { .. } => {
+                (Exit::Refused, "no more than the first price was signed; report it to the server's operator")
+            }
             PayError::DepositAboveLimit { .. } => {
                 (Exit::AboveLimit, "nothing was signed for it; raise --max-deposit to accept it")
             }
@@ -88,6 +92,9 @@ impl From<PayError> for CliError {
                 Exit::Refused,
                 "nothing was signed; `toll request-close` and `toll withdraw` recover their deposits",
             ),
+            PayError::ForeignSigner { .. } => {
+                (Exit::Key, "leave it with `toll request-close`, which needs no voucher")
+            }
             PayError::NoChannel(_) => (Exit::State, "see `toll channels`"),
             PayError::NoClient(_) => (Exit::Internal, "check the system's certificates and limits"),
             PayError::Endless => (Exit::Refused, "report it to the server's operator"),
@@ -97,9 +104,9 @@ impl From<PayError> for CliError {
 }
 
 fn remedy_for(code: &str) -> &'static str {
-    match code {
-        "unavailable" | "rate-limited" | "opens-suspended" => "try again later; nothing was lost",
-        "channel-closing" | "channel-closed" | "channel-not-found" => "run it again to open a new channel",
+    match code.parse().map(RefusalCode::remedy) {
+        Ok(Remedy::Repeat) => "try again later; nothing was lost",
+        Ok(Remedy::OpenAnother) => "run it again to open a new channel",
         _ => "run it again, or report it to the server's operator",
     }
 }

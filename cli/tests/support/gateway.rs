@@ -13,6 +13,7 @@ use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::{Router, routing::get};
+use http::StatusCode;
 use solana_hash::Hash;
 use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
@@ -37,6 +38,10 @@ pub(crate) struct Merchant {
     pub(crate) served: Arc<AtomicUsize>,
     /// Cut the next answer off after its headers.
     pub(crate) lose_answer: Arc<AtomicBool>,
+    /// How many paid requests the service fails at next.
+    pub(crate) fail: Arc<AtomicUsize>,
+    /// Hang up before anything is read.
+    pub(crate) refuse_connections: Arc<AtomicBool>,
     /// Keep every answer back.
     pub(crate) stall: Arc<AtomicBool>,
     pub(crate) folder: tempfile::TempDir,
@@ -57,6 +62,8 @@ impl Merchant {
             ledger,
             served: Arc::default(),
             lose_answer: Arc::default(),
+            fail: Arc::default(),
+            refuse_connections: Arc::default(),
             stall: Arc::default(),
             folder,
         };
@@ -79,17 +86,26 @@ impl Merchant {
         let gateway = Arc::new(Gateway::new(self.ledger.clone(), config.terms().unwrap(), secret));
         let (served, lose) = (Arc::clone(&self.served), Arc::clone(&self.lose_answer));
         let stall = Arc::clone(&self.stall);
+        let fail = Arc::clone(&self.fail);
         let serve = move || {
             let number = served.fetch_add(1, Ordering::SeqCst);
-            std::future::ready(format!("answer {number}"))
+            let fails =
+                fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+            let status = if fails { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
+            std::future::ready((status, format!("answer {number}")))
         };
+        let hang_up = Arc::clone(&self.refuse_connections);
         let router = Router::new()
             .route("/thing", get(serve.clone()).post(serve.clone()))
             .route("/other", get(serve))
             .layer(PaymentLayer::new(gateway, Arc::new(FixedPrice::new(price))))
             .layer(middleware::from_fn(move |request: Request, next: Next| {
                 let (lose, stall) = (Arc::clone(&lose), Arc::clone(&stall));
+                let hang_up = hang_up.load(Ordering::SeqCst);
                 async move {
+                    if hang_up {
+                        return Response::new(futures_broken());
+                    }
                     let response = next.run(request).await;
                     if stall.load(Ordering::SeqCst) {
                         std::future::pending::<()>().await;

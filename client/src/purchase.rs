@@ -1,0 +1,69 @@
+//! What one call may sign for one request: one price, whatever the server asks.
+
+use toll_protocol::Amount;
+
+use crate::channel::{SavedChannel, Unanswered};
+use crate::error::PayError;
+use crate::request::Request;
+
+/// One request on its way through as many exchanges as it takes.
+pub(crate) struct Purchase<'a> {
+    pub(crate) request: &'a Request,
+    /// Tells the request from others, on disk as well.
+    pub(crate) fingerprint: String,
+    /// What the server asked for this request when it first did so in this call.
+    quoted: Option<Amount>,
+    /// What had been signed on the channel before this request.
+    base: Option<Amount>,
+    /// Whether a voucher went out in this call.
+    pub(crate) presented: bool,
+    /// Whether an earlier call had sent one.
+    pub(crate) repeats: bool,
+}
+
+impl<'a> Purchase<'a> {
+    pub(crate) fn new(request: &'a Request) -> Self {
+        let fingerprint = request.fingerprint();
+        Self { request, fingerprint, quoted: None, base: None, presented: false, repeats: false }
+    }
+
+    /// Takes a challenged price. The first one binds: a server may ask less afterwards, and never more.
+    pub(crate) fn quote(&mut self, asked: Amount) -> Result<(), PayError> {
+        match self.quoted {
+            Some(quoted) if asked > quoted => Err(PayError::PriceRaised { quoted, asked }),
+            Some(_) => Ok(()),
+            None => {
+                self.quoted = Some(asked);
+                Ok(())
+            }
+        }
+    }
+
+    /// Goes on with another channel.
+    pub(crate) fn change_channel(&mut self) {
+        self.base = None;
+    }
+
+    /// What was signed on `channel` for other requests. What an earlier call signed for this one is not counted
+    /// twice.
+    pub(crate) fn base(&mut self, channel: &SavedChannel) -> Amount {
+        *self.base.get_or_insert_with(|| {
+            channel.unanswered(&self.fingerprint).map_or(channel.signed, |unanswered| unanswered.base)
+        })
+    }
+
+    /// The most that may be signed on `channel`: one price above what was signed for other requests.
+    ///
+    /// Until the server has named a price for this request, the last one it named for any counts.
+    pub(crate) fn ceiling(&mut self, channel: &SavedChannel) -> Amount {
+        let price = self.quoted.unwrap_or(channel.price);
+        self.base(channel).checked_add(price).unwrap_or(Amount::new(u64::MAX))
+    }
+
+    /// The voucher that an earlier call sent for this request, if this one has sent none.
+    pub(crate) fn earlier(&mut self, channel: &SavedChannel) -> Option<Unanswered> {
+        let earlier = channel.unanswered(&self.fingerprint).filter(|_| !self.presented).cloned();
+        self.repeats |= earlier.is_some();
+        earlier
+    }
+}
