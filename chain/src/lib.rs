@@ -12,6 +12,7 @@ mod hints;
 pub mod key_file;
 mod mint;
 mod program_accounts;
+mod rent;
 mod rpc;
 
 pub use chain::{Accounts, CLOCK, Chain, ChainClock, ChainTip, Cost, Fate, Simulation};
@@ -21,4 +22,5 @@ pub use genesis::{DEVNET_GENESIS, MAINNET_GENESIS, check_genesis};
 pub use hints::{Hints, websocket_url};
 pub use mint::mint_to;
 pub use program_accounts::{ChannelFilter, FoundChannels};
+pub use rent::{ChainRent, RENT};
 pub use rpc::RpcChain;

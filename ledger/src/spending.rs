@@ -43,6 +43,13 @@ words!(SpendingKind {
     OwnAccount => "own_account",
 });
 
+impl SpendingKind {
+    /// Whether it may be left undone. Ending channels may not, nor may the operator's own accounts.
+    pub const fn is_refusable(self) -> bool {
+        !matches!(self, Self::Close | Self::OwnAccount)
+    }
+}
+
 /// Lamports that a transaction of unknown fate may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hold {
@@ -178,11 +185,14 @@ impl Ledger {
         .await
     }
 
-    /// What all spending ever has charged to budgets, in lamports.
+    /// What all spending that could have been refused ever has charged to budgets, in lamports.
     pub async fn charged_in_all(&self) -> Result<u64, LedgerError> {
         self.read("charged_in_all", |tx| {
             let charged: i64 = tx
-                .prepare_cached("-- charged_in_all\nSELECT coalesce(sum(charged), 0) FROM spending")?
+                .prepare_cached(
+                    "-- charged_in_all
+                    SELECT coalesce(sum(charged), 0) FROM spending WHERE kind NOT IN ('close', 'own_account')",
+                )?
                 .query_row([], |row| row.get(0))?;
             Ok(charged.unsigned_abs())
         })

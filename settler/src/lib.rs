@@ -20,6 +20,7 @@ mod launch;
 mod pauses;
 mod plan;
 mod planner;
+pub mod purse;
 mod resolve;
 mod startup;
 mod step;
