@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use http::HeaderValue;
 use solana_hash::Hash;
+use solana_pubkey::Pubkey;
 use toll_ledger::{ChannelRecord, ChannelState, Tip};
 use toll_protocol::{
     Amount, Challenge, ChannelOffer, INTENT, METHOD, MethodDetails, Offer, SessionRequest, Splits,
@@ -16,6 +17,7 @@ use toll_protocol::{
 use crate::gateway::Gateway;
 use crate::price::Price;
 use crate::reject::Rejection;
+use crate::sponsorship::Funding;
 
 /// Member of `opaque` that names the route a challenge is for.
 const ROUTE_TAG: &str = "op";
@@ -100,7 +102,10 @@ impl Gateway {
             return refuse("the challenge resumes a channel, it cannot open one");
         };
         let (blockhash, recent_slot) = (*recent_blockhash, *recent_slot);
-        let now_offered = self.new_channel_request(price, blockhash, recent_slot);
+        let sponsor = request.method_details.fee_payer_key;
+        // Either is good whatever is offered by now: the ledger knows whether the sponsor still pays.
+        let offered = if sponsor.is_some() { Funding::Sponsored } else { Funding::ByPayer };
+        let now_offered = self.new_channel_request(price, blockhash, recent_slot, offered);
         if request != now_offered || route_tag(challenge).as_deref() != Some(price.route.as_str()) {
             return refuse("the challenge is for other terms than this route's");
         }
@@ -108,21 +113,24 @@ impl Gateway {
             let reason = "the challenged blockhash is about to expire; sign for the fresh challenge";
             return Err(Rejection::BlockhashExpired(reason.to_owned()));
         }
-        Ok(OpeningTerms { blockhash, recent_slot, expires_at })
+        Ok(OpeningTerms { blockhash, recent_slot, expires_at, sponsor })
     }
 
     /// A challenge for the route, as a `WWW-Authenticate` value. With `resume` it offers to go on with that
-    /// channel, if the channel can.
+    /// channel, if the channel can. It names no sponsor when the sponsor pays for nothing at present, or when
+    /// `funding` says so.
     pub(crate) async fn fresh_challenge(
         &self,
         price: &Price,
         resume: Option<&ChannelRecord>,
+        funding: Funding,
     ) -> Result<HeaderValue, Rejection> {
         let request = match resume.filter(|channel| self.can_resume(channel)) {
-            Some(channel) => self.resume_request(price, channel),
+            Some(channel) => self.resume_request(price, channel, funding.for_top_ups(self).await?),
             None => {
                 let tip = self.tip().await?;
-                self.new_channel_request(price, tip.blockhash, tip.slot)
+                let funding = funding.for_opens(self).await?;
+                self.new_channel_request(price, tip.blockhash, tip.slot, funding)
             }
         };
         let expires_at = self.now() + i64::from(self.terms.challenge_ttl);
@@ -156,7 +164,13 @@ impl Gateway {
             && channel.program == self.terms.program
     }
 
-    fn new_channel_request(&self, price: &Price, blockhash: Hash, slot: u64) -> SessionRequest {
+    fn new_channel_request(
+        &self,
+        price: &Price,
+        blockhash: Hash,
+        slot: u64,
+        funding: Funding,
+    ) -> SessionRequest {
         let terms = &self.terms;
         let channel = ChannelOffer::New {
             recent_blockhash: blockhash,
@@ -167,16 +181,22 @@ impl Gateway {
         SessionRequest {
             minimum_deposit: Some(terms.minimum_deposit),
             suggested_deposit: terms.suggested_deposit,
-            ..self.request(price, terms.splits.clone(), channel)
+            ..self.request(price, terms.splits.clone(), channel, funding)
         }
     }
 
-    fn resume_request(&self, price: &Price, channel: &ChannelRecord) -> SessionRequest {
+    fn resume_request(&self, price: &Price, channel: &ChannelRecord, funding: Funding) -> SessionRequest {
         let offer = ChannelOffer::Resume { channel_id: channel.id, idle_timeout: channel.idle_timeout };
-        self.request(price, channel.splits.clone(), offer)
+        self.request(price, channel.splits.clone(), offer, funding)
     }
 
-    fn request(&self, price: &Price, splits: Splits, channel: ChannelOffer) -> SessionRequest {
+    fn request(
+        &self,
+        price: &Price,
+        splits: Splits,
+        channel: ChannelOffer,
+        funding: Funding,
+    ) -> SessionRequest {
         let terms = &self.terms;
         SessionRequest {
             amount: price.amount,
@@ -192,7 +212,7 @@ impl Gateway {
                 channel_program: terms.program,
                 decimals: terms.decimals,
                 token_program: Some(terms.token_program),
-                fee_payer_key: Some(terms.fee_payer),
+                fee_payer_key: (funding == Funding::Sponsored).then_some(terms.fee_payer),
                 voucher_signer: VoucherSigner::Client,
                 min_voucher_delta: Some(terms.min_voucher_delta).filter(|delta| *delta > Amount::new(1)),
                 ttl_seconds: None,
@@ -209,6 +229,8 @@ pub(crate) struct OpeningTerms {
     pub(crate) blockhash: Hash,
     pub(crate) recent_slot: u64,
     pub(crate) expires_at: i64,
+    /// Who pays fee and rent; `None` when the payer does.
+    pub(crate) sponsor: Option<Pubkey>,
 }
 
 fn session_request(challenge: &Challenge) -> Result<SessionRequest, Rejection> {

@@ -45,6 +45,7 @@ mod reject;
 mod routes;
 mod serve;
 mod service;
+mod sponsorship;
 mod spoof;
 mod terms;
 mod top_up;

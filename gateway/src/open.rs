@@ -4,6 +4,7 @@
 //! draft-solana-session, "Settlement Procedure", Open.
 
 use axum::response::Response;
+use solana_pubkey::Pubkey;
 use toll_ledger::{ChannelRecord, ChannelState, NewChannel, RecordedOpen, SubmissionKind, SubmissionState};
 use toll_protocol::{Challenge, ChannelId, ChannelTerms, OPEN_SLOT_WINDOW, Open, OpenAction};
 
@@ -13,7 +14,7 @@ use crate::price::Price;
 use crate::reject::{Refusal, Rejection};
 use crate::terms::LARGEST_DEPOSIT;
 use crate::transaction::{ClientTransaction, TransactionRefused};
-use crate::{answer, wait};
+use crate::{answer, sponsorship, wait};
 
 pub(crate) async fn open(
     gateway: &Gateway,
@@ -75,16 +76,8 @@ async fn record(
             retry_after: 5,
         }
         .into()),
-        RecordedOpen::TooManyChannels { .. } => Err(Rejection::RateLimited {
-            detail: "this payer has as many channels as it may have; close one",
-            retry_after: 60,
-        }
-        .into()),
-        RecordedOpen::Unsponsored(_) => Err(Rejection::Unavailable {
-            detail: "the sponsor pays for no channel of this payer at present".to_owned(),
-            retry_after: 60,
-        }
-        .into()),
+        RecordedOpen::TooManyChannels { live } => Err(Rejection::TooManyChannels { live }.into()),
+        RecordedOpen::Unsponsored(why) => Err(sponsorship::refused(why).into()),
     }
 }
 
@@ -132,7 +125,9 @@ fn check(
     if !terms.allowed_mints.contains(&decoded.terms.mint) {
         return Err(Rejection::MintNotAllowed(decoded.terms.mint));
     }
-    check_claims(gateway, action, &decoded)?;
+    // Whoever pays the fee pays the rent, and gets it back: one key, one signature.
+    let fee_payer = opening.sponsor.unwrap_or(decoded.terms.payer);
+    check_claims(gateway, action, &decoded, &fee_payer)?;
     if !action.policy_agrees() {
         return Err(mismatch("authorizationPolicy names another signer".to_owned()));
     }
@@ -146,8 +141,8 @@ fn check(
         return Err(mismatch("the channel cannot be a recipient of its own".to_owned()));
     }
     check_open_slot(decoded.terms.open_slot, opening.recent_slot, tip_slot)?;
-    if transaction.fee_payer() != terms.fee_payer {
-        return Err(mismatch(format!("the fee payer must be {}", terms.fee_payer)));
+    if transaction.fee_payer() != fee_payer {
+        return Err(mismatch(format!("the fee payer must be {fee_payer}")));
     }
     if *transaction.blockhash() != opening.blockhash {
         return Err(mismatch("the transaction does not use the challenged blockhash".to_owned()));
@@ -159,7 +154,7 @@ fn check(
         deposit: action.deposit,
         grace_period: terms.grace_period,
         splits: terms.splits.clone(),
-        rent_payer: terms.fee_payer,
+        rent_payer: fee_payer,
         token_program: terms.token_program,
     };
     transaction.check_equals(&canonical.instruction()).map_err(refused)?;
@@ -181,7 +176,12 @@ fn refused(refused: TransactionRefused) -> Rejection {
 }
 
 /// Credential, transaction and challenge agree, member by member.
-fn check_claims(gateway: &Gateway, action: &OpenAction, decoded: &Open) -> Result<(), Rejection> {
+fn check_claims(
+    gateway: &Gateway,
+    action: &OpenAction,
+    decoded: &Open,
+    fee_payer: &Pubkey,
+) -> Result<(), Rejection> {
     let terms = &gateway.terms;
     let splits = action.splits.clone().unwrap_or_else(|| terms.splits.clone());
     let agree = [
@@ -197,7 +197,7 @@ fn check_claims(gateway: &Gateway, action: &OpenAction, decoded: &Open) -> Resul
         ),
         ("openSlot", action.open_slot == decoded.terms.open_slot),
         ("distributionSplits", splits == decoded.splits && splits == terms.splits),
-        ("rentPayer", decoded.rent_payer == terms.fee_payer),
+        ("rentPayer", decoded.rent_payer == *fee_payer),
         ("tokenProgram", decoded.token_program == terms.token_program),
     ];
     match agree.iter().find(|(_, agrees)| !agrees) {

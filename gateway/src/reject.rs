@@ -103,6 +103,12 @@ pub(crate) enum Rejection {
     /// Too many of these lately.
     #[error("{detail}")]
     RateLimited { detail: &'static str, retry_after: u32 },
+    /// The sponsor does not pay for it at present.
+    #[error("{0}")]
+    Unsponsored(String),
+    /// The payer has as many channels as it may have.
+    #[error("this payer has {live} channels, as many as it may have at once; close one")]
+    TooManyChannels { live: u64 },
     /// The payer forced closes too often of late.
     #[error("this payer forced several closes lately; opens are suspended for a while")]
     OpensSuspended { retry_after: u32 },
@@ -209,6 +215,8 @@ impl Rejection {
             Self::ChannelClosed => RefusalCode::ChannelClosed,
             Self::Unavailable { .. } => RefusalCode::Unavailable,
             Self::RateLimited { .. } => RefusalCode::RateLimited,
+            Self::Unsponsored(_) => RefusalCode::Unsponsored,
+            Self::TooManyChannels { .. } => RefusalCode::TooManyChannels,
             Self::OpensSuspended { .. } => RefusalCode::OpensSuspended,
             Self::KeyReuse => RefusalCode::IdempotencyKeyReuse,
             Self::ReplayBodyGone => RefusalCode::ReplayBodyGone,
@@ -226,6 +234,7 @@ impl Rejection {
 
     fn retry_after(&self) -> Option<u32> {
         match self {
+            Self::TooManyChannels { .. } => Some(60),
             Self::Unavailable { retry_after, .. }
             | Self::RateLimited { retry_after, .. }
             | Self::OpensSuspended { retry_after } => Some(*retry_after),

@@ -15,6 +15,7 @@ use crate::gateway::Gateway;
 use crate::header::{PAYMENT_RECEIPT, is_payment};
 use crate::price::{Price, Quote};
 use crate::reject::{Refusal, Rejection};
+use crate::sponsorship::Funding;
 use crate::spoof::strip_own;
 use crate::{close, open, pay, top_up};
 
@@ -103,7 +104,8 @@ fn is_for_another_method(payment: &HeaderValue) -> bool {
 async fn refuse(gateway: &Gateway, price: &Price, refusal: Refusal) -> Response {
     let Refusal { rejection, resume } = refusal;
     tracing::debug!(code = %rejection.code(), route = price.route, "refused");
-    match gateway.fresh_challenge(price, resume.as_deref()).await {
+    let funding = Funding::after(&rejection);
+    match gateway.fresh_challenge(price, resume.as_deref(), funding).await {
         Ok(challenge) => rejection.into_response(Some(challenge)),
         Err(unavailable) => {
             let needs_challenge = rejection.status() == StatusCode::PAYMENT_REQUIRED.as_u16();

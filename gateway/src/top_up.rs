@@ -18,7 +18,7 @@ pub(crate) async fn top_up(
 ) -> Result<Response, Refusal> {
     let channel = gateway.ledger.channel(&action.channel_id).await?.ok_or(Rejection::ChannelNotFound)?;
     gateway.check_place(challenge, &channel)?;
-    check(gateway, action, &channel)?;
+    let sponsored = check(gateway, action, &channel)?;
     if let Some(earlier) = gateway.ledger.requested_top_up(&channel.id, &action.transaction).await? {
         gateway.limit_repeat(channel.id)?;
         let sender =
@@ -26,6 +26,12 @@ pub(crate) async fn top_up(
         return landed(gateway, challenge, &channel, earlier.id, sender).await;
     }
     gateway.limit_update(channel.id)?;
+    if sponsored {
+        gateway
+            .check_top_up_sponsorship(action.additional)
+            .await
+            .map_err(|rejection| rejection.resuming(&channel))?;
+    }
     let recorded =
         gateway.ledger.record_top_up(&channel.id, action.additional, action.transaction.clone()).await?;
     match recorded {
@@ -48,7 +54,8 @@ enum Sender {
     Anybody,
 }
 
-fn check(gateway: &Gateway, action: &TopUpAction, channel: &ChannelRecord) -> Result<(), Rejection> {
+/// Whether the sponsor is to pay the fee of a top-up that is right in every respect.
+fn check(gateway: &Gateway, action: &TopUpAction, channel: &ChannelRecord) -> Result<bool, Rejection> {
     let mismatch = Rejection::TopUpMismatch;
     let refused = |refused: TransactionRefused| mismatch(refused.to_string());
     if !gateway.terms.allowed_mints.contains(&channel.terms.mint) {
@@ -81,7 +88,8 @@ fn check(gateway: &Gateway, action: &TopUpAction, channel: &ChannelRecord) -> Re
         amount: action.additional,
     };
     transaction.check_equals(&expected.instruction(&channel.program)).map_err(refused)?;
-    transaction.check_signatures(&channel.terms.payer, &sponsor).map_err(refused)
+    transaction.check_signatures(&channel.terms.payer, &sponsor).map_err(refused)?;
+    Ok(fee_payer == sponsor)
 }
 
 async fn landed(

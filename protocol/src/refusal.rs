@@ -116,6 +116,10 @@ refusals! {
     TransactionFailed "transaction-failed" [402] VerificationFailed Mend;
     /// The transaction's blockhash ran out before it landed.
     BlockhashExpired "blockhash-expired" [402] VerificationFailed AnswerAfresh;
+    /// The sponsor does not pay for this at present; the payer may pay fees and rent itself.
+    Unsponsored "unsponsored" [402] VerificationFailed AnswerAfresh;
+    /// This payer has as many channels as it may have at once.
+    TooManyChannels "too-many-channels" [429] Blank Repeat;
     /// This payer forced closes too often of late.
     OpensSuspended "opens-suspended" [429] Blank Repeat;
     /// The server knows no such channel.

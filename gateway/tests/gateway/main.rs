@@ -13,6 +13,7 @@ mod published;
 mod replay;
 mod servers;
 mod settler;
+mod sponsorship;
 mod top_up;
 mod voucher;
 mod world;

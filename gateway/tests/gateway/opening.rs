@@ -54,7 +54,7 @@ impl Opening {
             salt,
             open_slot: *recent_slot,
         };
-        let fee_payer = details.fee_payer_key.expect("sponsored");
+        let fee_payer = details.fee_payer_key.unwrap_or(terms.payer);
         let open = Open {
             program: details.channel_program,
             terms,

@@ -6,14 +6,16 @@ use solana_hash::Hash;
 use solana_instruction::{AccountMeta, Instruction};
 use solana_message::{VersionedMessage, v0};
 use solana_pubkey::Pubkey;
-use toll_ledger::CloseReason;
+use toll_ledger::{CloseReason, Sponsor};
 use toll_protocol::{
     Action, Amount, TOKEN_PROGRAM, TopUp, TopUpAction, VoucherAction, compute_unit_limit, encode_transaction,
 };
 
 use crate::opening::sign;
 use crate::settler::Chain;
-use crate::world::{DEPOSIT, PAYER, PRICE, SPONSOR, STRANGER, Session, World, mint, payer_key, request};
+use crate::world::{
+    DEPOSIT, PAYER, PRICE, SPONSOR, START, STRANGER, Session, World, mint, payer_key, request,
+};
 
 /// A payer's `topUp`, right in every respect until it is bent.
 pub(crate) struct Raise {
@@ -228,4 +230,34 @@ async fn updates_of_one_channel_are_rate_limited() {
     world.get("/paid", &Raise::of(&session, 500).authorization()).await.receipt();
     let again = request(Method::GET, "/paid", Some(&Raise::of(&session, 501).authorization()), "");
     world.refuses(again, 429, "about:blank", "rate-limited").await;
+}
+
+#[tokio::test]
+async fn a_top_up_below_the_sponsors_minimum_is_for_the_payer_to_pay() {
+    let (world, session) = opened().await;
+    let sponsor = Sponsor {
+        opens: true,
+        top_ups: true,
+        vouchers: true,
+        channels_per_payer: 9,
+        minimum_top_up: Amount::new(500),
+        payer_budget: 100_000,
+        open_charge: 40_000,
+        published_at: START,
+    };
+    world.ledger.publish_sponsor(sponsor).await.expect("ledger");
+    let before = world.ledger.submissions_of(&session.id).await.expect("ledger").len();
+    let small = || Raise::of(&session, 499);
+    world.refuses_402(&small().authorization(), "verification-failed", "unsponsored").await;
+    let out = Sponsor { top_ups: false, ..sponsor };
+    world.ledger.publish_sponsor(out).await.expect("ledger");
+    world.refuses_402(&Raise::of(&session, 500).authorization(), "verification-failed", "unsponsored").await;
+    let after = world.ledger.submissions_of(&session.id).await.expect("ledger").len();
+    assert_eq!(after, before, "nothing is on record");
+
+    let paid_by_payer = Raise { fee_payer: PAYER.pubkey(), ..small() };
+    assert_eq!(world.get("/paid", &paid_by_payer.authorization()).await.json()["deposit"], "1499");
+    world.ledger.publish_sponsor(sponsor).await.expect("ledger");
+    let enough = Raise::of(&session, 500);
+    assert_eq!(world.get("/paid", &enough.authorization()).await.json()["deposit"], "1999");
 }
