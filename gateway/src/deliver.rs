@@ -112,19 +112,25 @@ struct Keeper {
 
 impl Keeper {
     async fn keep(self, body: Option<Bytes>) {
+        let stored = match body {
+            Some(body) => self.ledger.store_response(self.turn.key(), self.response(&body)).await,
+            None => self.ledger.note_served(self.turn.key()).await,
+        };
+        if let Err(error) = stored {
+            // The repeat then runs the service again: charged once all the same.
+            tracing::error!(%error, "cannot keep the answer to a paid request");
+        }
+    }
+}
+
+impl Keeper {
+    fn response(&self, body: &Bytes) -> StoredResponse {
         let headers = self
             .headers
             .iter()
             .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
             .collect();
-        let stored = match body {
-            Some(body) => StoredResponse { status: self.status, headers, body: body.to_vec() },
-            None => StoredResponse { status: self.status, headers: gone(), body: Vec::new() },
-        };
-        if let Err(error) = self.ledger.store_response(self.turn.key(), stored).await {
-            // The repeat then runs the service again: charged once all the same.
-            tracing::error!(%error, "cannot keep the answer to a paid request");
-        }
+        StoredResponse { status: self.status, headers, body: body.to_vec() }
     }
 }
 
@@ -189,16 +195,8 @@ impl Drop for Recorded {
     }
 }
 
-/// Stands for the headers of an answer whose body was not kept; no header field has such a name.
-fn gone() -> Vec<(String, String)> {
-    vec![(":body".to_owned(), "gone".to_owned())]
-}
-
-/// A kept answer, as a response; `None` when its body was not kept.
+/// A kept answer, as a response; `None` when it cannot be one.
 pub(crate) fn replayed(stored: StoredResponse) -> Option<Response> {
-    if stored.headers == gone() {
-        return None;
-    }
     let mut response = Response::new(Body::from(stored.body));
     *response.status_mut() = StatusCode::from_u16(stored.status).ok()?;
     for (name, value) in stored.headers {

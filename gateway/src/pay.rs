@@ -14,9 +14,7 @@ use bytes::Bytes;
 use http::Method;
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use toll_ledger::{
-    Acceptance, Accepted, ChannelRecord, ChannelState, Charge, REPLAY_RETENTION, Replay, Watermarks,
-};
+use toll_ledger::{Acceptance, Accepted, Answer, ChannelRecord, ChannelState, Charge, Replay, Watermarks};
 use toll_protocol::{Amount, Challenge, ChannelId, SignedVoucher, VerifiedVoucher, VoucherAction};
 use tower::Service;
 
@@ -104,7 +102,7 @@ where
     let cost = charge.cost;
     let (watermarks, challenge_id) = match gateway.ledger.accept(&verified, charge.clone()).await? {
         Acceptance::Accepted(Accepted { watermarks, .. }) => (watermarks, challenge.id.clone()),
-        Acceptance::Replayed(replay) => match replayed(gateway, &channel, replay)? {
+        Acceptance::Replayed(replay) => match replayed(&channel, replay)? {
             Repeat::Answered(response) => return Ok(response),
             Repeat::Unserved { watermarks, challenge_id } => {
                 gateway.limit_rerun(charge.replay)?;
@@ -319,17 +317,14 @@ enum Repeat {
     Unserved { watermarks: Watermarks, challenge_id: String },
 }
 
-fn replayed(gateway: &Gateway, channel: &ChannelRecord, replay: Replay) -> Result<Repeat, Refusal> {
-    match replay.response {
-        Some(stored) => match deliver::replayed(stored) {
+fn replayed(channel: &ChannelRecord, replay: Replay) -> Result<Repeat, Refusal> {
+    match replay.answer {
+        Answer::Kept(stored) => match deliver::replayed(stored) {
             Some(response) => Ok(Repeat::Answered(response)),
             None => Err(Rejection::ReplayBodyGone.resuming(channel)),
         },
-        // The ledger drops answers after a while: an old entry without one was served.
-        None if gateway.now() - replay.accepted_at >= REPLAY_RETENTION => {
-            Err(Rejection::ReplayBodyGone.resuming(channel))
-        }
-        None => {
+        Answer::NotKept => Err(Rejection::ReplayBodyGone.resuming(channel)),
+        Answer::Unserved => {
             let watermarks =
                 Watermarks { accepted: replay.accepted, spent: replay.spent, ..channel.watermarks };
             Ok(Repeat::Unserved { watermarks, challenge_id: replay.challenge_id })

@@ -265,7 +265,7 @@ impl Rejection {
                 .with("deposit", watermarks.deposit);
         }
         if let Self::VoucherPublished { up_to } = self {
-            problem = problem.with("publishedCumulative", up_to);
+            problem = problem.with("settled", up_to);
         }
         let mut response = Response::new(Body::from(problem.body()));
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -114,8 +114,8 @@ impl Ledger {
     /// same replay key finds out, and is never charged twice.
     pub async fn accept(&self, voucher: &VerifiedVoucher, charge: Charge) -> Result<Acceptance, LedgerError> {
         let signed = voucher.signed().clone();
-        let now = self.now();
-        self.write("accept_voucher", move |tx| accept(tx, &signed, &charge, now)).await
+        let (now, oldest) = (self.now(), self.oldest_answer());
+        self.write("accept_voucher", move |tx| accept(tx, &signed, &charge, now, oldest)).await
     }
 }
 
@@ -124,6 +124,7 @@ fn accept(
     signed: &SignedVoucher,
     charge: &Charge,
     now: i64,
+    oldest: i64,
 ) -> Result<Acceptance, LedgerError> {
     let id = &signed.voucher.channel_id;
     let Some(standing) = standing(tx, id)? else { return Ok(Acceptance::Unknown) };
@@ -138,7 +139,7 @@ fn accept(
     if !up_to.is_zero() && signed.voucher.cumulative_amount <= up_to {
         return Ok(Acceptance::Published { up_to });
     }
-    if let Some((replay, fingerprint)) = replay::find(tx, &charge.replay.key)? {
+    if let Some((replay, fingerprint)) = replay::find(tx, &charge.replay.key, oldest)? {
         // The same request on another channel is another request.
         let same = fingerprint == charge.replay.fingerprint && replay.channel == *id;
         return Ok(if same { Acceptance::Replayed(replay) } else { Acceptance::KeyReused });

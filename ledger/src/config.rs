@@ -19,6 +19,12 @@ pub struct LedgerConfig {
     /// and the bytes of transactions that are resolved.
     #[serde(default = "default_replay_retention")]
     pub replay_retention_seconds: u32,
+    /// Bytes that the kept answers of all channels may take; the oldest make room for new ones.
+    #[serde(default = "default_max_answer_bytes")]
+    pub max_answer_bytes: u64,
+    /// The same for the answers of one channel.
+    #[serde(default = "default_max_answer_bytes_per_channel")]
+    pub max_answer_bytes_per_channel: u64,
     /// Days for which a paid request on a channel that lives on is recognized, though its answer is gone. A
     /// repeat under an idempotency key that comes later is charged as a new request.
     #[serde(default = "default_replay_entry_retention")]
@@ -45,6 +51,14 @@ pub struct LedgerConfig {
 
 fn default_replay_retention() -> u32 {
     REPLAY_RETENTION as u32
+}
+
+fn default_max_answer_bytes() -> u64 {
+    1 << 30
+}
+
+fn default_max_answer_bytes_per_channel() -> u64 {
+    4 << 20
 }
 
 fn default_replay_entry_retention() -> u16 {
@@ -89,6 +103,8 @@ impl LedgerConfig {
         Self {
             path: path.into(),
             replay_retention_seconds: default_replay_retention(),
+            max_answer_bytes: default_max_answer_bytes(),
+            max_answer_bytes_per_channel: default_max_answer_bytes_per_channel(),
             replay_entry_retention_days: default_replay_entry_retention(),
             archive_after_days: default_archive_after(),
             archive_retention_days: None,
@@ -104,6 +120,8 @@ impl LedgerConfig {
         let Self {
             path,
             replay_retention_seconds,
+            max_answer_bytes,
+            max_answer_bytes_per_channel,
             replay_entry_retention_days,
             archive_after_days,
             archive_retention_days,
@@ -116,6 +134,13 @@ impl LedgerConfig {
         let checks = [
             (path.as_os_str().is_empty(), "ledger.path", "must name a file"),
             (*replay_retention_seconds == 0, "ledger.replay_retention_seconds", zero),
+            (*max_answer_bytes == 0, "ledger.max_answer_bytes", zero),
+            (*max_answer_bytes_per_channel == 0, "ledger.max_answer_bytes_per_channel", zero),
+            (
+                max_answer_bytes_per_channel > max_answer_bytes,
+                "ledger.max_answer_bytes_per_channel",
+                "is above ledger.max_answer_bytes",
+            ),
             (*replay_entry_retention_days == 0, "ledger.replay_entry_retention_days", zero),
             (
                 self.replay_entry_retention() < self.replay_retention(),
@@ -166,6 +191,8 @@ mod tests {
         LedgerConfig::new("ledger.db").validate().unwrap();
         for setting in [
             "replay_retention_seconds",
+            "max_answer_bytes",
+            "max_answer_bytes_per_channel",
             "replay_entry_retention_days",
             "archive_after_days",
             "archive_retention_days",

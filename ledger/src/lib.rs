@@ -13,6 +13,7 @@
 //! Times are unix seconds.
 
 mod acceptance;
+mod answer;
 mod channel;
 mod clock;
 mod closing;
@@ -41,6 +42,7 @@ mod watermarks;
 mod writer;
 
 pub use acceptance::{Acceptance, Accepted, Charge};
+pub use answer::{Answer, StoredResponse};
 pub use channel::{ChannelRecord, ChannelState, CloseReason};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use closing::{CloseLanded, CloseRequested, IdleCloseRequested};
@@ -52,7 +54,7 @@ pub use finality::Finality;
 pub use observation::Observation;
 pub use opening::{MAX_PAYABLE_RECIPIENTS, NewChannel, RecordedOpen, RecordedTopUp};
 pub use purge::Purged;
-pub use replay::{REPLAY_RETENTION, Replay, ReplayKey, StoredResponse};
+pub use replay::{REPLAY_RETENTION, Replay, ReplayKey};
 pub use settler_lock::SettlerLock;
 pub use spending::{DAY, Hold, Spending, SpendingKind, Spent, day_of};
 pub use sponsor::{Sponsor, Unsponsored};

@@ -43,6 +43,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0011_archive"),
     migration!("0012_published"),
     migration!("0013_watch"),
+    migration!("0014_answers"),
 ];
 
 /// The newest schema version this binary knows.
@@ -150,6 +151,36 @@ mod tests {
 
         assert_eq!(schema(&connection), schema(&migrated()));
         assert_eq!(version(&connection), KNOWN_VERSION);
+    }
+
+    #[test]
+    fn answers_that_a_header_called_gone_are_called_so_by_a_word() {
+        let connection = Connection::open_in_memory().unwrap();
+        let answers = MIGRATIONS.iter().position(|migration| migration.name.ends_with("_answers")).unwrap();
+        for migration in &MIGRATIONS[..answers] {
+            apply(&connection, migration.name, migration.up).unwrap();
+        }
+        let insert = |key: &str, answer: &str| {
+            let sql = format!("PRAGMA foreign_keys = OFF; INSERT INTO replays VALUES (CAST(printf('%032s', '{key}') AS BLOB),
+                zeroblob(32), zeroblob(32), '', 1, 1, 1, 1, {answer})");
+            connection.execute_batch(&sql).unwrap();
+        };
+        insert("1", "NULL, NULL, NULL");
+        insert("2", r#"200, '[[":body","gone"]]', x''"#);
+        insert("3", "200, '[]', x'0102'");
+
+        apply(&connection, MIGRATIONS[answers].name, MIGRATIONS[answers].up).unwrap();
+
+        let sql = "SELECT answer, answer_bytes, response_status FROM replays ORDER BY replay_key";
+        let mut statement = connection.prepare(sql).unwrap();
+        let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        let found: Vec<(String, i64, Option<u16>)> = found.map(Result::unwrap).collect();
+        assert_eq!(
+            found,
+            [("unserved".into(), 0, None), ("not_kept".into(), 0, None), ("kept".into(), 4, Some(200))]
+        );
+        let bytes = "SELECT bytes FROM answer_bytes WHERE channel_id = x''";
+        assert_eq!(connection.query_row(bytes, [], |row| row.get(0)), Ok(4));
     }
 
     #[test]

@@ -79,7 +79,8 @@ const PURGE_OLD_REPLAYS: &str = "-- purge_old_replays
         (SELECT replay_key FROM replays WHERE accepted_at <= ?1 ORDER BY accepted_at LIMIT ?2)";
 
 const DROP_ANSWERS: &str = "-- drop_answers
-    UPDATE replays SET response_status = NULL, response_headers = NULL, response_body = NULL
+    UPDATE replays SET answer = 'not_kept', answer_bytes = 0, response_status = NULL, response_headers = NULL,
+           response_body = NULL
      WHERE replay_key IN
         (SELECT replay_key FROM replays WHERE response_status IS NOT NULL AND accepted_at <= ?1
           ORDER BY accepted_at LIMIT ?2)";

@@ -4,7 +4,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use toll_protocol::{Amount, ChannelId};
 
 use crate::acceptance::Charge;
-use crate::column::{Columns, amount, undecodable};
+use crate::answer::{self, Answer};
+use crate::column::{Columns, amount};
 use crate::{Ledger, LedgerError, Watermarks};
 
 /// Seconds for which answers are kept unless [`LedgerConfig`](crate::LedgerConfig) says otherwise, and entries at
@@ -18,17 +19,6 @@ pub struct ReplayKey {
     pub key: [u8; 32],
     /// Digest of method, target and body. Under one key, another fingerprint is another request.
     pub fingerprint: [u8; 32],
-}
-
-/// An answer as it was sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredResponse {
-    /// HTTP status.
-    pub status: u16,
-    /// Header names and values, in order.
-    pub headers: Vec<(String, String)>,
-    /// The whole body.
-    pub body: Vec<u8>,
 }
 
 /// A request that was charged before.
@@ -46,22 +36,11 @@ pub struct Replay {
     pub spent: Amount,
     /// When, in unix seconds.
     pub accepted_at: i64,
-    /// Its answer; `None` while it is being made, when it was not retained, and once it was dropped.
-    pub response: Option<StoredResponse>,
+    /// What is known of its answer.
+    pub answer: Answer,
 }
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<Replay> {
-    let response = match row.get::<_, Option<u16>>("response_status")? {
-        Some(status) => {
-            let headers: String = row.get("response_headers")?;
-            Some(StoredResponse {
-                status,
-                headers: serde_json::from_str(&headers).map_err(|_| undecodable("response_headers"))?,
-                body: row.get("response_body")?,
-            })
-        }
-        None => None,
-    };
+fn from_row(row: &Row<'_>, oldest: i64) -> rusqlite::Result<Replay> {
     Ok(Replay {
         channel: row.channel_id("channel_id")?,
         challenge_id: row.get("challenge_id")?,
@@ -69,15 +48,19 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Replay> {
         accepted: row.amount("accepted")?,
         spent: row.amount("spent")?,
         accepted_at: row.get("accepted_at")?,
-        response,
+        answer: answer::from_row(row, oldest)?,
     })
 }
 
-/// The entry under `key` and its fingerprint.
-pub(crate) fn find(connection: &Connection, key: &[u8; 32]) -> rusqlite::Result<Option<(Replay, [u8; 32])>> {
+/// The entry under `key` and its fingerprint. Answers from before `oldest` (unix seconds) are not kept.
+pub(crate) fn find(
+    connection: &Connection,
+    key: &[u8; 32],
+    oldest: i64,
+) -> rusqlite::Result<Option<(Replay, [u8; 32])>> {
     connection
         .prepare_cached("-- replay\nSELECT * FROM replays WHERE replay_key = ?1")?
-        .query_row([key], |row| Ok((from_row(row)?, row.get("fingerprint")?)))
+        .query_row([key], |row| Ok((from_row(row, oldest)?, row.get("fingerprint")?)))
         .optional()
 }
 
@@ -109,43 +92,18 @@ pub(crate) fn insert(
 }
 
 impl Ledger {
-    /// Keeps the answer of a charged request for its repeats. The first answer stays; false when there was
-    /// one already, or no such request.
-    pub async fn store_response(
-        &self,
-        key: &ReplayKey,
-        response: StoredResponse,
-    ) -> Result<bool, LedgerError> {
-        let key = *key;
-        self.write("store_response", move |tx| {
-            let headers = serde_json::Value::from_iter(
-                response.headers.into_iter().map(|(name, value)| vec![name, value]),
-            );
-            let stored = tx
-                .prepare_cached(
-                    "-- store_response
-                    UPDATE replays SET response_status = ?3, response_headers = ?4, response_body = ?5
-                     WHERE replay_key = ?1 AND fingerprint = ?2 AND response_status IS NULL",
-                )?
-                .execute(params![
-                    key.key,
-                    key.fingerprint,
-                    response.status,
-                    headers.to_string(),
-                    response.body
-                ])?;
-            Ok(stored == 1)
+    /// The request charged under `key`, if there was one with that very fingerprint.
+    pub async fn replay(&self, key: &ReplayKey) -> Result<Option<Replay>, LedgerError> {
+        let (key, oldest) = (*key, self.oldest_answer());
+        self.read("replay", move |tx| {
+            let entry = find(tx, &key.key, oldest)?;
+            Ok(entry.filter(|(_, fingerprint)| *fingerprint == key.fingerprint).map(|(replay, _)| replay))
         })
         .await
     }
 
-    /// The request charged under `key`, if there was one with that very fingerprint.
-    pub async fn replay(&self, key: &ReplayKey) -> Result<Option<Replay>, LedgerError> {
-        let key = *key;
-        self.read("replay", move |tx| {
-            let entry = find(tx, &key.key)?;
-            Ok(entry.filter(|(_, fingerprint)| *fingerprint == key.fingerprint).map(|(replay, _)| replay))
-        })
-        .await
+    /// Answers of requests accepted by then (unix seconds) are past their retention.
+    pub(crate) fn oldest_answer(&self) -> i64 {
+        self.now().saturating_sub(self.settings().replay_retention())
     }
 }

@@ -136,7 +136,7 @@ refusals! {
     Signature "signature" [402] VerificationFailed Mend;
     /// The voucher has expired, or expires too soon to be settled for sure.
     VoucherExpired "voucher-expired" [402] VerificationFailed SignAgain;
-    /// The chain shows this voucher, or is about to: it proves nothing any more. Sign above `publishedCumulative`;
+    /// The chain shows this voucher, or is about to: it proves nothing any more. Sign above `settled`;
     /// under the same `Idempotency-Key` that gets an answer which was kept, at no charge.
     VoucherPublished "voucher-published" [402] VerificationFailed SignAgain;
     /// The voucher is not above the accepted watermark.

@@ -36,7 +36,7 @@ impl World {
     async fn refuses_published(&self, request: http::Request<axum::body::Body>, up_to: u64) {
         let answer = self.refuses(request, 402, "verification-failed", "voucher-published").await;
         let problem = answer.json();
-        assert_eq!(problem["publishedCumulative"], up_to.to_string());
+        assert_eq!(problem["settled"], up_to.to_string());
         for private in ["requiredCumulative", "acceptedCumulative", "spent"] {
             assert_eq!(problem.get(private), None, "{problem}");
         }

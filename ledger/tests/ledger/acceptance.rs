@@ -1,7 +1,7 @@
 //! What `accept` takes, and that whatever it refuses leaves no trace.
 
 use toll_ledger::{
-    Acceptance, ChannelFixture, ChannelState, Charge, CloseReason, Ledger, LedgerError, ManualClock,
+    Acceptance, Answer, ChannelFixture, ChannelState, Charge, CloseReason, Ledger, LedgerError, ManualClock,
     Watermarks,
 };
 use toll_protocol::{ChannelStatus, VerifiedVoucher};
@@ -71,7 +71,7 @@ async fn same_request_again_is_replayed() {
     else {
         panic!()
     };
-    assert_eq!((replay.channel, replay.cost, replay.response), (world.id, amount(100), None));
+    assert_eq!((replay.channel, replay.cost, replay.answer), (world.id, amount(100), Answer::Unserved));
 }
 
 #[tokio::test]

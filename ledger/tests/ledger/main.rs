@@ -1,6 +1,7 @@
 //! The ledger against its real database.
 
 mod acceptance;
+mod answer;
 mod archive;
 mod chain;
 mod closing;

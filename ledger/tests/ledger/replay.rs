@@ -1,7 +1,7 @@
 //! Repeats get their first answer for a day, and are never charged.
 
 use toll_ledger::{
-    Acceptance, Charge, CloseLanded, CloseReason, REPLAY_RETENTION, RecordedOpen, StoredResponse,
+    Acceptance, Answer, Charge, CloseLanded, CloseReason, REPLAY_RETENTION, RecordedOpen, StoredResponse,
 };
 
 use crate::{START, World, amount};
@@ -31,7 +31,7 @@ impl World {
 async fn repeat_gets_the_stored_answer() {
     let world = answered().await;
     let Acceptance::Replayed(replay) = world.repeat().await else { panic!() };
-    assert_eq!(replay.response, Some(response("first")));
+    assert_eq!(replay.answer, Answer::Kept(response("first")));
     assert_eq!(replay.accepted_at, START);
 }
 
@@ -66,7 +66,7 @@ async fn live_channel_keeps_the_entry_when_its_answer_is_dropped() {
     let world = answered().await;
     world.ledger.purge(START + REPLAY_RETENTION).await.unwrap();
     let Acceptance::Replayed(replay) = world.repeat().await else { panic!() };
-    assert_eq!(replay.response, None);
+    assert_eq!(replay.answer, Answer::NotKept);
     assert_eq!(world.watermarks().await.spent, amount(16));
 }
 
@@ -80,7 +80,7 @@ async fn closed_channel_keeps_answers_for_a_day_and_nothing_after() {
 
     world.ledger.purge(START + REPLAY_RETENTION - 1).await.unwrap();
     let key = Charge::of(16, 1).replay;
-    assert_eq!(world.ledger.replay(&key).await.unwrap().unwrap().response, Some(response("first")));
+    assert_eq!(world.ledger.replay(&key).await.unwrap().unwrap().answer, Answer::Kept(response("first")));
 
     world.ledger.purge(START + REPLAY_RETENTION).await.unwrap();
     assert_eq!(world.ledger.replay(&key).await.unwrap(), None);
