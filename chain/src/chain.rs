@@ -8,9 +8,9 @@ use solana_hash::Hash;
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 
-use crate::ChainError;
 use crate::hints::Hints;
 use crate::program_accounts::{ChannelFilter, FoundChannels};
+use crate::{ChainError, Failure};
 
 /// Address of the clock sysvar: the time and slot that programs see.
 pub const CLOCK: Pubkey = Pubkey::from_str_const("SysvarC1ock11111111111111111111111111111111");
@@ -92,7 +92,7 @@ pub struct Accounts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Simulation {
     /// Why it would fail, if it would.
-    pub error: Option<String>,
+    pub error: Option<Failure>,
     /// Compute units it used.
     pub compute_units: u64,
 }

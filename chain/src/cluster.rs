@@ -5,32 +5,35 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use solana_commitment_config::CommitmentConfig;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use solana_message::{Message, VersionedMessage};
 use solana_pubkey::Pubkey;
-use solana_rpc_client::nonblocking::rpc_client::RpcClient;
-use solana_rpc_client_api::client_error::Error as ClientError;
-use solana_rpc_client_api::config::RpcTransactionConfig;
+use solana_rpc_client_api::request::RpcRequest;
+use solana_rpc_client_api::response::Response;
 use solana_signature::Signature;
 use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
 use toll_protocol::{Amount, ChannelAccount, ChannelId, Network, associated_token_address};
 
-use crate::ChainError;
 use crate::genesis::check_genesis;
-use crate::rpc::node_name;
+use crate::{Chain, ChainError, ChainRent, Endpoints, Fate, RENT, RpcChain};
 
 type Result<T, E = ChainError> = std::result::Result<T, E>;
 
 /// How long a transaction may take to be confirmed before we say that its fate is unknown.
 const CONFIRMATION_PATIENCE: Duration = Duration::from_secs(60);
 
-/// An RPC endpoint, read at `confirmed`.
+/// How often a confirmed transaction's cost is asked for before we go on without it.
+const COST_TRIES: u32 = 50;
+
+/// A cluster, read at `confirmed`.
 pub struct Cluster {
-    rpc: RpcClient,
-    url: String,
+    chain: RpcChain,
+    endpoints: Endpoints,
 }
 
 /// A transaction that is on chain.
@@ -45,38 +48,35 @@ pub struct Landed {
 }
 
 impl Cluster {
-    /// A cluster behind `url`. Nothing is sent yet.
-    pub fn new(url: impl Into<String>) -> Self {
-        let url = url.into();
-        Self { rpc: RpcClient::new_with_commitment(url.clone(), CommitmentConfig::confirmed()), url }
+    /// A cluster behind `endpoints`: a URL, or several. Nothing is sent yet.
+    pub fn new(endpoints: impl Into<Endpoints>) -> Self {
+        let endpoints = endpoints.into();
+        Self { chain: RpcChain::new(endpoints.clone()), endpoints }
     }
 
     fn name(&self) -> String {
-        node_name(&self.url)
+        self.chain.connection().name()
     }
 
-    /// The RPC endpoint.
+    /// The preferred RPC endpoint. It may hold a key.
     pub fn url(&self) -> &str {
-        &self.url
+        self.endpoints.urls().first().map_or("", String::as_str)
     }
 
-    /// The client underneath, for calls this type has no word for.
-    pub fn rpc(&self) -> &RpcClient {
-        &self.rpc
+    /// The same cluster, as a settler asks it.
+    pub fn chain(&self) -> &RpcChain {
+        &self.chain
     }
 
     /// The current slot.
     pub async fn slot(&self) -> Result<u64> {
-        self.rpc.get_slot().await.map_err(|error| self.unreachable(&error))
+        let params = json!([{ "commitment": "confirmed" }]);
+        self.chain.connection().call("getSlot", RpcRequest::GetSlot, params).await
     }
 
     /// The hash that tells one cluster from another.
     pub async fn genesis_hash(&self) -> Result<String> {
-        self.rpc
-            .get_genesis_hash()
-            .await
-            .map(|hash| hash.to_string())
-            .map_err(|error| self.unreachable(&error))
+        self.chain.genesis_hash().await
     }
 
     /// Refuses a cluster that is not the one named: public networks are known by their genesis hash.
@@ -86,16 +86,22 @@ impl Cluster {
 
     /// Lamports of `address`; nothing for an account that does not exist.
     pub async fn lamports(&self, address: &Pubkey) -> Result<u64> {
-        self.rpc.get_balance(address).await.map_err(|error| self.unreachable(&error))
+        let params = json!([address.to_string(), { "commitment": "confirmed" }]);
+        let connection = self.chain.connection();
+        let floor = connection.floor();
+        let balance: Response<u64> =
+            connection.call_at("getBalance", RpcRequest::GetBalance, params, floor).await?;
+        Ok(balance.value)
+    }
+
+    /// The rent that the cluster asks for at present.
+    pub async fn rent(&self) -> Result<ChainRent> {
+        ChainRent::decode(self.chain.account(&RENT).await?.as_ref())
     }
 
     /// An account's owner and data, or `None`.
     pub async fn account(&self, address: &Pubkey) -> Result<Option<(Pubkey, Vec<u8>)>> {
-        self.rpc
-            .get_account_with_commitment(address, CommitmentConfig::confirmed())
-            .await
-            .map(|answer| answer.value.map(|account| (account.owner, account.data)))
-            .map_err(|error| self.unreachable(&error))
+        Ok(self.chain.account(address).await?.map(|account| (account.owner, account.data)))
     }
 
     /// Tokens in `owner`'s associated account, or `None` when there is no such account.
@@ -139,10 +145,15 @@ impl Cluster {
     /// Asks a test cluster for lamports and waits until they are there.
     pub async fn airdrop(&self, to: &Pubkey, lamports: u64) -> Result<()> {
         let before = self.lamports(to).await?;
-        self.rpc
-            .request_airdrop(to, lamports)
-            .await
-            .map_err(|error| ChainError::NoAirdrop { node: self.name(), reason: self.cause(&error) })?;
+        let params = json!([to.to_string(), lamports]);
+        let asked: Result<String> =
+            self.chain.connection().call("requestAirdrop", RpcRequest::RequestAirdrop, params).await;
+        asked.map_err(|error| match error {
+            ChainError::Refused { message, .. } => {
+                ChainError::NoAirdrop { node: self.name(), reason: message }
+            }
+            error => error,
+        })?;
         for _ in 0..600 {
             if self.lamports(to).await? >= before + lamports {
                 return Ok(());
@@ -159,14 +170,22 @@ impl Cluster {
         fee_payer: &Keypair,
         signers: &[&Keypair],
     ) -> Result<Landed> {
-        let blockhash = self.rpc.get_latest_blockhash().await.map_err(|error| self.unreachable(&error))?;
+        let blockhash = self.chain.tip().await?.blockhash;
         let message = Message::new_with_blockhash(instructions, Some(&fee_payer.pubkey()), &blockhash);
         let mut keys: Vec<&Keypair> = vec![fee_payer];
         keys.extend(signers.iter().filter(|key| key.pubkey() != fee_payer.pubkey()));
+        let signing = |error: &dyn Display| ChainError::Signing(error.to_string());
         let transaction = VersionedTransaction::try_new(VersionedMessage::Legacy(message), &keys)
-            .map_err(|error| ChainError::Signing(error.to_string()))?;
-        let signature =
-            self.rpc.send_transaction(&transaction).await.map_err(|error| self.refused(&error))?;
+            .map_err(|error| signing(&error))?;
+        let signature = *transaction.signatures.first().ok_or_else(|| signing(&"nobody signs"))?;
+        let bytes = toll_protocol::encode_transaction(&transaction);
+        let params = json!([STANDARD.encode(bytes), { "encoding": "base64", "preflightCommitment": "confirmed" }]);
+        let sent: Result<String> =
+            self.chain.connection().call("sendTransaction", RpcRequest::SendTransaction, params).await;
+        sent.map_err(|error| match error {
+            ChainError::Refused { message, .. } => ChainError::NotTaken(message),
+            error => error,
+        })?;
         self.confirm(&signature).await?;
         self.outcome(&signature).await
     }
@@ -175,15 +194,12 @@ impl Cluster {
     pub async fn confirm(&self, signature: &Signature) -> Result<()> {
         let deadline = tokio::time::Instant::now() + CONFIRMATION_PATIENCE;
         while tokio::time::Instant::now() < deadline {
-            let statuses = self.rpc.get_signature_statuses(&[*signature]).await;
-            let status =
-                statuses.map_err(|error| self.unreachable(&error))?.value.into_iter().next().flatten();
-            if let Some(status) =
-                status.filter(|status| status.satisfies_commitment(CommitmentConfig::confirmed()))
-            {
-                return status.err.map_or(Ok(()), |error| {
-                    Err(ChainError::Failed { signature: *signature, reason: error.to_string() })
-                });
+            match self.chain.statuses(&[*signature]).await?.into_iter().next() {
+                Some(Fate::Landed { .. }) => return Ok(()),
+                Some(Fate::Failed { error, .. }) => {
+                    return Err(ChainError::Failed { signature: *signature, reason: error });
+                }
+                Some(Fate::Pending | Fate::Unknown) | None => {}
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -192,57 +208,19 @@ impl Cluster {
 
     /// Fee and compute units of a confirmed transaction.
     pub async fn outcome(&self, signature: &Signature) -> Result<Landed> {
-        let config = RpcTransactionConfig {
-            commitment: Some(CommitmentConfig::confirmed()),
-            max_supported_transaction_version: Some(0),
-            ..RpcTransactionConfig::default()
-        };
         // A confirmed status can be visible before the transaction is.
-        let mut tries = 0;
-        let found = loop {
-            tries += 1;
-            match self.rpc.get_transaction_with_config(signature, config).await {
-                Ok(found) => break found,
-                Err(_) if tries < 50 => tokio::time::sleep(Duration::from_millis(100)).await,
-                Err(error) => return Err(self.unreachable(&error)),
+        for _ in 0..COST_TRIES {
+            if let Some(cost) = self.chain.cost(signature).await? {
+                let (fee_lamports, compute_units) = (cost.fee_lamports, cost.compute_units);
+                return Ok(Landed { signature: *signature, fee_lamports, compute_units });
             }
-        };
-        let meta = found.transaction.meta;
-        Ok(Landed {
-            signature: *signature,
-            fee_lamports: meta.as_ref().map_or(0, |meta| meta.fee),
-            compute_units: meta.and_then(|meta| Option::from(meta.compute_units_consumed)).unwrap_or(0),
-        })
-    }
-
-    /// Why a call failed. An HTTP error spells the whole URL out.
-    fn cause(&self, error: &ClientError) -> String {
-        cause(error).replace(self.url.as_str(), &self.name())
-    }
-
-    fn unreachable(&self, error: &ClientError) -> ChainError {
-        ChainError::Unreachable { method: "RPC", node: self.name(), reason: self.cause(error) }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let reason = "no node has indexed a transaction that is confirmed".to_owned();
+        Err(ChainError::Malformed { what: "getTransaction", reason })
     }
 
     fn no_mint(&self, mint: &Pubkey) -> ChainError {
         ChainError::NoMint { mint: *mint, node: self.name() }
     }
-
-    fn refused(&self, error: &ClientError) -> ChainError {
-        if error.get_transaction_error().is_some()
-            || matches!(error.kind(), solana_rpc_client_api::client_error::ErrorKind::RpcError(_))
-        {
-            return ChainError::NotTaken(self.cause(error));
-        }
-        self.unreachable(error)
-    }
-}
-
-/// The innermost cause, which is what a person wants to read.
-pub fn cause(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }

@@ -9,6 +9,9 @@ use toll_protocol::{ChannelId, Network};
 /// providers hide access keys in.
 #[derive(Debug, Error)]
 pub enum ChainError {
+    /// There is nobody to ask.
+    #[error("no RPC endpoint is configured")]
+    NoNode,
     /// No answer, or none that says what happened.
     #[error("{method}: the RPC at {node} does not answer: {reason}")]
     Unreachable {
@@ -50,6 +53,26 @@ pub enum ChainError {
         expected: &'static str,
         /// The genesis hash the node reports.
         found: String,
+    },
+    /// One of several nodes belongs to another cluster than the others.
+    #[error("the RPC at {node} is on another cluster than the others: its genesis hash is {found}, theirs is {expected}")]
+    StrayNode {
+        /// The node.
+        node: String,
+        /// The genesis hash of the others.
+        expected: String,
+        /// The genesis hash it reports.
+        found: String,
+    },
+    /// The node shows the past: another answer was of a later slot.
+    #[error("the RPC at {node} is behind: it answers for slot {slot}, and slot {seen} was seen")]
+    Behind {
+        /// The node.
+        node: String,
+        /// The slot of its answer.
+        slot: u64,
+        /// The latest slot seen before it was asked.
+        seen: u64,
     },
     /// There is no such mint.
     #[error("there is no mint {mint} on {node}")]
@@ -109,10 +132,19 @@ impl ChainError {
     /// Whether asking again may help.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. } | Self::Behind { .. } => true,
             // Node behind, slot skipped, block not available, minimum context slot not reached.
             Self::Refused { code, .. } => matches!(code, -32_004 | -32_005 | -32_014 | -32_016),
             _ => false,
         }
     }
+}
+
+/// The innermost cause, which is what a person wants to read.
+pub fn cause(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tracing::debug;
 
 use crate::program_accounts::ChannelFilter;
-use crate::rpc::node_name;
+use crate::endpoints::origin;
 
 /// Pause before a broken connection is made again; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ impl Hints {
             let mut pause = FIRST_PAUSE;
             while !hint.is_closed() {
                 let told = listen(&url, &filter, &hint).await;
-                debug!(node = node_name(&url), told, "subscription ended");
+                debug!(node = origin(&url), told, "subscription ended");
                 pause = if told { FIRST_PAUSE } else { (2 * pause).min(LONGEST_PAUSE) };
                 tokio::time::sleep(pause).await;
             }

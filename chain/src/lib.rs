@@ -6,18 +6,26 @@
 
 mod chain;
 mod cluster;
+mod connection;
+mod endpoints;
 mod error;
+mod failure;
 mod genesis;
 mod hints;
 pub mod key_file;
 mod mint;
+mod node;
 mod program_accounts;
 mod rent;
 mod rpc;
+#[cfg(test)]
+mod stub_node;
 
 pub use chain::{Accounts, CLOCK, Chain, ChainClock, ChainTip, Cost, Fate, Simulation};
-pub use cluster::{Cluster, Landed, cause};
-pub use error::ChainError;
+pub use cluster::{Cluster, Landed};
+pub use endpoints::Endpoints;
+pub use error::{ChainError, cause};
+pub use failure::Failure;
 pub use genesis::{DEVNET_GENESIS, MAINNET_GENESIS, check_genesis};
 pub use hints::{Hints, websocket_url};
 pub use mint::mint_to;

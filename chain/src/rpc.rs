@@ -1,24 +1,25 @@
-//! The production answer: a node's JSON-RPC.
+//! The production answer: JSON-RPC.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use solana_account::Account;
 use solana_hash::Hash;
 use solana_pubkey::Pubkey;
-use solana_rpc_client::nonblocking::rpc_client::RpcClient;
-use solana_rpc_client_api::client_error::{Error as ClientError, ErrorKind};
-use solana_rpc_client_api::request::{RpcError, RpcRequest};
+use solana_rpc_client_api::request::RpcRequest;
+use solana_rpc_client_api::response::{Response, RpcBlockhash, TransactionConfirmationStatus, UiAccount};
 use solana_signature::Signature;
+use toll_protocol::Network;
 
-use crate::ChainError;
 use crate::chain::{Accounts, Chain, ChainTip, Cost, Fate, Simulation};
+use crate::connection::{Connection, not_past};
 use crate::hints::Hints;
 use crate::program_accounts::{self, ChannelFilter, FoundChannels};
+use crate::{ChainError, Endpoints, Failure};
 
 /// Most addresses one `getMultipleAccounts` takes.
 const ACCOUNTS_PER_CALL: usize = 100;
@@ -26,156 +27,136 @@ const ACCOUNTS_PER_CALL: usize = 100;
 /// Most signatures one `getSignatureStatuses` takes.
 const SIGNATURES_PER_CALL: usize = 256;
 
-/// Pauses before the second, third, … attempt of a call that got no answer.
-const BACKOFF: [Duration; 3] =
-    [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1_200)];
+/// The newest transaction format that is understood: without it a node refuses to tell of a transaction, ours
+/// or anybody's, that is newer than it believes us to be.
+pub(crate) const TRANSACTION_VERSION: u8 = 1;
 
-/// How long one attempt may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A node at a URL.
+/// The nodes of a cluster, at `confirmed`.
 pub struct RpcChain {
-    client: RpcClient,
-    node: String,
+    connection: Arc<Connection>,
     websocket: Option<String>,
 }
 
 impl RpcChain {
-    /// The node that answers at `url` (`http://` or `https://`). Connects on first use.
-    pub fn new(url: impl Into<String>) -> Self {
-        let url = url.into();
-        let node = node_name(&url);
-        Self { client: RpcClient::new_with_timeout(url, TIMEOUT), node, websocket: None }
+    /// The cluster that answers at `endpoints`. Connects on first use.
+    ///
+    /// With several, a question goes to the first that is well; a node whose genesis hash differs from that of
+    /// the others is asked nothing.
+    pub fn new(endpoints: impl Into<Endpoints>) -> Self {
+        Self { connection: Arc::new(Connection::new(&endpoints.into(), None)), websocket: None }
     }
 
-    /// Takes hints from the node's subscriptions at `url` (`ws://` or `wss://`).
+    /// The same, for nodes that must be on `network`.
+    pub fn on(network: Network, endpoints: impl Into<Endpoints>) -> Self {
+        Self { connection: Arc::new(Connection::new(&endpoints.into(), Some(network))), websocket: None }
+    }
+
+    /// Takes hints from a node's subscriptions at `url` (`ws://` or `wss://`).
     pub fn with_websocket(self, url: impl Into<String>) -> Self {
         Self { websocket: Some(url.into()), ..self }
     }
 
-    /// One call, repeated while the node cannot be reached or says that it is not ready.
-    async fn call<T: DeserializeOwned>(
-        &self,
-        method: &'static str,
-        request: RpcRequest,
-        params: Value,
-    ) -> Result<T, ChainError> {
-        let mut pauses = BACKOFF.iter();
-        loop {
-            let error = match self.client.send(request, params.clone()).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => refusal(method, &self.node, error),
-            };
-            match pauses.next() {
-                Some(pause) if error.is_transient() => tokio::time::sleep(*pause).await,
-                _ => return Err(error),
-            }
-        }
+    /// The nodes behind it.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// One account, and the slot at which it looked so.
+    pub(crate) async fn account(&self, address: &Pubkey) -> Result<Option<Account>, ChainError> {
+        const WHAT: &str = "getAccountInfo";
+        let params = json!([address.to_string(), { "commitment": "confirmed", "encoding": "base64" }]);
+        let floor = self.connection.floor();
+        let found: Response<Option<UiAccount>> =
+            self.connection.call_at(WHAT, RpcRequest::GetAccountInfo, params, floor).await?;
+        self.connection.reached(found.context.slot);
+        found.value.as_ref().map(|found| account(WHAT, found)).transpose()
     }
 
     async fn accounts_at(
         &self,
         commitment: &'static str,
         addresses: &[Pubkey],
+        floor: u64,
     ) -> Result<Accounts, ChainError> {
         const WHAT: &str = "getMultipleAccounts";
         let config = json!({ "commitment": commitment, "encoding": "base64" });
         let mut all = Accounts { slot: u64::MAX, accounts: Vec::with_capacity(addresses.len()) };
         for chunk in addresses.chunks(ACCOUNTS_PER_CALL) {
             let keys: Vec<_> = chunk.iter().map(Pubkey::to_string).collect();
-            let answer: Value =
-                self.call(WHAT, RpcRequest::GetMultipleAccounts, json!([keys, config])).await?;
-            all.slot = all.slot.min(number(&answer, WHAT, "/context/slot")?);
-            for value in list(&answer, WHAT, chunk.len())? {
-                all.accounts.push(account(value)?);
+            let answer: Response<Vec<Option<UiAccount>>> = self
+                .connection
+                .call_at(WHAT, RpcRequest::GetMultipleAccounts, json!([keys, config]), floor)
+                .await?;
+            all.slot = all.slot.min(answer.context.slot);
+            for found in list(answer.value, WHAT, chunk.len())? {
+                all.accounts.push(found.as_ref().map(|found| account(WHAT, found)).transpose()?);
             }
         }
         Ok(all)
     }
 }
 
-/// A node as messages name it: without the path and query that providers hide an access key in.
-pub(crate) fn node_name(url: &str) -> String {
-    let parsed = url.parse::<reqwest::Url>();
-    parsed.map_or_else(|_| "its URL".to_owned(), |url| url.origin().ascii_serialization())
+/// A transaction's status, as far as it is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    slot: u64,
+    /// Blocks since, and `None` when it is rooted.
+    confirmations: Option<u64>,
+    confirmation_status: Option<TransactionConfirmationStatus>,
+    err: Option<Failure>,
 }
 
-/// Sorts a client error: no answer, a refusal, or an answer that makes no sense.
-fn refusal(method: &'static str, node: &str, error: ClientError) -> ChainError {
-    match error.kind() {
-        ErrorKind::RpcError(RpcError::RpcResponseError { code, message, .. }) => {
-            ChainError::Refused { method, code: *code, message: message.clone() }
+impl Status {
+    fn fate(self) -> Fate {
+        let confirmed = match self.confirmation_status {
+            Some(status) => status != TransactionConfirmationStatus::Processed,
+            // Nodes that leave the status out mark rooted transactions with `confirmations: null`.
+            None => self.confirmations.is_none(),
+        };
+        match self.err {
+            _ if !confirmed => Fate::Pending,
+            None => Fate::Landed { slot: self.slot },
+            Some(reason) => Fate::Failed { slot: self.slot, error: reason.to_string() },
         }
-        ErrorKind::SerdeJson(error) => ChainError::Malformed { what: method, reason: error.to_string() },
-        _ => ChainError::Unreachable { method, node: node.to_owned(), reason: without_url(*error.kind) },
     }
 }
 
-/// The transport's reason. It names the URL, and URLs of nodes have keys in them.
-fn without_url(error: ErrorKind) -> String {
-    match error {
-        ErrorKind::Reqwest(error) => error.without_url().to_string(),
-        error => error.to_string(),
-    }
+/// How a simulation went, as far as it is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Simulated {
+    err: Option<Failure>,
+    units_consumed: Option<u64>,
+}
+
+/// What a node keeps of a landed transaction, as far as it is read.
+#[derive(Deserialize)]
+struct Indexed {
+    meta: Option<Meta>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Meta {
+    fee: u64,
+    compute_units_consumed: Option<u64>,
 }
 
 fn malformed(what: &'static str, reason: impl Into<String>) -> ChainError {
     ChainError::Malformed { what, reason: reason.into() }
 }
 
-fn number(value: &Value, what: &'static str, pointer: &str) -> Result<u64, ChainError> {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_u64)
-        .ok_or_else(|| malformed(what, format!("no number at {pointer}")))
+fn account(what: &'static str, found: &UiAccount) -> Result<Account, ChainError> {
+    found.to_account().ok_or_else(|| malformed(what, "an account's owner or data cannot be decoded"))
 }
 
-fn text<'a>(value: &'a Value, what: &'static str, pointer: &str) -> Result<&'a str, ChainError> {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .ok_or_else(|| malformed(what, format!("no text at {pointer}")))
-}
-
-fn list<'a>(value: &'a Value, what: &'static str, expected: usize) -> Result<&'a [Value], ChainError> {
-    match value.pointer("/value").and_then(Value::as_array) {
-        Some(list) if list.len() == expected => Ok(list),
-        _ => Err(malformed(what, format!("expected a list of {expected}"))),
+/// A list that has as many entries as were asked for.
+fn list<T>(list: Vec<T>, what: &'static str, expected: usize) -> Result<Vec<T>, ChainError> {
+    if list.len() != expected {
+        return Err(malformed(what, format!("expected a list of {expected}")));
     }
-}
-
-fn account(value: &Value) -> Result<Option<Account>, ChainError> {
-    const WHAT: &str = "getMultipleAccounts";
-    if value.is_null() {
-        return Ok(None);
-    }
-    let data = text(value, WHAT, "/data/0")?;
-    let owner = text(value, WHAT, "/owner")?;
-    Ok(Some(Account {
-        lamports: number(value, WHAT, "/lamports")?,
-        data: STANDARD.decode(data).map_err(|error| malformed(WHAT, error.to_string()))?,
-        owner: owner.parse().map_err(|_| malformed(WHAT, format!("owner {owner}")))?,
-        executable: value.get("executable").and_then(Value::as_bool).unwrap_or(false),
-        rent_epoch: u64::MAX,
-    }))
-}
-
-fn fate(value: &Value) -> Result<Fate, ChainError> {
-    const WHAT: &str = "getSignatureStatuses";
-    if value.is_null() {
-        return Ok(Fate::Unknown);
-    }
-    let slot = number(value, WHAT, "/slot")?;
-    let confirmed = match value.get("confirmationStatus").and_then(Value::as_str) {
-        Some(status) => status != "processed",
-        // Nodes that leave the status out mark rooted transactions with `confirmations: null`.
-        None => value.get("confirmations").is_none_or(Value::is_null),
-    };
-    Ok(match value.get("err") {
-        _ if !confirmed => Fate::Pending,
-        None | Some(Value::Null) => Fate::Landed { slot },
-        Some(error) => Fate::Failed { slot, error: error.to_string() },
-    })
+    Ok(list)
 }
 
 fn confirmed() -> Value {
@@ -185,30 +166,53 @@ fn confirmed() -> Value {
 #[async_trait]
 impl Chain for RpcChain {
     async fn genesis_hash(&self) -> Result<String, ChainError> {
-        self.call("getGenesisHash", RpcRequest::GetGenesisHash, json!([])).await
+        self.connection.genesis_hash().await
     }
 
     async fn tip(&self) -> Result<ChainTip, ChainError> {
         const WHAT: &str = "getLatestBlockhash";
-        let (latest, block_height) = futures::try_join!(
-            self.call::<Value>(WHAT, RpcRequest::GetLatestBlockhash, json!([confirmed()])),
-            self.call::<u64>("getBlockHeight", RpcRequest::GetBlockHeight, json!([confirmed()])),
-        )?;
-        let blockhash = text(&latest, WHAT, "/value/blockhash")?;
+        let floor = self.connection.floor();
+        // One node for both: a height has no slot to compare.
+        let (latest, block_height) = self
+            .connection
+            .ask(|node| {
+                Box::pin(async move {
+                    let (latest, height) = futures::try_join!(
+                        node.ask::<Response<RpcBlockhash>>(
+                            WHAT,
+                            RpcRequest::GetLatestBlockhash,
+                            json!([confirmed()])
+                        ),
+                        node.ask::<u64>("getBlockHeight", RpcRequest::GetBlockHeight, json!([confirmed()])),
+                    )?;
+                    not_past(node, latest.context.slot, floor)?;
+                    Ok((latest, height))
+                })
+            })
+            .await?;
+        let (slot, latest) = (latest.context.slot, latest.value);
+        self.connection.reached(slot);
+        let blockhash = latest.blockhash.parse();
         Ok(ChainTip {
-            blockhash: blockhash.parse().map_err(|_| malformed(WHAT, format!("blockhash {blockhash}")))?,
-            slot: number(&latest, WHAT, "/context/slot")?,
+            blockhash: blockhash.map_err(|_| malformed(WHAT, format!("blockhash {}", latest.blockhash)))?,
+            slot,
             block_height,
-            last_valid_block_height: number(&latest, WHAT, "/value/lastValidBlockHeight")?,
+            last_valid_block_height: latest.last_valid_block_height,
         })
     }
 
     async fn accounts(&self, addresses: &[Pubkey]) -> Result<Accounts, ChainError> {
-        self.accounts_at("confirmed", addresses).await
+        let floor = self.connection.floor();
+        let found = self.accounts_at("confirmed", addresses, floor).await?;
+        if !addresses.is_empty() {
+            self.connection.reached(found.slot);
+        }
+        Ok(found)
     }
 
     async fn finalized_accounts(&self, addresses: &[Pubkey]) -> Result<Accounts, ChainError> {
-        self.accounts_at("finalized", addresses).await
+        // What is final is of an older slot than what is confirmed.
+        self.accounts_at("finalized", addresses, 0).await
     }
 
     async fn find_channels(
@@ -216,9 +220,9 @@ impl Chain for RpcChain {
         filter: &ChannelFilter,
         min_slot: u64,
     ) -> Result<FoundChannels, ChainError> {
-        let params = filter.params("confirmed", min_slot);
+        let params = filter.params("confirmed", min_slot.max(self.connection.floor()));
         let answer: Value =
-            self.call(program_accounts::METHOD, RpcRequest::GetProgramAccounts, params).await?;
+            self.connection.call(program_accounts::METHOD, RpcRequest::GetProgramAccounts, params).await?;
         program_accounts::read(&answer)
     }
 
@@ -227,90 +231,100 @@ impl Chain for RpcChain {
     }
 
     async fn is_blockhash_valid(&self, blockhash: &Hash) -> Result<bool, ChainError> {
-        const WHAT: &str = "isBlockhashValid";
         let params = json!([blockhash.to_string(), confirmed()]);
-        let answer: Value = self.call(WHAT, RpcRequest::IsBlockhashValid, params).await?;
-        answer.get("value").and_then(Value::as_bool).ok_or_else(|| malformed(WHAT, "no verdict"))
+        let floor = self.connection.floor();
+        let answer: Response<bool> = self
+            .connection
+            .call_at("isBlockhashValid", RpcRequest::IsBlockhashValid, params, floor)
+            .await?;
+        Ok(answer.value)
     }
 
     async fn simulate(&self, transaction: &[u8]) -> Result<Simulation, ChainError> {
-        const WHAT: &str = "simulateTransaction";
         let config = json!({ "commitment": "confirmed", "encoding": "base64", "sigVerify": false });
         let params = json!([STANDARD.encode(transaction), config]);
-        let answer: Value = self.call(WHAT, RpcRequest::SimulateTransaction, params).await?;
-        let error = answer.pointer("/value/err").filter(|error| !error.is_null()).map(Value::to_string);
-        let compute_units = answer.pointer("/value/unitsConsumed").and_then(Value::as_u64).unwrap_or(0);
-        Ok(Simulation { error, compute_units })
+        let floor = self.connection.floor();
+        let answer: Response<Simulated> = self
+            .connection
+            .call_at("simulateTransaction", RpcRequest::SimulateTransaction, params, floor)
+            .await?;
+        let Simulated { err, units_consumed } = answer.value;
+        Ok(Simulation { error: err, compute_units: units_consumed.unwrap_or(0) })
     }
 
     async fn submit(&self, transaction: &[u8]) -> Result<(), ChainError> {
         // Simulated already, and a resend after landing must not be refused for it.
         let config =
             json!({ "encoding": "base64", "skipPreflight": true, "preflightCommitment": "confirmed" });
-        let params = json!([STANDARD.encode(transaction), config]);
-        self.call::<Value>("sendTransaction", RpcRequest::SendTransaction, params).await.map(drop)
+        let sent: String = self
+            .connection
+            .call_all("sendTransaction", RpcRequest::SendTransaction, json!([STANDARD.encode(transaction), config]))
+            .await?;
+        drop(sent);
+        Ok(())
     }
 
     async fn statuses(&self, signatures: &[Signature]) -> Result<Vec<Fate>, ChainError> {
         const WHAT: &str = "getSignatureStatuses";
+        // A node's own slot is ahead of what is confirmed, so it raises no floor; but one that is below what
+        // was seen confirmed would call unknown what has landed.
+        let floor = self.connection.floor();
         let mut fates = Vec::with_capacity(signatures.len());
         for chunk in signatures.chunks(SIGNATURES_PER_CALL) {
             let texts: Vec<_> = chunk.iter().map(Signature::to_string).collect();
             let params = json!([texts, { "searchTransactionHistory": true }]);
-            let answer: Value = self.call(WHAT, RpcRequest::GetSignatureStatuses, params).await?;
-            for value in list(&answer, WHAT, chunk.len())? {
-                fates.push(fate(value)?);
-            }
+            let answer: Response<Vec<Option<Status>>> =
+                self.connection.call_at(WHAT, RpcRequest::GetSignatureStatuses, params, floor).await?;
+            let statuses = list(answer.value, WHAT, chunk.len())?;
+            fates.extend(statuses.into_iter().map(|status| status.map_or(Fate::Unknown, Status::fate)));
         }
         Ok(fates)
     }
 
     async fn cost(&self, signature: &Signature) -> Result<Option<Cost>, ChainError> {
-        let config =
-            json!({ "commitment": "confirmed", "encoding": "base64", "maxSupportedTransactionVersion": 0 });
+        let config = json!({
+            "commitment": "confirmed",
+            "encoding": "base64",
+            "maxSupportedTransactionVersion": TRANSACTION_VERSION,
+        });
         let params = json!([signature.to_string(), config]);
-        let answer: Value = self.call("getTransaction", RpcRequest::GetTransaction, params).await?;
-        let Some(fee_lamports) = answer.pointer("/meta/fee").and_then(Value::as_u64) else {
-            return Ok(None);
-        };
-        let compute_units = answer.pointer("/meta/computeUnitsConsumed").and_then(Value::as_u64).unwrap_or(0);
-        Ok(Some(Cost { fee_lamports, compute_units }))
+        let answer: Option<Indexed> =
+            self.connection.call("getTransaction", RpcRequest::GetTransaction, params).await?;
+        Ok(answer.and_then(|indexed| indexed.meta).map(|meta| Cost {
+            fee_lamports: meta.fee,
+            compute_units: meta.compute_units_consumed.unwrap_or(0),
+        }))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
-
     use super::*;
+    use crate::stub_node::node;
 
-    #[test]
-    fn fate_of_an_absent_status_is_unknown() {
-        assert_eq!(fate(&Value::Null).unwrap(), Fate::Unknown);
+    fn fate(status: &Value) -> Fate {
+        serde_json::from_value::<Status>(status.clone()).unwrap().fate()
     }
 
     #[test]
     fn processed_status_is_pending_even_when_it_failed() {
         let status =
             json!({ "slot": 5, "confirmationStatus": "processed", "err": { "InstructionError": [0, "X"] } });
-        assert_eq!(fate(&status).unwrap(), Fate::Pending);
+        assert_eq!(fate(&status), Fate::Pending);
     }
 
     #[test]
     fn confirmed_and_finalized_statuses_are_landed() {
         for status in ["confirmed", "finalized"] {
             let status = json!({ "slot": 5, "confirmationStatus": status, "err": null });
-            assert_eq!(fate(&status).unwrap(), Fate::Landed { slot: 5 });
+            assert_eq!(fate(&status), Fate::Landed { slot: 5 });
         }
     }
 
     #[test]
     fn confirmed_error_is_failed_with_its_reason() {
         let status = json!({ "slot": 9, "confirmationStatus": "confirmed", "err": { "InstructionError": [1, { "Custom": 234 }] } });
-        let Fate::Failed { slot: 9, error } = fate(&status).unwrap() else { panic!("not failed") };
+        let Fate::Failed { slot: 9, error } = fate(&status) else { panic!("not failed") };
         assert!(error.contains("234"), "{error}");
     }
 
@@ -318,51 +332,13 @@ mod tests {
     fn account_is_read_from_base64() {
         let value = json!({ "data": ["AQI=", "base64"], "owner": "11111111111111111111111111111111",
             "lamports": 7, "executable": true, "rentEpoch": 18_446_744_073_709_551_615u64 });
-        let account = account(&value).unwrap().unwrap();
+        let account = account("x", &serde_json::from_value(value).unwrap()).unwrap();
         assert_eq!((account.data.as_slice(), account.lamports, account.executable), (&[1, 2][..], 7, true));
     }
 
     #[test]
     fn list_of_another_length_is_malformed() {
-        let answer = json!({ "value": [null] });
-        assert!(matches!(list(&answer, "x", 2), Err(ChainError::Malformed { .. })));
-    }
-
-    /// A node that answers each call with the next of `answers` (body of `result`, or of `error` when it has
-    /// a `code`), and drops the connection on `Value::Null`. Returns its URL and the requests it saw.
-    async fn node(answers: Vec<Value>) -> (String, Arc<Mutex<Vec<Value>>>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let requests = Arc::clone(&seen);
-        tokio::spawn(async move {
-            for answer in answers {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let mut bytes = Vec::new();
-                let body = loop {
-                    let mut chunk = [0; 4_096];
-                    let read = stream.read(&mut chunk).await.unwrap();
-                    bytes.extend_from_slice(&chunk[..read]);
-                    let text = String::from_utf8_lossy(&bytes);
-                    let Some((_, body)) = text.split_once("\r\n\r\n") else { continue };
-                    if let Ok(body) = serde_json::from_str::<Value>(body) {
-                        break body;
-                    }
-                };
-                requests.lock().unwrap().push(body);
-                if answer.is_null() {
-                    continue;
-                }
-                let member = if answer.get("code").is_some() { "error" } else { "result" };
-                let body = json!({ "jsonrpc": "2.0", "id": 0, member: answer }).to_string();
-                let head = format!(
-                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-                    body.len()
-                );
-                stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-            }
-        });
-        (url, seen)
+        assert!(matches!(list(vec![0], "x", 2), Err(ChainError::Malformed { .. })));
     }
 
     #[tokio::test]
@@ -421,7 +397,7 @@ mod tests {
         let failed = json!({ "context": { "slot": 1 }, "value": { "err": { "InstructionError": [2, { "Custom": 234 }] }, "unitsConsumed": 900, "logs": [] } });
         let (url, seen) = node(vec![failed]).await;
         let simulation = RpcChain::new(url).simulate(&[1]).await.unwrap();
-        assert!(simulation.error.unwrap().contains("234"));
+        assert!(matches!(simulation.error, Some(Failure::Ran(words)) if words.contains("234")));
         assert_eq!(simulation.compute_units, 900);
         assert_eq!(seen.lock().unwrap()[0]["params"][1]["sigVerify"], json!(false));
     }

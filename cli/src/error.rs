@@ -133,6 +133,9 @@ impl From<ChainError> for CliError {
                 (Exit::Network, "the node answers nonsense; use another with --rpc")
             }
             ChainError::WrongCluster { .. } => (Exit::WrongCluster, "check --rpc and --network"),
+            ChainError::StrayNode { .. } => (Exit::WrongCluster, "name nodes of one cluster only"),
+            ChainError::NoNode => (Exit::Config, "name an RPC endpoint"),
+            ChainError::Behind { .. } => (Exit::Network, "try again, or name another RPC endpoint"),
             ChainError::NoMint { .. } => (Exit::WrongCluster, "check --mint and --rpc"),
             ChainError::NotAChannel { .. } => {
                 (Exit::WrongCluster, "check the channel id, --program and --rpc")

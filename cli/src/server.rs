@@ -191,7 +191,7 @@ async fn start_settler(config: &Config, ledger: Ledger) -> Result<Settler> {
         mints.push(ListedMint { mint: *mint, token_program });
     }
     let settler = config.settler_config(mints)?;
-    let chain = Arc::new(RpcChain::new(config.settler.rpc.clone()));
+    let chain = Arc::new(RpcChain::on(config.session.network, &config.settler.rpc));
     Settler::start(ledger, chain, keys, settler).await.map_err(|error| settler_error(&error))
 }
 
@@ -263,7 +263,7 @@ pub fn ledger_error(error: &LedgerError) -> CliError {
 fn settler_error(error: &SettlerError) -> CliError {
     match error {
         SettlerError::Ledger(error) => ledger_error(error),
-        SettlerError::Chain(ChainError::WrongCluster { .. }) => {
+        SettlerError::Chain(ChainError::WrongCluster { .. } | ChainError::StrayNode { .. }) => {
             CliError::new(Exit::WrongCluster, error, "check settler.rpc and the [session] section")
         }
         SettlerError::Chain(ChainError::Unreachable { .. }) => {

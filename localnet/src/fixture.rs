@@ -97,11 +97,7 @@ impl Fixture {
         }
         let authority = actors.mint_authority.insecure_clone();
         let mint = &actors.mint;
-        let rent = cluster
-            .rpc()
-            .get_minimum_balance_for_rent_exemption(MINT_SIZE as usize)
-            .await
-            .unwrap_or(1_461_600);
+        let rent = cluster.rent().await?.minimum(MINT_SIZE);
         let instructions = [
             create_account(&authority.pubkey(), &mint.pubkey(), rent, MINT_SIZE, &TOKEN_PROGRAM),
             initialize_mint(&mint.pubkey(), &authority.pubkey(), DECIMALS),

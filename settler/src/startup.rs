@@ -111,7 +111,7 @@ async fn create_treasury_account(
     let signed = sign(&draft, budget, keys, tip.blockhash)?;
     let simulation = chain.simulate(&signed.bytes).await?;
     if let Some(reason) = simulation.error {
-        return Err(SettlerError::Treasury { reason });
+        return Err(SettlerError::Treasury { reason: reason.to_string() });
     }
     let landed = async {
         loop {

@@ -12,7 +12,7 @@ use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use tokio::sync::watch;
 use toll_chain::{
-    Accounts, Chain, ChainError, ChainTip, ChannelFilter, Cost, Fate, FoundChannels, Hints, Simulation,
+    Accounts, Chain, ChainError, ChainTip, ChannelFilter, Cost, Failure, Fate, FoundChannels, Hints, Simulation,
 };
 use toll_protocol::{PROGRAM_ID, decode_transaction};
 
@@ -264,14 +264,14 @@ impl Chain for TestChain {
     async fn simulate(&self, transaction: &[u8]) -> Result<Simulation, ChainError> {
         let inner = self.reach()?;
         if inner.faults.simulation_behind {
-            return Ok(Simulation { error: Some("\"BlockhashNotFound\"".to_owned()), compute_units: 0 });
+            return Ok(Simulation { error: Some(Failure::BlockhashNotFound), compute_units: 0 });
         }
         let transaction = decode_transaction(transaction).expect("only transactions are simulated");
         let outcome = inner.svm.simulate_transaction(transaction);
         Ok(match outcome {
             Ok(ran) => Simulation { error: None, compute_units: ran.meta.compute_units_consumed },
             Err(failed) => Simulation {
-                error: Some(format!("{:?}", failed.err)),
+                error: Some(failed.err.into()),
                 compute_units: failed.meta.compute_units_consumed,
             },
         })

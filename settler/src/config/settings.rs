@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use solana_pubkey::Pubkey;
+use toll_chain::Endpoints;
 use toll_protocol::{Amount, Network};
 
 use super::{ListedMint, SettlerConfig};
@@ -14,8 +15,8 @@ use super::{ListedMint, SettlerConfig};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SettlerSettings {
-    /// The node, `http://` or `https://`.
-    pub rpc: String,
+    /// The node, `http://` or `https://`; or a list of nodes of one cluster, in the order they are preferred in.
+    pub rpc: Endpoints,
     /// Key file that pays fees and rent: `session.fee_payer`.
     pub fee_payer: PathBuf,
     /// Key file that earns and seals: `session.payee`. May be the same file.
@@ -150,7 +151,7 @@ pub struct InvalidSetting {
 
 impl SettlerSettings {
     /// The defaults, for a node and two key files.
-    pub fn new(rpc: impl Into<String>, fee_payer: impl Into<PathBuf>, payee: impl Into<PathBuf>) -> Self {
+    pub fn new(rpc: impl Into<Endpoints>, fee_payer: impl Into<PathBuf>, payee: impl Into<PathBuf>) -> Self {
         Self {
             rpc: rpc.into(),
             fee_payer: fee_payer.into(),
@@ -179,8 +180,8 @@ impl SettlerSettings {
     /// Checks what the values mean.
     pub fn validate(&self) -> Result<(), InvalidSetting> {
         let refuse = |setting, reason: &str| Err(InvalidSetting { setting, reason: reason.to_owned() });
-        if !(self.rpc.starts_with("http://") || self.rpc.starts_with("https://")) {
-            return refuse("settler.rpc", &format!("{:?} is no http:// or https:// URL", self.rpc));
+        if let Err(reason) = self.rpc.check() {
+            return refuse("settler.rpc", &reason);
         }
         let not_zero = [
             ("settler.drain_timeout_seconds", self.drain_timeout_seconds),

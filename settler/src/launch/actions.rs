@@ -193,7 +193,7 @@ impl Actions {
         let (draft, signed) = sign_first_fitting(drafts, generous, keys, tip.blockhash)?;
         let simulation = chain.simulate(&signed.bytes).await?;
         if let Some(error) = simulation.error {
-            return Err(SettlerError::Build { what: draft.kind.as_str(), reason: error });
+            return Err(SettlerError::Build { what: draft.kind.as_str(), reason: error.to_string() });
         }
         // An attempt after a failure must not repeat the failed one's bytes: its signature is spent.
         let failures = channels.iter().map(|channel| pauses.failures(channel)).max().unwrap_or(0);

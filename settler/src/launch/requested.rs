@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt};
 use solana_instruction::Instruction;
 use solana_signer::Signer;
-use toll_chain::ChainTip;
+use toll_chain::{ChainTip, Failure};
 use toll_ledger::{
     ChannelRecord, ChannelState, LedgerError, MAX_PAYABLE_RECIPIENTS, Submission, SubmissionKind,
 };
@@ -136,7 +136,7 @@ impl Requests {
         let simulation = chain.simulate(&request.transaction).await?;
         if let Some(error) = simulation.error {
             // The blockhash lives, so this node is only behind. It is asked again until the hash is too old.
-            if error.contains("BlockhashNotFound") {
+            if error == Failure::BlockhashNotFound {
                 return Ok(Outcome::Left);
             }
             return self.refuse(request, &record, &format!("simulation failed: {error}")).await;

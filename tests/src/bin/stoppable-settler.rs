@@ -29,7 +29,7 @@ async fn main() {
     let mint = ListedMint { mint: session.mint, token_program: session.token_program };
     let mut settings = config.settler_config(vec![mint]).expect("settings");
     settings.close_on_shutdown = false;
-    let chain = Arc::new(RpcChain::new(config.settler.rpc.clone()));
+    let chain = Arc::new(RpcChain::new(&config.settler.rpc));
     let settler = Settler::start(ledger, chain, keys, settings).await.expect("the settler starts");
     let settler = settler.on_step(move |kind, step| {
         if kind == SubmissionKind::Close && Some(step) == stop_at {
