@@ -255,3 +255,6 @@ fn more_telling(one: ChainError, other: ChainError) -> ChainError {
     };
     if rank(&other) > rank(&one) { other } else { one }
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(filters[0], json!({ "dataSize": 256 }));
         let compared: Vec<_> = filters[1..].iter().map(|one| one["memcmp"].clone()).collect();
         assert_eq!(compared.len(), 3);
-        assert_eq!(compared[1], json!({ "offset": 3, "bytes": "AQ==", "encoding": "base64" }));
+        assert_eq!(compared[1], json!({ "offset": 3, "bytes": "Ag==", "encoding": "base64" }));
         assert_eq!(compared[2]["offset"], json!(120));
         assert_eq!(compared[2]["bytes"], json!(STANDARD.encode([2; 32])));
     }

@@ -406,11 +406,24 @@ mod tests {
     async fn cost_of_a_transaction_that_is_not_indexed_yet_is_unknown() {
         let indexed =
             json!({ "slot": 3, "meta": { "err": null, "fee": 15_000, "computeUnitsConsumed": 6_366 } });
-        let (url, _) = node(vec![json!({ "slot": 3 }), indexed]).await;
+        let (url, seen) = node(vec![json!({ "slot": 3 }), indexed]).await;
         let chain = RpcChain::new(url);
         assert_eq!(chain.cost(&Signature::default()).await.unwrap(), None);
         let cost = Cost { fee_lamports: 15_000, compute_units: 6_366 };
         assert_eq!(chain.cost(&Signature::default()).await.unwrap(), Some(cost));
+        // Without it a node refuses to tell of what others send in a newer format.
+        assert_eq!(seen.lock().unwrap()[0]["params"][1]["maxSupportedTransactionVersion"], json!(1));
+    }
+
+    #[tokio::test]
+    async fn rent_is_asked_for_once_per_size() {
+        let (url, seen) = node(vec![json!(1_950_720), json!(1_488_440)]).await;
+        let chain = RpcChain::new(url);
+        for _ in 0..2 {
+            assert_eq!(chain.minimum_balance(256).await.unwrap(), 1_950_720);
+        }
+        assert_eq!(chain.minimum_balance(165).await.unwrap(), 1_488_440);
+        assert_eq!(seen.lock().unwrap().len(), 2);
     }
 
     #[tokio::test]
