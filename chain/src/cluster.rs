@@ -179,7 +179,8 @@ impl Cluster {
             .map_err(|error| signing(&error))?;
         let signature = *transaction.signatures.first().ok_or_else(|| signing(&"nobody signs"))?;
         let bytes = toll_protocol::encode_transaction(&transaction);
-        let params = json!([STANDARD.encode(bytes), { "encoding": "base64", "preflightCommitment": "confirmed" }]);
+        let params =
+            json!([STANDARD.encode(bytes), { "encoding": "base64", "preflightCommitment": "confirmed" }]);
         let sent: Result<String> =
             self.chain.connection().call("sendTransaction", RpcRequest::SendTransaction, params).await;
         sent.map_err(|error| match error {

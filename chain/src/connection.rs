@@ -69,7 +69,9 @@ impl Connection {
                     Err(error) => return Err(error),
                 }
             }
-            if let Some(genesis) = self.genesis.get().filter(|_| self.nodes.iter().any(|node| node.is_compared())) {
+            if let Some(genesis) =
+                self.genesis.get().filter(|_| self.nodes.iter().any(|node| node.is_compared()))
+            {
                 return Ok(genesis.clone());
             }
             match pauses.next() {
@@ -149,9 +151,7 @@ impl Connection {
                 .iter()
                 .map(|node| {
                     let (this, node, params) = (Arc::clone(self), Arc::clone(node), params.clone());
-                    tokio::spawn(async move {
-                        this.ask_one(&node, node.ask(method, request, params)).await
-                    })
+                    tokio::spawn(async move { this.ask_one(&node, node.ask(method, request, params)).await })
                 })
                 .collect();
             let mut told = ChainError::NoNode;

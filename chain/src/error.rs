@@ -55,7 +55,9 @@ pub enum ChainError {
         found: String,
     },
     /// One of several nodes belongs to another cluster than the others.
-    #[error("the RPC at {node} is on another cluster than the others: its genesis hash is {found}, theirs is {expected}")]
+    #[error(
+        "the RPC at {node} is on another cluster than the others: its genesis hash is {found}, theirs is {expected}"
+    )]
     StrayNode {
         /// The node.
         node: String,

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::debug;
 
-use crate::program_accounts::ChannelFilter;
 use crate::endpoints::origin;
+use crate::program_accounts::ChannelFilter;
 
 /// Pause before a broken connection is made again; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

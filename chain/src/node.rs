@@ -112,11 +112,9 @@ impl Node {
                 ChainError::Refused { method, code: *code, message: message.clone() }
             }
             ErrorKind::SerdeJson(error) => ChainError::Malformed { what: method, reason: error.to_string() },
-            _ => ChainError::Unreachable {
-                method,
-                node: self.name.clone(),
-                reason: without_url(*error.kind),
-            },
+            _ => {
+                ChainError::Unreachable { method, node: self.name.clone(), reason: without_url(*error.kind) }
+            }
         }
     }
 }

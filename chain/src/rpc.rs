@@ -233,10 +233,8 @@ impl Chain for RpcChain {
     async fn is_blockhash_valid(&self, blockhash: &Hash) -> Result<bool, ChainError> {
         let params = json!([blockhash.to_string(), confirmed()]);
         let floor = self.connection.floor();
-        let answer: Response<bool> = self
-            .connection
-            .call_at("isBlockhashValid", RpcRequest::IsBlockhashValid, params, floor)
-            .await?;
+        let answer: Response<bool> =
+            self.connection.call_at("isBlockhashValid", RpcRequest::IsBlockhashValid, params, floor).await?;
         Ok(answer.value)
     }
 
@@ -258,7 +256,11 @@ impl Chain for RpcChain {
             json!({ "encoding": "base64", "skipPreflight": true, "preflightCommitment": "confirmed" });
         let sent: String = self
             .connection
-            .call_all("sendTransaction", RpcRequest::SendTransaction, json!([STANDARD.encode(transaction), config]))
+            .call_all(
+                "sendTransaction",
+                RpcRequest::SendTransaction,
+                json!([STANDARD.encode(transaction), config]),
+            )
             .await?;
         drop(sent);
         Ok(())
@@ -413,17 +415,6 @@ mod tests {
         assert_eq!(chain.cost(&Signature::default()).await.unwrap(), Some(cost));
         // Without it a node refuses to tell of what others send in a newer format.
         assert_eq!(seen.lock().unwrap()[0]["params"][1]["maxSupportedTransactionVersion"], json!(1));
-    }
-
-    #[tokio::test]
-    async fn rent_is_asked_for_once_per_size() {
-        let (url, seen) = node(vec![json!(1_950_720), json!(1_488_440)]).await;
-        let chain = RpcChain::new(url);
-        for _ in 0..2 {
-            assert_eq!(chain.minimum_balance(256).await.unwrap(), 1_950_720);
-        }
-        assert_eq!(chain.minimum_balance(165).await.unwrap(), 1_488_440);
-        assert_eq!(seen.lock().unwrap().len(), 2);
     }
 
     #[tokio::test]

@@ -12,7 +12,8 @@ use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use tokio::sync::watch;
 use toll_chain::{
-    Accounts, Chain, ChainError, ChainTip, ChannelFilter, Cost, Failure, Fate, FoundChannels, Hints, Simulation,
+    Accounts, Chain, ChainError, ChainTip, ChannelFilter, Cost, Failure, Fate, FoundChannels, Hints,
+    Simulation,
 };
 use toll_protocol::{PROGRAM_ID, decode_transaction};
 
