@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
-use toll_protocol::{Amount, ChannelId, ChannelStatus, ChannelTerms, Splits};
+use toll_protocol::{Agreement, Amount, ChannelId, ChannelStatus, ChannelTerms, Splits};
 
 use crate::column::{Columns, undecodable, words};
 use crate::{Ledger, LedgerError, Watermarks};
@@ -128,6 +128,18 @@ pub struct ChannelRecord {
 }
 
 impl ChannelRecord {
+    /// What the parties agreed on.
+    pub fn agreement(&self) -> Agreement {
+        Agreement {
+            program: self.program,
+            terms: self.terms,
+            token_program: self.token_program,
+            rent_payer: self.rent_payer,
+            grace_period: self.grace_period,
+            splits: self.splits.clone(),
+        }
+    }
+
     /// The cumulative amount up to which vouchers prove nothing: the chain shows them, or a transaction in flight
     /// may. Zero while nothing was shown.
     pub fn published(&self) -> Amount {

@@ -18,6 +18,8 @@ mod address;
 #[cfg(feature = "std")]
 pub mod base58;
 #[cfg(feature = "std")]
+mod agreement;
+#[cfg(feature = "std")]
 mod canonical;
 #[cfg(feature = "std")]
 mod challenge;
@@ -56,6 +58,7 @@ pub use voucher::{BadMagic, VOUCHER_MAGIC, VOUCHER_SIZE, Voucher};
 pub use self::{
     account::{AccountError, ChannelAccount},
     address::*,
+    agreement::{Agreement, Difference},
     batch::{BatchVoucher, SignedBatch},
     canonical::{
         EncodingError, base64_decode, base64_encode, base64url_decode, base64url_encode, canonical_json,

@@ -94,15 +94,5 @@ impl Launch {
 
 /// Builds instructions for a recorded channel.
 fn instructions_of(record: &ChannelRecord, config: &SettlerConfig) -> Channel {
-    Channel {
-        program: record.program,
-        id: record.id,
-        payer: record.terms.payer,
-        payee: record.terms.payee,
-        mint: record.terms.mint,
-        token_program: record.token_program,
-        rent_payer: record.rent_payer,
-        splits: record.splits.clone(),
-        treasury_owner: config.treasury_owner,
-    }
+    record.agreement().channel(config.treasury_owner)
 }

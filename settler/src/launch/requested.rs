@@ -9,7 +9,7 @@ use toll_chain::{ChainTip, Failure};
 use toll_ledger::{
     ChannelRecord, ChannelState, LedgerError, MAX_PAYABLE_RECIPIENTS, Submission, SubmissionKind,
 };
-use toll_protocol::{Amount, Open};
+use toll_protocol::Amount;
 use tracing::warn;
 
 use super::balance::Balance;
@@ -167,15 +167,7 @@ impl Requests {
                 )))
             }
             SubmissionKind::Open => {
-                let open = Open {
-                    program: record.program,
-                    terms: record.terms,
-                    deposit: record.watermarks.deposit,
-                    grace_period: record.grace_period,
-                    splits: record.splits.clone(),
-                    rent_payer: record.rent_payer,
-                    token_program: record.token_program,
-                };
+                let open = record.agreement().open(record.watermarks.deposit);
                 Ok((open.instruction(), OPEN_FEE_PAYER_POSITIONS))
             }
             SubmissionKind::TopUp if record.state != ChannelState::Open => {
