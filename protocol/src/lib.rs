@@ -16,9 +16,9 @@ mod account;
 #[cfg(feature = "std")]
 mod address;
 #[cfg(feature = "std")]
-pub mod base58;
-#[cfg(feature = "std")]
 mod agreement;
+#[cfg(feature = "std")]
+pub mod base58;
 #[cfg(feature = "std")]
 mod canonical;
 #[cfg(feature = "std")]
