@@ -104,7 +104,7 @@ impl Server {
         }
         if let Some((address, listener, router)) = gateway {
             server.address = Some(address);
-            server.gateway = Some(Part::spawn(|stop| serve(listener, router, stop)));
+            server.gateway = Some(Part::spawn(|stop| serve(listener, router, &config.gateway, stop)));
         }
         Ok(server)
     }

@@ -14,11 +14,14 @@ mod key;
 mod routes;
 mod session;
 mod tokens;
+mod transport;
 
 pub use gateway::GatewayConfig;
 pub use routes::{RouteConfig, route_table};
 pub use session::{SessionConfig, SplitConfig};
 pub use tokens::parse_tokens;
+pub use transport::TransportConfig;
+pub(crate) use transport::seconds;
 
 /// A whole file for a gateway on its own.
 #[derive(Clone, Debug, Serialize, Deserialize)]

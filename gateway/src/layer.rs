@@ -5,37 +5,49 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::extract::Request;
 use axum::response::Response;
 use tower::{Layer, Service};
 
+use crate::body::BodyRules;
 use crate::gateway::Gateway;
 use crate::price::Pricer;
 use crate::service;
-
-/// Largest body of a paid request unless [`PaymentLayer::with_request_body_limit`] says otherwise.
-const DEFAULT_REQUEST_BODY_LIMIT: usize = 2 * 1024 * 1024;
 
 /// Guards an axum service: requests that `pricer` prices reach it only when paid.
 #[derive(Clone)]
 pub struct PaymentLayer {
     gateway: Arc<Gateway>,
     pricer: Arc<dyn Pricer>,
-    request_body_limit: usize,
+    bodies: BodyRules,
 }
 
 impl PaymentLayer {
     /// A layer that charges into `gateway` what `pricer` says.
     pub fn new(gateway: Arc<Gateway>, pricer: Arc<dyn Pricer>) -> Self {
-        Self { gateway, pricer, request_body_limit: DEFAULT_REQUEST_BODY_LIMIT }
+        Self { gateway, pricer, bodies: BodyRules::default() }
     }
 
-    /// Limits bodies of paid requests to `bytes`. They are read before the charge, since their digest is part
-    /// of what a repeat must equal.
+    /// Limits bodies of paid requests to `bytes`, 2 MiB unless set. They are read before the charge, since their
+    /// digest is part of what a repeat must equal.
     #[must_use]
     pub fn with_request_body_limit(self, bytes: usize) -> Self {
-        Self { request_body_limit: bytes, ..self }
+        Self { bodies: BodyRules { limit: bytes, ..self.bodies }, ..self }
+    }
+
+    /// Limits the time that such a body may take, 30 seconds unless set.
+    #[must_use]
+    pub fn with_request_body_timeout(self, timeout: Duration) -> Self {
+        Self { bodies: BodyRules { timeout, ..self.bodies }, ..self }
+    }
+
+    /// Limits the memory that such bodies take in all, over every clone of this layer: 64 MiB unless set. A body
+    /// that does not fit is answered 503.
+    #[must_use]
+    pub fn with_buffered_body_bytes(self, bytes: usize) -> Self {
+        Self { bodies: self.bodies.with_budget(bytes), ..self }
     }
 }
 
@@ -68,13 +80,13 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let PaymentLayer { gateway, pricer, request_body_limit } = self.layer.clone();
+        let PaymentLayer { gateway, pricer, bodies } = self.layer.clone();
         // The clone takes the next call; this one has been polled ready.
         let next = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, next);
         Box::pin(async move {
             let quote = pricer.quote(request.method(), request.uri());
-            Ok(service::respond(&gateway, quote, request_body_limit, request, inner).await)
+            Ok(service::respond(&gateway, quote, bodies, request, inner).await)
         })
     }
 }

@@ -25,6 +25,7 @@
 //! refusal carries a fresh challenge.
 
 mod answer;
+mod body;
 mod challenge;
 mod close;
 mod config;
@@ -47,12 +48,16 @@ mod serve;
 mod service;
 mod sponsorship;
 mod spoof;
+mod stall;
 mod terms;
 mod top_up;
 mod transaction;
 mod wait;
 
-pub use config::{Config, GatewayConfig, RouteConfig, SessionConfig, SplitConfig, parse_tokens, route_table};
+pub use config::{
+    Config, GatewayConfig, RouteConfig, SessionConfig, SplitConfig, TransportConfig, parse_tokens,
+    route_table,
+};
 pub use deliver::MAX_REPLAY_BODY;
 pub use error::{ConfigError, GatewayError};
 pub use extract::Paid;

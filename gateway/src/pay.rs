@@ -12,12 +12,12 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use http::Method;
-use http_body::Body as _;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http::request::Parts;
 use toll_ledger::{Acceptance, Accepted, Answer, ChannelRecord, ChannelState, Charge, Replay, Watermarks};
 use toll_protocol::{Amount, Challenge, ChannelId, SignedVoucher, VerifiedVoucher, VoucherAction};
 use tower::Service;
 
+use crate::body::RequestBody;
 use crate::extract::Paid;
 use crate::gateway::{Gateway, receipt_header};
 use crate::price::Price;
@@ -29,24 +29,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A paid request with its whole body: its digest is part of what a repeat must equal.
 struct PaidRequest {
-    parts: http::request::Parts,
+    parts: Parts,
     body: Bytes,
 }
 
 impl PaidRequest {
-    /// Reads the body, up to `limit` bytes.
-    async fn read(request: Request, limit: usize) -> Result<Self, Rejection> {
-        let (parts, body) = request.into_parts();
-        let body = Limited::new(body, limit).collect().await.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                Rejection::BodyTooLarge(limit)
-            } else {
-                Rejection::malformed("the request's body broke off")
-            }
-        })?;
-        Ok(Self { parts, body: body.to_bytes() })
-    }
-
     fn into_request(mut self, paid: Paid) -> Request {
         self.parts.extensions.insert(paid);
         Request::from_parts(self.parts, Body::from(self.body))
@@ -58,8 +45,8 @@ pub(crate) async fn pay<S>(
     price: &Price,
     challenge: &Challenge,
     action: &VoucherAction,
-    request: Request,
-    body_limit: usize,
+    parts: Parts,
+    body: &mut RequestBody,
     inner: S,
 ) -> Result<Response, Refusal>
 where
@@ -72,11 +59,10 @@ where
     check_binding(&action.channel_id, signed, &channel)?;
     check_serving(channel.state, channel.closure_started_at)?;
     check_unpublished(&channel, signed)?;
-    if request.body().size_hint().exact() != Some(0) {
-        // A body is kept in memory while it arrives, at whatever pace: not for strangers.
-        verify(signed, &channel)?;
+    if !body.is_empty() {
+        check_worth_reading(gateway, &channel, signed)?;
     }
-    let request = PaidRequest::read(request, body_limit).await?;
+    let request = PaidRequest { parts, body: body.read().await? };
     let charge = charge(gateway, price, challenge, action, &request)?;
 
     if gateway.ledger.replay(&charge.replay).await?.is_none() {
@@ -119,6 +105,20 @@ where
     let evidence = Paid { channel: paid.id, payer: paid.terms.payer, charged: cost, watermarks };
     let request = request.into_request(evidence);
     Ok(deliver::deliver(&gateway.ledger, turn, receipt_header(&receipt), request, inner).await)
+}
+
+/// A body takes memory and time while it arrives: not for strangers, and not freely for a voucher that can at
+/// best repeat what it has bought.
+fn check_worth_reading(
+    gateway: &Gateway,
+    channel: &ChannelRecord,
+    signed: &SignedVoucher,
+) -> Result<(), Rejection> {
+    verify(signed, channel)?;
+    if signed.voucher.cumulative_amount <= channel.watermarks.accepted {
+        gateway.limit_refusal(channel.id)?;
+    }
+    Ok(())
 }
 
 /// What the request costs, and what makes a repeat of it recognizable.

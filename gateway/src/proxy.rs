@@ -18,12 +18,13 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body as _;
 use toll_protocol::{Problem, RefusalCode};
 
-use crate::config::GatewayConfig;
+use crate::config::{GatewayConfig, seconds};
 use crate::deliver::Undelivered;
 use crate::error::{ConfigError, GatewayError};
 use crate::extract::Paid;
 use crate::header::X_PAYER;
 use crate::spoof::{strip_forwarding, strip_own};
+use crate::stall::Impatient;
 
 /// Time to reach the upstream's socket.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -47,6 +48,7 @@ pub struct Proxy {
     client: reqwest::Client,
     upstream: String,
     patience: Duration,
+    stall: Duration,
     trusted_proxy: bool,
 }
 
@@ -63,7 +65,8 @@ impl Proxy {
         Ok(Self {
             client,
             upstream: config.upstream.trim_end_matches('/').to_owned(),
-            patience: Duration::from_secs(u64::from(config.upstream_timeout_seconds)),
+            patience: seconds(config.upstream_timeout_seconds),
+            stall: seconds(config.transport.upstream_stall_timeout_seconds),
             trusted_proxy: config.trusted_proxy,
         })
     }
@@ -86,7 +89,7 @@ impl Proxy {
             Ok(Ok(response)) => {
                 let (mut parts, body) = http::Response::from(response).into_parts();
                 strip_hop_by_hop(&mut parts.headers);
-                Response::from_parts(parts, Body::new(body))
+                Response::from_parts(parts, Body::new(Impatient::new(body, self.stall)))
             }
             Ok(Err(error)) => {
                 tracing::warn!(error = %error.without_url(), "upstream failed");
@@ -105,7 +108,11 @@ impl Proxy {
         let url = reqwest::Url::parse(&format!("{}{target}", self.upstream)).map_err(|error| {
             ConfigError::Invalid { setting: "gateway.upstream", reason: error.to_string() }
         })?;
-        let host = parts.headers.remove(HOST);
+        // Over HTTP/2 the host is part of the target.
+        let host = parts
+            .headers
+            .remove(HOST)
+            .or_else(|| HeaderValue::from_str(parts.uri.authority()?.as_str()).ok());
         // Answered here: the body of a paid request has been read.
         parts.headers.remove(EXPECT);
         strip_hop_by_hop(&mut parts.headers);

@@ -121,6 +121,9 @@ pub(crate) enum Rejection {
     /// The request's body is larger than paid requests may be.
     #[error("bodies of paid requests are limited to {0} bytes")]
     BodyTooLarge(usize),
+    /// The request's body did not arrive in time.
+    #[error("the request's body did not arrive in time")]
+    BodyTimeout,
 }
 
 /// A channel's accounting, shown to whoever proved to hold its key.
@@ -221,6 +224,7 @@ impl Rejection {
             Self::KeyReuse => RefusalCode::IdempotencyKeyReuse,
             Self::ReplayBodyGone => RefusalCode::ReplayBodyGone,
             Self::BodyTooLarge(_) => RefusalCode::BodyTooLarge,
+            Self::BodyTimeout => RefusalCode::BodyTimeout,
         }
     }
 

@@ -5,12 +5,14 @@ use std::convert::Infallible;
 use axum::extract::Request;
 use axum::response::Response;
 use http::header::{AUTHORIZATION, HeaderValue};
+use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use toll_protocol::{
     Action, Credential, MAX_HEADER, METHOD, base64url_decode, parse_authorization, parse_json,
 };
 use tower::{Service, ServiceExt};
 
+use crate::body::{BodyRules, RequestBody};
 use crate::gateway::Gateway;
 use crate::header::{PAYMENT_RECEIPT, is_payment};
 use crate::price::{Price, Quote};
@@ -23,7 +25,7 @@ use crate::{close, open, pay, top_up};
 pub(crate) async fn respond<S>(
     gateway: &Gateway,
     quote: Quote,
-    body_limit: usize,
+    bodies: BodyRules,
     mut request: Request,
     inner: S,
 ) -> Response
@@ -41,7 +43,9 @@ where
         }
         Quote::NotFound => return Rejection::NotFound.into_response(None),
     };
-    match admit(gateway, &price, body_limit, request, inner).await {
+    let (parts, body) = request.into_parts();
+    let mut body = RequestBody::new(body, bodies);
+    match admit(gateway, &price, parts, &mut body, inner).await {
         Ok(response) => response,
         Err(refusal) => refuse(gateway, &price, refusal).await,
     }
@@ -50,23 +54,21 @@ where
 async fn admit<S>(
     gateway: &Gateway,
     price: &Price,
-    body_limit: usize,
-    mut request: Request,
+    mut parts: Parts,
+    body: &mut RequestBody,
     inner: S,
 ) -> Result<Response, Refusal>
 where
     S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
     S::Future: Send,
 {
-    let credential = credential(request.headers())?;
-    strip_own(request.headers_mut());
+    let credential = credential(&parts.headers)?;
+    strip_own(&mut parts.headers);
     gateway.recognize(&credential.challenge)?;
     let challenge = &credential.challenge;
     match &credential.action {
         Action::Open(action) => open::open(gateway, price, challenge, action).await,
-        Action::Voucher(action) => {
-            pay::pay(gateway, price, challenge, action, request, body_limit, inner).await
-        }
+        Action::Voucher(action) => pay::pay(gateway, price, challenge, action, parts, body, inner).await,
         Action::Use(_) => Err(Rejection::WrongMode.into()),
         Action::TopUp(action) => top_up::top_up(gateway, challenge, action).await,
         Action::Close(action) => close::close(gateway, challenge, action).await,

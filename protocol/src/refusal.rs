@@ -157,6 +157,8 @@ refusals! {
     ReplayBodyGone "replay-body-gone" [409] Blank PayAnew;
     /// The body is longer than bodies of paid requests may be.
     BodyTooLarge "body-too-large" [413] Blank Mend;
+    /// The body did not arrive in time.
+    BodyTimeout "body-timeout" [408] Blank Repeat;
     /// Too many requests of this kind lately.
     RateLimited "rate-limited" [429] Blank Repeat;
     /// Something the server needs is missing for now.

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toll_protocol::{ChallengeSecret, Realm, SECRET_MIN};
 
-use super::invalid;
+use super::{TransportConfig, invalid};
 use crate::error::ConfigError;
 use crate::routes::Unpriced;
 use crate::terms::Limits;
@@ -55,6 +55,9 @@ pub struct GatewayConfig {
     /// Rate limits, `[gateway.limits]`.
     #[serde(default)]
     pub limits: Limits,
+    /// Bounds of time and memory, `[gateway.transport]`.
+    #[serde(default)]
+    pub transport: TransportConfig,
 }
 
 fn default_listen() -> SocketAddr {
@@ -98,6 +101,13 @@ impl GatewayConfig {
                 "must not be zero",
             ));
         }
+        if self.upstream_timeout_seconds == 0 {
+            return Err(invalid("gateway.upstream_timeout_seconds", "must not be zero"));
+        }
+        if self.request_body_limit == 0 {
+            return Err(invalid("gateway.request_body_limit", "must not be zero"));
+        }
+        self.transport.validate(self.request_body_limit)?;
         Ok(())
     }
 

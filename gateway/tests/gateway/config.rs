@@ -47,6 +47,37 @@ fn limits_can_be_set_one_by_one() {
 }
 
 #[test]
+fn a_bound_of_zero_is_refused_by_name() {
+    for name in [
+        "header_timeout_seconds",
+        "body_timeout_seconds",
+        "stall_timeout_seconds",
+        "upstream_stall_timeout_seconds",
+        "idle_timeout_seconds",
+        "drain_timeout_seconds",
+        "connections",
+        "connections_per_peer",
+        "buffered_body_bytes",
+    ] {
+        let text = bent("[session]", &format!("[gateway.transport]\n{name} = 0\n\n[session]"));
+        let refusal = refusal(&text);
+        assert!(refusal.contains(&format!("gateway.transport.{name}")), "{refusal}");
+    }
+    for name in ["upstream_timeout_seconds", "request_body_limit"] {
+        let refusal = refusal(&bent("[gateway]", &format!("[gateway]\n{name} = 0")));
+        assert!(refusal.contains(&format!("gateway.{name}")), "{refusal}");
+    }
+}
+
+#[test]
+fn the_memory_for_bodies_holds_the_largest() {
+    let limits = "request_body_limit = 9\n[gateway.transport]\nbuffered_body_bytes";
+    let with = |bytes: u32| bent("[session]", &format!("{limits} = {bytes}\n\n[session]"));
+    assert!(refusal(&with(8)).contains("gateway.transport.buffered_body_bytes"));
+    Config::parse(&with(9)).expect("valid");
+}
+
+#[test]
 fn a_config_survives_serialization() {
     let config = Config::parse(&config_text()).expect("valid");
     let text = toml::to_string(&config).expect("serializes");

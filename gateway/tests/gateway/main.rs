@@ -1,9 +1,11 @@
 //! The gateway over a real ledger, a manual clock and a stand-in for the settler.
 
+mod bodies;
 mod challenge;
 mod close;
 mod config;
 mod credential;
+mod listener;
 mod log;
 mod open;
 mod open_matrix;

@@ -15,12 +15,12 @@ use crate::world::{PAYER, PRICE, Session, World, config_text, request, secret, t
 
 /// An upstream that notes what reaches it.
 #[derive(Clone, Default)]
-struct Upstream {
+pub(crate) struct Upstream {
     seen: Arc<Mutex<Vec<(Method, String, HeaderMap)>>>,
 }
 
 impl Upstream {
-    async fn start(&self) -> String {
+    pub(crate) async fn start(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
         let upstream = self.clone();
@@ -55,7 +55,7 @@ impl Upstream {
         response.expect("a response")
     }
 
-    fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.seen.lock().expect("lock").len()
     }
 
@@ -64,32 +64,32 @@ impl Upstream {
     }
 }
 
-struct Proxied {
-    world: World,
-    upstream: Upstream,
+pub(crate) struct Proxied {
+    pub(crate) world: World,
+    pub(crate) upstream: Upstream,
 }
 
-fn configured(upstream: &str, change: impl FnOnce(&mut GatewayConfig)) -> Config {
+pub(crate) fn configured(upstream: &str, change: impl FnOnce(&mut GatewayConfig)) -> Config {
     let mut config = Config::parse(&config_text()).expect("valid");
     config.gateway.upstream = upstream.to_owned();
     change(&mut config.gateway);
     config
 }
 
-fn guarded(ledger: &Ledger, config: &Config) -> Router {
+pub(crate) fn guarded(ledger: &Ledger, config: &Config) -> Router {
     let terms = terms();
     let routes = route_table(&config.routes, &terms, config.gateway.unpriced).expect("routes");
     let gateway = Arc::new(Gateway::new(ledger.clone(), terms, secret()));
     proxy_router(gateway, Arc::new(routes), &config.gateway).expect("a router")
 }
 
-async fn proxied() -> (Proxied, Session) {
+pub(crate) async fn proxied() -> (Proxied, Session) {
     let upstream = Upstream::default();
     let url = upstream.start().await;
     proxied_to(upstream, &url, |_| {}).await
 }
 
-async fn proxied_to(
+pub(crate) async fn proxied_to(
     upstream: Upstream,
     url: &str,
     change: impl FnOnce(&mut GatewayConfig),
@@ -240,7 +240,8 @@ async fn an_answer_streams_while_it_is_made() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let served = tokio::spawn(serve(listener, world.router.clone(), async move {
+    let config = configured("http://127.0.0.1:1", |_| {});
+    let served = tokio::spawn(serve(listener, world.router.clone(), &config.gateway, async move {
         stopped.await.ok();
     }));
     let mut response = reqwest::Client::new()
