@@ -12,5 +12,6 @@ pub(crate) fn kind(kind: SubmissionKind) -> &'static str {
         SubmissionKind::Seal => "seal",
         SubmissionKind::Distribute => "distribute",
         SubmissionKind::Reclaim => "reclaim",
+        SubmissionKind::CreateAccount => "createAccount",
     }
 }

@@ -58,7 +58,7 @@ pub use replay::{REPLAY_RETENTION, Replay, ReplayKey};
 pub use settler_lock::SettlerLock;
 pub use spending::{DAY, Hold, Spending, SpendingKind, Spent, day_of};
 pub use sponsor::{Sponsor, Unsponsored};
-pub use submission::{Resolution, Submission, SubmissionId, SubmissionKind, SubmissionState};
+pub use submission::{Effect, Intent, Resolution, Submission, SubmissionId, SubmissionKind, SubmissionState};
 #[cfg(feature = "testing")]
 pub use testing::{ChannelFixture, WriterHold};
 pub use tip::{TIP_LIFE, Tip};

@@ -1,5 +1,7 @@
 //! The schema's history: `migrations/*.sql`, embedded, applied in order and counted in `user_version`.
 
+mod intents;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,15 +46,29 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0012_published"),
     migration!("0013_watch"),
     migration!("0014_answers"),
+    migration!("0015_intents"),
 ];
 
 /// The newest schema version this binary knows.
 pub(crate) const KNOWN_VERSION: u32 = MIGRATIONS.len() as u32;
 
+/// The version that writes down what a transaction is meant to do.
+const INTENTS: u32 = 15;
+
 /// Brings the database at `path` to [`KNOWN_VERSION`], as one transaction.
 ///
 /// Safe when several processes start at once: the version is read under the write lock.
 pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> {
+    // A table that is replaced by one of the same name is still what others refer to. The setting can only be
+    // changed between transactions.
+    let enforced: bool = connection.pragma_query_value(None, "foreign_keys", |row| row.get(0))?;
+    connection.pragma_update(None, "foreign_keys", false)?;
+    let migrated = apply_all(connection, path);
+    connection.pragma_update(None, "foreign_keys", enforced)?;
+    migrated
+}
+
+fn apply_all(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found = recognize(&transaction, path)?;
     if found > KNOWN_VERSION {
@@ -60,6 +76,9 @@ pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Le
     }
     for migration in &MIGRATIONS[found as usize..] {
         apply(&transaction, migration.name, migration.up)?;
+    }
+    if found < INTENTS {
+        intents::fill(&transaction)?;
     }
     if found < KNOWN_VERSION {
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -201,5 +220,87 @@ mod tests {
         for (index, migration) in MIGRATIONS.iter().enumerate() {
             assert!(migration.name.starts_with(&format!("{:04}_", index + 1)), "{}", migration.name);
         }
+    }
+
+    /// A ledger of before migration 15 with a close, a settle and a request, and what refers to them.
+    fn before_intents(transaction: &[u8]) -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        for migration in &MIGRATIONS[..INTENTS as usize - 1] {
+            apply(&connection, migration.name, migration.up).unwrap();
+        }
+        connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        connection.pragma_update(None, "user_version", INTENTS - 1).unwrap();
+        let key = |byte: u8| vec![byte; 32];
+        connection
+            .execute(
+                "INSERT INTO channels (channel_id, payer, payee, mint, authorized_signer, salt, open_slot, program,
+                        bump, token_program, rent_payer, grace_period, splits, price, idle_timeout,
+                        opening_challenge_id, state, deposit, accepted, created_at, last_activity_at)
+                 VALUES (?1, ?1, ?1, ?1, ?1, '1', 1, ?2, 255, ?1, ?1, 900, x'', 1, 600, 'c', 'closing', 1000, 160,
+                         1, 1)",
+                rusqlite::params![key(1), toll_protocol::PROGRAM_ID.to_bytes()],
+            )
+            .unwrap();
+        for (id, kind, state, bytes) in [
+            (3, "close", "recorded", transaction),
+            (5, "settle", "landed", &b""[..]),
+            (9, "open", "landed", &b"an open"[..]),
+        ] {
+            connection
+                .execute(
+                    "INSERT INTO submissions
+                            (submission_id, kind, state, transaction_bytes, signature, created_at, updated_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5, 1, 1)",
+                    rusqlite::params![id, kind, state, bytes, vec![id as u8; 64]],
+                )
+                .unwrap();
+            connection
+                .execute(
+                    "INSERT INTO submission_channels (channel_id, submission_id) VALUES (?1, ?2)",
+                    rusqlite::params![key(1), id],
+                )
+                .unwrap();
+        }
+        connection
+            .execute(
+                "INSERT INTO challenges (challenge_id, submission_id, expires_at) VALUES ('c', 9, 1)",
+                [],
+            )
+            .unwrap();
+        connection.execute("DELETE FROM submission_channels WHERE submission_id = 5", []).unwrap();
+        connection.execute("DELETE FROM submissions WHERE submission_id = 5", []).unwrap();
+        connection.execute("UPDATE sqlite_sequence SET seq = 12 WHERE name = 'submissions'", []).unwrap();
+        connection
+    }
+
+    #[test]
+    fn older_transactions_are_read_once_for_what_they_were_meant_to_do() {
+        let mut connection = before_intents(&intents::tests::close(160));
+
+        migrate(&mut connection, Path::new("test")).unwrap();
+
+        let mut read = connection
+            .prepare(
+                "SELECT submission_id, publishes, pays_out FROM submission_channels ORDER BY submission_id",
+            )
+            .unwrap();
+        let rows = read.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        let found: Vec<(i64, Option<i64>, bool)> = rows.map(Result::unwrap).collect();
+        assert_eq!(found, [(3, Some(160), true), (9, None, false)]);
+    }
+
+    #[test]
+    fn table_that_is_replaced_keeps_its_rows_numbers_and_references() {
+        let mut connection = before_intents(b"unreadable");
+
+        migrate(&mut connection, Path::new("test")).unwrap();
+
+        let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(count("SELECT count(*) FROM pragma_foreign_key_check"), 0);
+        assert_eq!(count("SELECT count(*) FROM submissions JOIN challenges USING (submission_id)"), 1);
+        assert_eq!(count("SELECT seq FROM sqlite_sequence WHERE name = 'submissions'"), 12);
+        assert_eq!(count("SELECT foreign_keys FROM pragma_foreign_keys"), 1);
+        let orphan = "INSERT INTO challenges (challenge_id, submission_id, expires_at) VALUES ('d', 77, 1)";
+        assert!(connection.execute(orphan, []).is_err());
     }
 }

@@ -4,7 +4,7 @@
 //! settler makes the transaction itself. What is `Recorded` may have been sent: only the chain can say
 //! what became of it.
 
-mod published;
+mod intent;
 mod record;
 mod resolve;
 
@@ -18,6 +18,8 @@ use toll_protocol::{Amount, ChannelId};
 use crate::column::{Columns, words};
 use crate::{Ledger, LedgerError};
 
+pub(crate) use self::intent::note_published;
+pub use self::intent::{Effect, Intent};
 pub(crate) use self::record::{request, requested_by, requested_count};
 pub use self::resolve::Resolution;
 
@@ -61,6 +63,8 @@ pub enum SubmissionKind {
     Distribute,
     /// Frees the accounts of one or more channels.
     Reclaim,
+    /// Makes a token account.
+    CreateAccount,
 }
 
 words!(SubmissionKind {
@@ -71,6 +75,7 @@ words!(SubmissionKind {
     Seal => "seal",
     Distribute => "distribute",
     Reclaim => "reclaim",
+    CreateAccount => "create_account",
 });
 
 /// How far a submission has come.
@@ -103,8 +108,8 @@ pub struct Submission {
     pub id: SubmissionId,
     /// What it is for.
     pub kind: SubmissionKind,
-    /// The channels it acts on: one, but for a reclaim.
-    pub channels: Vec<ChannelId>,
+    /// What it does to the channels it acts on: one, but for a reclaim and for what is of no channel.
+    pub effects: Vec<Effect>,
     /// How far it has come.
     pub state: SubmissionState,
     /// The transaction's bytes: as the payer sent it while `Requested`, fully signed after that.
@@ -130,24 +135,23 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// The first channel it acts on.
-    pub fn channel(&self) -> ChannelId {
-        self.channels[0]
+    /// The channel it acts on, or the first of them.
+    pub fn channel(&self) -> Option<ChannelId> {
+        self.effects.first().map(|effect| effect.channel)
+    }
+
+    /// The channels it acts on.
+    pub fn channels(&self) -> Vec<ChannelId> {
+        self.effects.iter().map(|effect| effect.channel).collect()
     }
 }
 
 fn from_row(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Submission> {
     let id: SubmissionId = row.get("submission_id")?;
-    let channels = connection
-        .prepare_cached(
-            "-- submission_channels\nSELECT channel_id FROM submission_channels WHERE submission_id = ?1",
-        )?
-        .query_map([id.0], |row| row.channel_id("channel_id"))?
-        .collect::<Result<Vec<_>, _>>()?;
     Ok(Submission {
         id,
         kind: row.get("kind")?,
-        channels,
+        effects: intent::effects(connection, id)?,
         state: row.get("state")?,
         transaction: row.get("transaction_bytes")?,
         signature: row.optional_signature("signature")?,

@@ -74,8 +74,11 @@ impl Settler {
         let lock = ledger.try_lock_settler()?.ok_or(SettlerError::AlreadyRunning)?;
         let cluster = startup::identify(chain.as_ref(), &config).await?;
         ledger.bind_cluster(&cluster).await?;
-        startup::check_accounts(chain.as_ref(), &keys, &config).await?;
-        let settler = Self::assemble(ledger, chain, keys, config, lock);
+        let missing = startup::check_accounts(chain.as_ref(), &keys, &config).await?;
+        let (settler, shared) = Self::assemble(ledger, chain, keys, config, lock);
+        if !missing.is_empty() {
+            startup::create_treasury_accounts(&shared, &settler.launch, &settler.resolve).await?;
+        }
         settler.publish_tip().await?;
         info!(cluster = %cluster, fee_payer = %settler.fee_payer(), payee = %settler.payee(), "settler ready");
         Ok(settler)
@@ -87,7 +90,7 @@ impl Settler {
         keys: SettlerKeys,
         config: SettlerConfig,
         lock: SettlerLock,
-    ) -> Self {
+    ) -> (Self, Shared) {
         let shared = Shared {
             tips: Arc::new(Tips::new(ledger.clone(), Arc::clone(&chain))),
             in_flight: Arc::new(InFlight::default()),
@@ -104,8 +107,8 @@ impl Settler {
         let watch = Arc::new(watch);
         let planner = Planner::new(ledger.clone(), Arc::clone(&pauses), keys.payee.pubkey(), &config);
         let launch = Arc::new(Launch::new(shared.clone()));
-        let resolve = Resolve::new(shared, Arc::clone(&watch), Arc::clone(&launch));
-        Self {
+        let resolve = Resolve::new(shared.clone(), Arc::clone(&watch), Arc::clone(&launch));
+        let settler = Self {
             ledger,
             keys,
             config,
@@ -118,7 +121,8 @@ impl Settler {
             journal,
             hook,
             _lock: lock,
-        }
+        };
+        (settler, shared)
     }
 
     /// Calls `hook` after every step of every submission, before the next step begins.

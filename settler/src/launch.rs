@@ -11,8 +11,9 @@ mod transaction;
 
 use std::sync::Arc;
 
+use solana_pubkey::Pubkey;
 use toll_chain::Chain;
-use toll_ledger::{ChannelRecord, Ledger, Submission};
+use toll_ledger::{ChannelRecord, Ledger, Submission, SubmissionId};
 use toll_protocol::Channel;
 
 use self::actions::Actions;
@@ -20,9 +21,8 @@ use self::balance::Balance;
 pub(crate) use self::outbox::Outbox;
 pub(crate) use self::payout::{Beneficiary, Readiness, readiness};
 use self::requested::Requests;
-pub(crate) use self::transaction::{Budget, Draft, MAX_COMPUTE_UNITS, sign};
 use crate::SettlerError;
-use crate::config::{SettlerConfig, SettlerKeys};
+use crate::config::{ListedMint, SettlerConfig, SettlerKeys};
 use crate::in_flight::InFlight;
 use crate::pauses::Pauses;
 use crate::planner::Task;
@@ -79,6 +79,15 @@ impl Launch {
     /// Takes what payers asked for as far as the cluster, oldest first.
     pub(crate) async fn requested(&self) -> Result<Launched, SettlerError> {
         self.requests.send().await
+    }
+
+    /// Creates the canonical token account of `owner` at our expense.
+    pub(crate) async fn create_account(
+        &self,
+        owner: &Pubkey,
+        listed: &ListedMint,
+    ) -> Result<SubmissionId, SettlerError> {
+        self.actions.create_account(owner, listed).await
     }
 
     /// Sends what is on record and not resolved once more, if its time has come.

@@ -13,10 +13,7 @@ use futures::stream::{self, StreamExt};
 use solana_signature::Signature;
 use toll_chain::{Chain, ChainError, Cost, Fate};
 use toll_ledger::{ChannelRecord, CloseLanded, Ledger, Submission, SubmissionKind};
-use toll_protocol::{
-    Amount, ChannelStatus, ED25519_PROGRAM, decode_ed25519, decode_transaction, discriminator,
-    static_instructions,
-};
+use toll_protocol::{Amount, ChannelStatus};
 use tracing::{debug, info, warn};
 
 use self::opened::opened;
@@ -159,8 +156,8 @@ impl Resolve {
         self.hook.reached(kind, Step::Confirmed);
         warn!(?kind, slot, reason, "transaction failed on chain");
         if kind == SubmissionKind::Open {
-            for channel in &submission.channels {
-                self.ledger.open_failed(channel, reason).await?;
+            for channel in submission.channels() {
+                self.ledger.open_failed(&channel, reason).await?;
             }
         }
         let cost = self.cost(submission).await;
@@ -228,9 +225,9 @@ impl Resolve {
     }
 
     async fn look_at(&self, submission: &Submission) -> Result<(Vec<ChannelRecord>, View), SettlerError> {
-        let mut records = Vec::with_capacity(submission.channels.len());
-        for channel in &submission.channels {
-            records.extend(self.ledger.channel(channel).await?);
+        let mut records = Vec::with_capacity(submission.effects.len());
+        for effect in &submission.effects {
+            records.extend(self.ledger.channel(&effect.channel).await?);
         }
         let view = self.watch.look(&records).await?;
         Ok((records, view))
@@ -246,10 +243,11 @@ impl Resolve {
     /// Puts a resolved submission into the summary and adjusts its channels' pauses.
     fn report(&self, submission: &Submission, cost: Option<Cost>, error: Option<String>) {
         let cost = cost.unwrap_or_default();
-        let Submission { id, kind, channels, signature, .. } = submission;
+        let Submission { id, kind, signature, .. } = submission;
+        let channels = submission.channels();
         info!(%kind, ?signature, fee = cost.fee_lamports, compute_units = cost.compute_units, ?error, "resolved");
         self.in_flight.resolved(*id);
-        for channel in channels {
+        for channel in &channels {
             match error {
                 None => self.pauses.end(channel),
                 Some(_) => self.pauses.failed(*channel, self.pause),
@@ -257,7 +255,7 @@ impl Resolve {
         }
         self.journal.report(Report {
             kind: *kind,
-            channels: channels.clone(),
+            channels,
             signature: signature.unwrap_or_default(),
             error,
             fee_lamports: cost.fee_lamports,
@@ -266,18 +264,8 @@ impl Resolve {
     }
 }
 
-/// The final `settled` of a channel that a landed transaction paid out and deallocated in one go; `None` when
-/// the transaction did not pay out.
+/// The final `settled` of a channel that is gone after a landed transaction; `None` when that did not pay out.
 fn paid_out(submission: &Submission, record: &ChannelRecord) -> Option<Amount> {
-    let transaction = decode_transaction(&submission.transaction).ok()?;
-    let instructions = static_instructions(&transaction).ok()?;
-    let distributes = instructions
-        .iter()
-        .any(|one| one.program_id == record.program && one.data.first() == Some(&discriminator::DISTRIBUTE));
-    let voucher = instructions
-        .iter()
-        .filter(|one| one.program_id == ED25519_PROGRAM)
-        .find_map(|one| decode_ed25519(&one.data).ok());
-    let settled = voucher.map_or(record.watermarks.settled, |signed| signed.voucher.cumulative_amount);
-    distributes.then_some(settled)
+    let effect = submission.effects.iter().find(|effect| effect.channel == record.id)?;
+    effect.pays_out.then(|| effect.publishes.unwrap_or(record.watermarks.settled))
 }

@@ -4,14 +4,19 @@ use std::time::Duration;
 
 use solana_account::Account;
 use solana_signer::Signer;
-use toll_ledger::{ClusterIdentity, SubmissionKind};
-use toll_protocol::{associated_token_address, create_associated_token_account};
-use tracing::{info, warn};
+use toll_ledger::{ClusterIdentity, Ledger, Submission, SubmissionKind};
+use toll_protocol::associated_token_address;
+use tracing::warn;
 
 use crate::SettlerError;
 use crate::config::{ListedMint, SettlerConfig, SettlerKeys};
-use crate::launch::{Beneficiary, Budget, Draft, MAX_COMPUTE_UNITS, Readiness, readiness, sign};
-use toll_chain::{Chain, ChainError, Fate, check_genesis};
+
+use crate::launch::{Beneficiary, Launch, Readiness, Shared, readiness};
+use crate::resolve::Resolve;
+use toll_chain::{Chain, ChainError, check_genesis};
+
+/// Least time between two questions about them.
+const LEAST_PAUSE: Duration = Duration::from_millis(20);
 
 /// How long creating the treasury's accounts may take.
 const TREASURY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -28,13 +33,13 @@ pub(crate) async fn identify(
     Ok(ClusterIdentity { network: config.network, genesis_hash, program: config.program })
 }
 
-/// Checks the program, the fee payer's balance and the treasury's token accounts, creating the latter where
-/// the configuration allows it.
+/// Checks the program, the fee payer's balance and the treasury's token accounts. Returns those that are missing
+/// and may be created.
 pub(crate) async fn check_accounts(
     chain: &dyn Chain,
     keys: &SettlerKeys,
     config: &SettlerConfig,
-) -> Result<(), SettlerError> {
+) -> Result<Vec<ListedMint>, SettlerError> {
     let fee_payer = keys.fee_payer.pubkey();
     let mut addresses = vec![config.program, fee_payer];
     for listed in &config.mints {
@@ -60,7 +65,7 @@ pub(crate) async fn check_accounts(
         let account = treasury(listed, config);
         match readiness(&account, pair[1].as_ref(), &listed.mint, &listed.token_program) {
             Readiness::Ready => {}
-            Readiness::Missing if config.creates_treasury_accounts() => missing.push(listed),
+            Readiness::Missing if config.creates_treasury_accounts() => missing.push(*listed),
             Readiness::Missing => {
                 let Beneficiary { owner, account } = account;
                 return Err(SettlerError::NoTreasuryAccount { mint: listed.mint, account, owner });
@@ -70,10 +75,7 @@ pub(crate) async fn check_accounts(
             }
         }
     }
-    for listed in missing {
-        create_treasury_account(chain, keys, config, listed).await?;
-    }
-    Ok(())
+    Ok(missing)
 }
 
 fn check_program(account: Option<&Account>, config: &SettlerConfig) -> Result<(), SettlerError> {
@@ -91,43 +93,49 @@ fn treasury(listed: &ListedMint, config: &SettlerConfig) -> Beneficiary {
     Beneficiary { owner, account }
 }
 
-/// Not a submission: idempotent, and nothing waits for it but this start.
-async fn create_treasury_account(
-    chain: &dyn Chain,
-    keys: &SettlerKeys,
-    config: &SettlerConfig,
-    listed: &ListedMint,
+/// Creates the treasury's missing token accounts and waits until they are there.
+///
+/// One that an earlier start has on record is resolved before another is made.
+pub(crate) async fn create_treasury_accounts(
+    shared: &Shared,
+    launch: &Launch,
+    resolve: &Resolve,
 ) -> Result<(), SettlerError> {
-    let fee_payer = keys.fee_payer.pubkey();
-    let create = create_associated_token_account(
-        &fee_payer,
-        &config.treasury_owner,
-        &listed.mint,
-        &listed.token_program,
-    );
-    let draft = Draft { kind: SubmissionKind::Distribute, instructions: vec![create] };
-    let budget = Budget { units: MAX_COMPUTE_UNITS / 10, price: config.compute_unit_price };
-    let tip = chain.tip().await?;
-    let signed = sign(&draft, budget, keys, tip.blockhash)?;
-    let simulation = chain.simulate(&signed.bytes).await?;
-    if let Some(reason) = simulation.error {
-        return Err(SettlerError::Treasury { reason: reason.to_string() });
-    }
-    let landed = async {
+    let Shared { ledger, chain, keys, config, .. } = shared;
+    let pause = config.confirm_interval.max(LEAST_PAUSE);
+    let refused = |reason| SettlerError::Treasury { reason };
+    let created = async {
         loop {
-            chain.submit(&signed.bytes).await?;
-            tokio::time::sleep(config.confirm_interval).await;
-            match chain.statuses(&[signed.signature]).await?.first() {
-                Some(Fate::Landed { .. }) => return Ok(()),
-                Some(Fate::Failed { error, .. }) => {
-                    return Err(SettlerError::Treasury { reason: error.clone() });
+            resolve_accounts(ledger, resolve, pause).await?;
+            let missing = check_accounts(chain.as_ref(), keys, config).await?;
+            if missing.is_empty() {
+                return Ok(());
+            }
+            let mut started = Vec::with_capacity(missing.len());
+            for listed in missing {
+                match launch.create_account(&config.treasury_owner, &listed).await {
+                    Err(SettlerError::Build { reason, .. }) => return Err(refused(reason)),
+                    id => started.push(id?),
                 }
-                _ => {}
+            }
+            resolve_accounts(ledger, resolve, pause).await?;
+            for id in started {
+                if let Some(Submission { error: Some(reason), .. }) = ledger.submission(id).await? {
+                    return Err(refused(reason));
+                }
             }
         }
     };
-    let late = |_| SettlerError::Treasury { reason: "not confirmed in time; start again".to_owned() };
-    tokio::time::timeout(TREASURY_TIMEOUT, landed).await.map_err(late)??;
-    info!(mint = %listed.mint, signature = %signed.signature, "created the treasury's token account");
+    let late = |_| refused("not confirmed in time; start again".to_owned());
+    tokio::time::timeout(TREASURY_TIMEOUT, created).await.map_err(late)?
+}
+
+/// Resolves until no account's creation is in doubt.
+async fn resolve_accounts(ledger: &Ledger, resolve: &Resolve, pause: Duration) -> Result<(), SettlerError> {
+    let creates = |submission: &Submission| submission.kind == SubmissionKind::CreateAccount;
+    while ledger.unresolved().await?.iter().any(creates) {
+        resolve.round().await?;
+        tokio::time::sleep(pause).await;
+    }
     Ok(())
 }

@@ -171,7 +171,7 @@ impl Watch {
     async fn busy(&self) -> Result<Busy, SettlerError> {
         let mut busy = Busy::default();
         for submission in self.ledger.unresolved().await? {
-            busy.0.extend(submission.channels.iter().map(|channel| (*channel, submission.kind)));
+            busy.0.extend(submission.channels().into_iter().map(|channel| (channel, submission.kind)));
         }
         Ok(busy)
     }

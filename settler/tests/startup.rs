@@ -1,9 +1,11 @@
 //! What keeps the settler from starting, and what it says.
 
+use std::time::Duration;
+
 use solana_account::Account;
 use solana_signer::Signer;
 use toll_chain::{ChainError, DEVNET_GENESIS, MAINNET_GENESIS};
-use toll_ledger::{Ledger, LedgerError};
+use toll_ledger::{Ledger, LedgerError, SubmissionKind};
 use toll_protocol::{Network, PROGRAM_ID, SYSTEM_PROGRAM, TREASURY_OWNER};
 use toll_settler::{Settler, SettlerConfig, SettlerError};
 
@@ -105,6 +107,29 @@ async fn missing_treasury_account_is_created_on_localnet() {
     world.remove_tokens(TREASURY_OWNER);
     drop(world.settler().await);
     assert!(world.chain.account(&world.token_account(&TREASURY_OWNER)).is_some());
+}
+
+#[tokio::test]
+async fn creating_a_treasury_account_is_on_record_before_it_is_sent_and_finished_by_the_next_start() {
+    let world = World::new();
+    world.remove_tokens(TREASURY_OWNER);
+    world.chain.fault(Faults { drop_submissions: true, ..Default::default() });
+    let died = tokio::time::timeout(Duration::from_millis(300), world.settler()).await;
+    assert!(died.is_err(), "it waits for the account");
+    let recorded = world.ledger.unresolved().await.unwrap();
+    assert_eq!(recorded.len(), 1);
+    assert_eq!((recorded[0].kind, recorded[0].channels()), (SubmissionKind::CreateAccount, vec![]));
+    assert_eq!(world.chain.lock().submitted[0], recorded[0].transaction);
+
+    world.chain.fault(Default::default());
+    let settler = world.settler().await;
+
+    assert!(world.chain.account(&world.token_account(&TREASURY_OWNER)).is_some());
+    assert_eq!(settler.take_summary().landed(SubmissionKind::CreateAccount), 1);
+    assert_eq!(world.ledger.unresolved().await.unwrap(), []);
+    let chain = world.chain.lock();
+    assert_eq!(chain.landed.len(), 1);
+    assert!(chain.submitted.iter().all(|bytes| *bytes == recorded[0].transaction));
 }
 
 #[tokio::test]

@@ -235,7 +235,7 @@ async fn land_one(ledger: &Ledger, submission: &Submission, slot: u64) {
     let transaction = decode_transaction(&submission.transaction).unwrap();
     let instruction = &static_instructions(&transaction).unwrap()[0];
     let accounts: Vec<Pubkey> = instruction.accounts.iter().map(|meta| meta.pubkey).collect();
-    let id = submission.channel();
+    let id = submission.channel().expect("of a channel");
     let account = match submission.kind {
         SubmissionKind::Open => opened(&Open::decode(&instruction.data, &accounts).unwrap()),
         SubmissionKind::TopUp => {

@@ -48,7 +48,7 @@ async fn the_transaction_on_record_is_the_payers() {
     world.get("/paid", &opening.authorization()).await;
     let submissions = world.ledger.requested().await.expect("ledger");
     let transaction = toll_protocol::decode_transaction(&submissions[0].transaction).expect("decodes");
-    assert_eq!(submissions[0].channel(), id);
+    assert_eq!(submissions[0].channel(), Some(id));
     assert_eq!(transaction.message.static_account_keys()[0], SPONSOR.pubkey());
     assert_eq!(transaction.verify_with_results(), [false, true], "the sponsor has not signed");
 }

@@ -5,7 +5,7 @@ use solana_hash::Hash;
 use solana_message::{VersionedMessage, v0};
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
-use toll_ledger::{ChannelState, SubmissionKind};
+use toll_ledger::{ChannelState, Effect, Intent, SubmissionKind};
 use toll_protocol::{Amount, SignedVoucher, ed25519_verify, encode_transaction};
 
 use crate::settler::{Chain, account_of};
@@ -161,8 +161,9 @@ async fn a_voucher_in_a_settlement_on_its_way_proves_nothing() {
     world.get("/paid", &session.voucher(PRICE)).await.receipt();
     let transaction = settlement(&session.signed(PRICE));
     let signature = Signature::from([3; 64]);
-    let submission =
-        world.ledger.record(SubmissionKind::Settle, &[session.id], transaction, signature, 2_000).await;
+    let shown = Effect { publishes: Some(Amount::new(PRICE)), ..Effect::on(session.id) };
+    let intent = Intent::of(SubmissionKind::Settle, shown);
+    let submission = world.ledger.record(intent, transaction, signature, 2_000).await;
     let submission = submission.expect("ledger");
     world.refuses_published(get("/paid", &session.voucher(PRICE)), PRICE).await;
     world.refuses_published(get("/paid", &session.close(PRICE)), PRICE).await;

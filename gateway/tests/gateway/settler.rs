@@ -64,7 +64,8 @@ async fn step(ledger: &Ledger, chain: Chain) -> Result<(), LedgerError> {
         return Ok(());
     }
     for submission in ledger.requested().await? {
-        let record = ledger.channel(&submission.channel()).await?.expect("its channel");
+        let record =
+            ledger.channel(&submission.channel().expect("of a channel")).await?.expect("its channel");
         match chain {
             Chain::Lands => land(ledger, &submission, &record).await?,
             Chain::Fails => {

@@ -4,7 +4,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use solana_signature::Signature;
 use toll_protocol::{Amount, ChannelId};
 
-use super::{SubmissionId, SubmissionKind, SubmissionState, find, published};
+use super::intent::{Effect, Intent, attach};
+use super::{SubmissionId, SubmissionKind, SubmissionState, find};
 use crate::column::{amount, integer};
 use crate::{Ledger, LedgerError, channel};
 
@@ -24,7 +25,7 @@ pub(crate) fn request(
     )?
     .execute(params![kind, transaction, amount(deposited)?, now])?;
     let id = SubmissionId(tx.last_insert_rowid());
-    attach(tx, id, channel)?;
+    attach(tx, id, &Effect::on(*channel))?;
     Ok(id)
 }
 
@@ -61,14 +62,6 @@ fn signed_by(tx: &Connection, signature: &Signature) -> rusqlite::Result<Option<
         .optional()
 }
 
-fn attach(tx: &Connection, id: SubmissionId, channel: &ChannelId) -> rusqlite::Result<()> {
-    tx.prepare_cached(
-        "-- attach_submission\nINSERT INTO submission_channels (channel_id, submission_id) VALUES (?1, ?2)",
-    )?
-    .execute(params![channel.as_bytes(), id.0])?;
-    Ok(())
-}
-
 impl Ledger {
     /// Records the fully signed form of a requested transaction. Call this before sending it.
     ///
@@ -93,7 +86,6 @@ impl Ledger {
             if let Some(earlier) = signed_by(tx, &signature)? {
                 return Err(LedgerError::SameTransaction { id, earlier });
             }
-            published::note(tx, &transaction)?;
             tx.prepare_cached(
                 "-- record_signed
                 UPDATE submissions
@@ -113,37 +105,42 @@ impl Ledger {
         .await
     }
 
-    /// Records a fully signed transaction of the settler's own. Call this before sending it.
+    /// Records a fully signed transaction of the settler's own with what it is meant to do. Call this before
+    /// sending it.
     ///
-    /// The vouchers in it count as published from here on: [`ChannelRecord::published`](crate::ChannelRecord::published).
-    /// The same signature again finds the first record.
+    /// The vouchers it shows count as published from here on:
+    /// [`ChannelRecord::published`](crate::ChannelRecord::published). The same signature again finds the first record.
     pub async fn record(
         &self,
-        kind: SubmissionKind,
-        channels: &[ChannelId],
+        intent: Intent,
         transaction: Vec<u8>,
         signature: Signature,
         last_valid_block_height: u64,
     ) -> Result<SubmissionId, LedgerError> {
-        let (channels, now) = (channels.to_vec(), self.now());
+        let now = self.now();
         self.write("record_submission", move |tx| {
             if let Some(id) = signed_by(tx, &signature)? {
                 return Ok(id);
             }
-            published::note(tx, &transaction)?;
             tx.prepare_cached(
                 "-- record_submission
                 INSERT INTO submissions
                        (kind, state, transaction_bytes, signature, last_valid_block_height, created_at, updated_at)
                 VALUES (?1, 'recorded', ?2, ?3, ?4, ?5, ?5)",
             )?
-            .execute(params![kind, transaction, signature.as_ref(), integer(last_valid_block_height)?, now])?;
+            .execute(params![
+                intent.kind,
+                transaction,
+                signature.as_ref(),
+                integer(last_valid_block_height)?,
+                now
+            ])?;
             let id = SubmissionId(tx.last_insert_rowid());
-            for target in &channels {
-                if channel::find(tx, target)?.is_none() {
-                    return Err(LedgerError::UnknownChannel(*target));
+            for effect in &intent.effects {
+                if channel::find(tx, &effect.channel)?.is_none() {
+                    return Err(LedgerError::UnknownChannel(effect.channel));
                 }
-                attach(tx, id, target)?;
+                attach(tx, id, effect)?;
             }
             Ok(id)
         })

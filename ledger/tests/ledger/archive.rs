@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 use toll_ledger::{
-    ChannelFixture, ChannelState, Charge, CloseLanded, CloseReason, Ledger, LedgerConfig, Purged,
+    ChannelFixture, ChannelState, Charge, CloseLanded, CloseReason, Intent, Ledger, LedgerConfig, Purged,
     RecordedOpen, SubmissionId, SubmissionKind, Tip,
 };
 
@@ -26,7 +26,7 @@ impl World {
     }
 
     async fn send(&self, kind: SubmissionKind, seed: u8) -> SubmissionId {
-        self.ledger.record(kind, &[self.id], vec![seed], [seed; 64].into(), 1_000).await.unwrap()
+        self.ledger.record(Intent::on(kind, &[self.id]), vec![seed], [seed; 64].into(), 1_000).await.unwrap()
     }
 
     async fn purge(&self, now: i64) -> Purged {
@@ -131,14 +131,17 @@ async fn a_transaction_for_two_channels_goes_with_the_last_of_them() {
     let other = ChannelFixture::new(2, 500);
     other.open(&world.ledger).await.unwrap();
     let both = [world.id, other.id()];
-    let reclaim =
-        world.ledger.record(SubmissionKind::Reclaim, &both, vec![1], [8; 64].into(), 1_000).await.unwrap();
+    let reclaim = world
+        .ledger
+        .record(Intent::on(SubmissionKind::Reclaim, &both), vec![1], [8; 64].into(), 1_000)
+        .await
+        .unwrap();
     world.ledger.landed(reclaim, 150, Some(5_000), None).await.unwrap();
     world.purge(START).await;
     world.purge(START + 8 * DAY).await;
     assert!(!world.is_hot().await);
     let kept = world.ledger.submission(reclaim).await.unwrap().unwrap();
-    assert_eq!(kept.channels, [other.id()]);
+    assert_eq!(kept.channels(), [other.id()]);
     let archived = "SELECT count(*) FROM archived_submissions WHERE kind = 'reclaim'";
     assert_eq!(ask::<i64>(&world.ledger, archived), 1);
 }

@@ -3,7 +3,7 @@
 use solana_signature::Signature;
 use toll_ledger::{
     Acceptance, ChannelFixture, ChannelState, Charge, CloseLanded, CloseReason, CloseRequested,
-    IdleCloseRequested, SubmissionKind,
+    IdleCloseRequested, Intent, SubmissionKind,
 };
 use toll_protocol::{ChannelStatus, VerifiedVoucher};
 
@@ -146,7 +146,11 @@ async fn submission_of_a_close_leaves_its_signature_when_it_lands() {
     let world = world(0).await;
     world.close(None).await;
     let signature = Signature::from([6; 64]);
-    let id = world.ledger.record(SubmissionKind::Close, &[world.id], vec![1], signature, 500).await.unwrap();
+    let id = world
+        .ledger
+        .record(Intent::on(SubmissionKind::Close, &[world.id]), vec![1], signature, 500)
+        .await
+        .unwrap();
     assert_eq!(world.ledger.channel(&world.id).await.unwrap().unwrap().close_signature, None);
     world.ledger.landed(id, 130, Some(5_000), Some(600)).await.unwrap();
     assert_eq!(world.ledger.channel(&world.id).await.unwrap().unwrap().close_signature, Some(signature));

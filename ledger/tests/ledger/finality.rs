@@ -1,8 +1,8 @@
 //! What a finalized block takes back.
 
 use toll_ledger::{
-    ChannelFixture, ChannelRecord, ChannelState, Charge, CloseLanded, CloseReason, Finality, SubmissionKind,
-    SubmissionState,
+    ChannelFixture, ChannelRecord, ChannelState, Charge, CloseLanded, CloseReason, Finality, Intent,
+    SubmissionKind, SubmissionState,
 };
 use toll_protocol::{ChannelAccount, ChannelId, ChannelStatus};
 
@@ -24,7 +24,11 @@ async fn closed() -> World {
     world.ledger.accept(&world.channel.voucher(100), Charge::of(100, 0)).await.unwrap();
     world.ledger.request_close(&world.id, CloseReason::Requested, None).await.unwrap();
     let signature = [8; 64].into();
-    let close = world.ledger.record(SubmissionKind::Close, &[world.id], vec![1], signature, 9).await.unwrap();
+    let close = world
+        .ledger
+        .record(Intent::on(SubmissionKind::Close, &[world.id]), vec![1], signature, 9)
+        .await
+        .unwrap();
     let landed = CloseLanded { signature, settled: amount(100), refunded: amount(900), slot: 120 };
     world.ledger.close_landed(&world.id, landed).await.unwrap();
     world.ledger.landed(close, 120, None, None).await.unwrap();

@@ -28,7 +28,10 @@ async fn recorded_open_is_a_channel_a_submission_and_a_used_challenge() {
     let requested = ledger.requested().await.unwrap();
     assert_eq!(requested.len(), 1);
     assert_eq!((requested[0].id, requested[0].kind), (id, SubmissionKind::Open));
-    assert_eq!((requested[0].state, requested[0].channel()), (SubmissionState::Requested, channel.id()));
+    assert_eq!(
+        (requested[0].state, requested[0].channel()),
+        (SubmissionState::Requested, Some(channel.id()))
+    );
     assert_eq!(requested[0].amount, Some(amount(5_000)));
 }
 

@@ -3,7 +3,8 @@
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use toll_ledger::{
-    ChannelFixture, DAY, Hold, Ledger, ManualClock, Spending, SpendingKind, Spent, SubmissionKind, day_of,
+    ChannelFixture, DAY, Hold, Intent, Ledger, ManualClock, Spending, SpendingKind, Spent, SubmissionKind,
+    day_of,
 };
 
 use crate::START;
@@ -99,7 +100,12 @@ async fn only_what_was_recorded_stays_held_over_a_restart() {
         (hold(1, SpendingKind::Close, 20_000, 0), hold(2, SpendingKind::Close, 20_000, 0));
     ledger.hold(&[recorded, forgotten]).await.unwrap();
     ledger
-        .record(SubmissionKind::Close, &[channel.id()], b"close".to_vec(), recorded.signature, 100)
+        .record(
+            Intent::on(SubmissionKind::Close, &[channel.id()]),
+            b"close".to_vec(),
+            recorded.signature,
+            100,
+        )
         .await
         .unwrap();
 

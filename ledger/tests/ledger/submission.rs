@@ -2,8 +2,11 @@
 
 use solana_signature::Signature;
 use toll_ledger::{
-    ChannelFixture, LedgerError, RecordedOpen, Resolution, SubmissionId, SubmissionKind, SubmissionState,
+    ChannelFixture, Effect, Intent, LedgerError, RecordedOpen, Resolution, SubmissionId, SubmissionKind,
+    SubmissionState,
 };
+
+use toll_protocol::Amount;
 
 use crate::{START, World};
 
@@ -63,7 +66,8 @@ async fn same_credential_still_matches_once_the_open_is_signed() {
 async fn own_transaction_is_recorded_once_per_signature() {
     let (world, _) = requested().await;
     let channels = [world.id];
-    let record = || world.ledger.record(SubmissionKind::Settle, &channels, vec![7], signature(7), 600);
+    let record =
+        || world.ledger.record(Intent::on(SubmissionKind::Settle, &channels), vec![7], signature(7), 600);
     let first = record().await.unwrap();
     assert_eq!(record().await.unwrap(), first);
     let submission = world.ledger.submission(first).await.unwrap().unwrap();
@@ -74,9 +78,12 @@ async fn own_transaction_is_recorded_once_per_signature() {
 async fn reclaim_covers_several_channels() {
     let (world, _) = requested().await;
     let channels = [world.id, ChannelFixture::new(2, 1_000).id()];
-    let id =
-        world.ledger.record(SubmissionKind::Reclaim, &channels, vec![7], signature(7), 600).await.unwrap();
-    let mut stored = world.ledger.submission(id).await.unwrap().unwrap().channels;
+    let id = world
+        .ledger
+        .record(Intent::on(SubmissionKind::Reclaim, &channels), vec![7], signature(7), 600)
+        .await
+        .unwrap();
+    let mut stored = world.ledger.submission(id).await.unwrap().unwrap().channels();
     let mut expected = channels.to_vec();
     stored.sort();
     expected.sort();
@@ -94,7 +101,7 @@ async fn submission_for_an_unknown_channel_is_refused_whole() {
     let channels = [world.id, ChannelFixture::new(9, 1).id()];
     let error = world
         .ledger
-        .record(SubmissionKind::Reclaim, &channels, vec![7], signature(7), 600)
+        .record(Intent::on(SubmissionKind::Reclaim, &channels), vec![7], signature(7), 600)
         .await
         .unwrap_err();
     assert!(matches!(error, LedgerError::UnknownChannel(_)), "{error}");
@@ -144,4 +151,46 @@ async fn request_that_was_never_signed_cannot_land() {
     assert_eq!(submission.error.as_deref(), Some("simulation failed"));
     let error = world.ledger.record_signed(id, vec![1], signature(1), 500).await.unwrap_err();
     assert!(matches!(error, LedgerError::NotRequested { state: SubmissionState::Failed, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_transaction_shows_and_does_is_written_down_with_it() {
+    let (world, _) = requested().await;
+    let effect = |publishes, pays_out| Effect { channel: world.id, publishes, pays_out };
+    let shown = |amount| Some(Amount::new(amount));
+    for (byte, effect) in
+        [(1, effect(shown(30), false)), (2, effect(shown(20), true)), (3, effect(None, true))]
+    {
+        let intent = Intent::of(SubmissionKind::Settle, effect);
+        let id = world.ledger.record(intent, vec![byte], signature(byte), 600).await.unwrap();
+        let submission = world.ledger.submission(id).await.unwrap().unwrap();
+        assert_eq!(submission.channel(), Some(world.id));
+        assert_eq!(submission.effects, [effect]);
+    }
+
+    assert_eq!(world.ledger.channel(&world.id).await.unwrap().unwrap().published(), Amount::new(30));
+}
+
+// A node that was handed a transaction keeps what it read, whatever became of it.
+#[tokio::test]
+async fn voucher_of_a_transaction_that_never_landed_stays_public() {
+    let (world, _) = requested().await;
+    let effect = Effect { publishes: Some(Amount::new(30)), ..Effect::on(world.id) };
+    let intent = Intent::of(SubmissionKind::Settle, effect);
+    let id = world.ledger.record(intent, vec![1], signature(1), 600).await.unwrap();
+    world.ledger.expired(id).await.unwrap();
+    assert_eq!(world.ledger.channel(&world.id).await.unwrap().unwrap().published(), Amount::new(30));
+}
+
+#[tokio::test]
+async fn submission_may_act_on_no_channel() {
+    let (world, _) = requested().await;
+    let id = world.ledger.record(Intent::create_account(), vec![1], signature(1), 600).await.unwrap();
+    let unresolved = world.ledger.unresolved().await.unwrap();
+    assert_eq!((unresolved[0].id, unresolved[0].channel()), (id, None));
+
+    world.ledger.landed(id, 444, Some(5_000), Some(20_000)).await.unwrap();
+
+    let submission = world.ledger.submission(id).await.unwrap().unwrap();
+    assert_eq!((submission.kind, submission.state), (SubmissionKind::CreateAccount, SubmissionState::Landed));
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
+use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_chain::ChainTip;
-use toll_ledger::{ChannelRecord, SubmissionKind};
-use toll_protocol::{ChannelAccount, ChannelId, ChannelStatus, MAX_TRANSACTION};
+use toll_ledger::{ChannelRecord, Effect, Intent, SubmissionId, SubmissionKind};
+use toll_protocol::{ChannelAccount, ChannelStatus, MAX_TRANSACTION, create_associated_token_account};
 use tracing::error;
 
 use super::payout::{Readiness, beneficiaries, readiness};
@@ -16,6 +17,7 @@ use super::transaction::{
     Budget, Draft, MAX_COMPUTE_UNITS, Payout, Signed, drafts, sign, sign_first_fitting,
 };
 use super::{Launched, Outbox, Shared, instructions_of};
+use crate::config::ListedMint;
 use crate::error::survive;
 use crate::plan::Action;
 use crate::planner::Task;
@@ -90,8 +92,21 @@ impl Actions {
         if drafts.is_empty() {
             return Ok(Outcome::Held);
         }
-        self.launch(drafts, &[record.id]).await?;
+        self.launch(drafts).await?;
         Ok(Outcome::Sent)
+    }
+
+    /// Creates the canonical token account of `owner` at our expense.
+    pub(crate) async fn create_account(
+        &self,
+        owner: &Pubkey,
+        listed: &ListedMint,
+    ) -> Result<SubmissionId, SettlerError> {
+        let intent = Intent::create_account();
+        self.shared.hook.reached(intent.kind, Step::Planned);
+        let fee_payer = self.shared.keys.fee_payer.pubkey();
+        let create = create_associated_token_account(&fee_payer, owner, &listed.mint, &listed.token_program);
+        self.launch(vec![Draft { intent, instructions: vec![create] }]).await
     }
 
     /// Whether the payout that goes with an action forfeits nothing.
@@ -149,8 +164,8 @@ impl Actions {
             self.shared.hook.reached(SubmissionKind::Reclaim, Step::Planned);
             let (batch, draft) = self.reclaim_batch(rest)?;
             let channels: Vec<_> = rest[..batch].iter().map(|record| record.id).collect();
-            match survive("reclaim", self.launch(vec![draft], &channels).await)? {
-                Some(()) => sent += 1,
+            match survive("reclaim", self.launch(vec![draft]).await)? {
+                Some(_) => sent += 1,
                 None => channels.iter().for_each(|one| self.shared.pauses.failed(*one, Duration::MAX)),
             }
             rest = &rest[batch..];
@@ -161,12 +176,14 @@ impl Actions {
     /// The longest run of `records` whose reclaims fit one transaction.
     fn reclaim_batch(&self, records: &[ChannelRecord]) -> Result<(usize, Draft), SettlerError> {
         let budget = Budget { units: MAX_COMPUTE_UNITS, price: self.shared.config.compute_unit_price };
-        let mut draft = Draft { kind: SubmissionKind::Reclaim, instructions: Vec::new() };
+        let mut draft = Draft { intent: Intent::on(SubmissionKind::Reclaim, &[]), instructions: Vec::new() };
         for record in records {
+            draft.intent.effects.push(Effect::on(record.id));
             draft.instructions.push(instructions_of(record, &self.shared.config).reclaim());
             let signed = sign(&draft, budget, &self.shared.keys, Default::default())?;
             if signed.bytes.len() > MAX_TRANSACTION {
                 draft.instructions.pop();
+                draft.intent.effects.pop();
                 break;
             }
         }
@@ -174,17 +191,16 @@ impl Actions {
     }
 
     /// Signs the first draft that fits, simulates it, writes it down, sends it.
-    async fn launch(&self, drafts: Vec<Draft>, channels: &[ChannelId]) -> Result<(), SettlerError> {
+    async fn launch(&self, drafts: Vec<Draft>) -> Result<SubmissionId, SettlerError> {
         let tip = self.shared.tips.current().await?;
-        let (draft, signed) = self.sign_frugally(drafts, channels, tip).await?;
-        self.outbox.own(draft.kind, channels, signed, tip.last_valid_block_height).await
+        let (draft, signed) = self.sign_frugally(drafts, tip).await?;
+        self.outbox.own(draft.intent, signed, tip.last_valid_block_height).await
     }
 
     /// Simulates with all the compute there is, then asks for what was used and a little more.
     async fn sign_frugally(
         &self,
         drafts: Vec<Draft>,
-        channels: &[ChannelId],
         tip: ChainTip,
     ) -> Result<(Draft, Signed), SettlerError> {
         let Shared { config, keys, chain, pauses, .. } = &self.shared;
@@ -193,10 +209,11 @@ impl Actions {
         let (draft, signed) = sign_first_fitting(drafts, generous, keys, tip.blockhash)?;
         let simulation = chain.simulate(&signed.bytes).await?;
         if let Some(error) = simulation.error {
-            return Err(SettlerError::Build { what: draft.kind.as_str(), reason: error.to_string() });
+            return Err(SettlerError::Build { what: draft.intent.kind.as_str(), reason: error.to_string() });
         }
         // An attempt after a failure must not repeat the failed one's bytes: its signature is spent.
-        let failures = channels.iter().map(|channel| pauses.failures(channel)).max().unwrap_or(0);
+        let effects = draft.intent.effects.iter();
+        let failures = effects.map(|effect| pauses.failures(&effect.channel)).max().unwrap_or(0);
         let used = u32::try_from(simulation.compute_units).unwrap_or(MAX_COMPUTE_UNITS);
         let units = used.saturating_add(used / 5).saturating_add(COMPUTE_UNIT_MARGIN + failures);
         let budget = Budget { units: units.min(MAX_COMPUTE_UNITS), price };

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use toll_chain::Chain;
-use toll_ledger::{Ledger, LedgerError, Submission, SubmissionId, SubmissionKind};
-use toll_protocol::ChannelId;
+use toll_ledger::{Intent, Ledger, LedgerError, Submission, SubmissionId, SubmissionKind};
 use tracing::{debug, info, warn};
 
 use super::Shared;
@@ -37,19 +36,19 @@ impl Outbox {
     /// Records a transaction of our own and sends it.
     pub(crate) async fn own(
         &self,
-        kind: SubmissionKind,
-        channels: &[ChannelId],
+        intent: Intent,
         signed: Signed,
         last_valid_block_height: u64,
-    ) -> Result<(), SettlerError> {
+    ) -> Result<SubmissionId, SettlerError> {
+        let kind = intent.kind;
         self.hook.reached(kind, Step::Built);
         let Signed { bytes, signature } = signed;
-        let recorded = self.ledger.record(kind, channels, bytes.clone(), signature, last_valid_block_height);
-        let id = recorded.await?;
+        let channels: Vec<_> = intent.effects.iter().map(|effect| effect.channel).collect();
+        let id = self.ledger.record(intent, bytes.clone(), signature, last_valid_block_height).await?;
         self.hook.reached(kind, Step::Recorded);
         info!(%kind, ?channels, %signature, "sending");
         self.send(id, kind, &bytes).await;
-        Ok(())
+        Ok(id)
     }
 
     /// Records that a payer's request is signed, and sends it.
@@ -66,7 +65,7 @@ impl Outbox {
         let Signed { bytes, signature } = signed;
         self.ledger.record_signed(id, bytes.clone(), signature, last_valid_block_height).await?;
         self.hook.reached(kind, Step::Recorded);
-        info!(%kind, channels = ?request.channels, %signature, "sending");
+        info!(%kind, channels = ?request.channels(), %signature, "sending");
         self.send(id, kind, &bytes).await;
         Ok(())
     }

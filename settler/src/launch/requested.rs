@@ -85,8 +85,7 @@ impl Requests {
         for submission in requested {
             if submission.kind == SubmissionKind::Open {
                 let Some(rest) = left.checked_sub(OPEN_LAMPORTS) else {
-                    let record = self.shared.ledger.channel(&submission.channel()).await?;
-                    if let Some(record) = record {
+                    if let Some(record) = self.record(&submission).await? {
                         let reason = "the sponsor is out of SOL and pays for no more channels";
                         self.refuse(&submission, &record, reason).await?;
                     }
@@ -100,11 +99,10 @@ impl Requests {
     }
 
     async fn send_one(&self, request: &Submission, tip: ChainTip) -> Result<Outcome, SettlerError> {
-        let Shared { ledger, chain, keys, config, tips, hook, .. } = &self.shared;
+        let Shared { chain, keys, config, tips, hook, .. } = &self.shared;
         let kind = request.kind;
         hook.reached(kind, Step::Planned);
-        let Some(channel) = request.channels.first() else { return Ok(Outcome::Left) };
-        let Some(record) = ledger.channel(channel).await? else { return Ok(Outcome::Left) };
+        let Some(record) = self.record(request).await? else { return Ok(Outcome::Left) };
         let inspected = self.agreed(request, &record).and_then(|(instruction, positions)| {
             let allowed = Allowed {
                 instruction: &instruction,
@@ -149,6 +147,11 @@ impl Requests {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    async fn record(&self, request: &Submission) -> Result<Option<ChannelRecord>, SettlerError> {
+        let Some(channel) = request.channel() else { return Ok(None) };
+        Ok(self.shared.ledger.channel(&channel).await?)
     }
 
     /// The instruction that the ledger says was agreed, and where our key may appear in it.

@@ -11,7 +11,7 @@ use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
-use toll_ledger::SubmissionKind;
+use toll_ledger::{Effect, Intent, SubmissionKind};
 use toll_protocol::{
     Channel, MAX_TRANSACTION, SignedVoucher, compute_unit_limit, compute_unit_price,
     create_associated_token_account, ed25519_verify, encode_transaction,
@@ -37,8 +37,8 @@ pub(crate) struct Signed {
 /// What a transaction does, and the instructions it takes.
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
-    /// What the ledger calls it.
-    pub kind: SubmissionKind,
+    /// What the ledger writes down of it.
+    pub intent: Intent,
     /// The instructions, without a compute budget.
     pub instructions: Vec<Instruction>,
 }
@@ -67,23 +67,26 @@ pub(crate) fn drafts(action: &Action, channel: &Channel, payout: &Payout, fee_pa
     let seal = match action {
         Action::Settle(voucher) => {
             let instructions = vec![ed25519_verify(voucher), channel.settle()];
-            return vec![Draft { kind: SubmissionKind::Settle, instructions }];
+            return vec![draft(SubmissionKind::Settle, effect(channel, Some(voucher)), instructions)];
         }
         Action::Reclaim => {
-            return vec![Draft { kind: SubmissionKind::Reclaim, instructions: vec![channel.reclaim()] }];
+            return vec![draft(SubmissionKind::Reclaim, effect(channel, None), vec![channel.reclaim()])];
         }
         Action::Close(voucher) => {
-            Draft { kind: SubmissionKind::Close, instructions: settle_and_seal(channel, voucher) }
+            let effect = effect(channel, voucher.as_ref());
+            draft(SubmissionKind::Close, effect, settle_and_seal(channel, voucher))
         }
-        Action::Seal => Draft { kind: SubmissionKind::Seal, instructions: vec![channel.seal()] },
-        Action::Distribute => Draft { kind: SubmissionKind::Distribute, instructions: Vec::new() },
+        Action::Seal => draft(SubmissionKind::Seal, effect(channel, None), vec![channel.seal()]),
+        Action::Distribute => draft(SubmissionKind::Distribute, effect(channel, None), Vec::new()),
     };
     let mut drafts = Vec::new();
     if let Payout::Ready { missing } = payout {
         let mut instructions: Vec<_> = missing.iter().map(|one| create(one, channel, fee_payer)).collect();
         instructions.extend(seal.instructions.iter().cloned());
         instructions.push(channel.distribute());
-        drafts.push(Draft { kind: seal.kind, instructions });
+        let mut intent = seal.intent.clone();
+        intent.effects.iter_mut().for_each(|effect| effect.pays_out = true);
+        drafts.push(Draft { intent, instructions });
     }
     if !seal.instructions.is_empty() {
         drafts.push(seal);
@@ -91,10 +94,19 @@ pub(crate) fn drafts(action: &Action, channel: &Channel, payout: &Payout, fee_pa
         // Too many accounts to create beside the payout: create some, pay in the next transaction.
         for count in (1..=missing.len()).rev() {
             let instructions = missing[..count].iter().map(|one| create(one, channel, fee_payer)).collect();
-            drafts.push(Draft { kind: SubmissionKind::Distribute, instructions });
+            drafts.push(Draft { intent: seal.intent.clone(), instructions });
         }
     }
     drafts
+}
+
+fn draft(kind: SubmissionKind, effect: Effect, instructions: Vec<Instruction>) -> Draft {
+    Draft { intent: Intent::of(kind, effect), instructions }
+}
+
+fn effect(channel: &Channel, voucher: Option<&SignedVoucher>) -> Effect {
+    let publishes = voucher.map(|signed| signed.voucher.cumulative_amount);
+    Effect { publishes, ..Effect::on(channel.id) }
 }
 
 /// The first of `drafts` that fits a packet, signed.
@@ -111,7 +123,7 @@ pub(crate) fn sign_first_fitting(
         if size <= MAX_TRANSACTION {
             return Ok((draft, signed));
         }
-        smallest = Some(smallest.map_or((draft.kind, size), |(kind, least)| (kind, least.min(size))));
+        smallest = Some(smallest.map_or((draft.intent.kind, size), |(kind, least)| (kind, least.min(size))));
     }
     let (kind, size) = smallest.unwrap_or((SubmissionKind::Distribute, 0));
     Err(SettlerError::TooLarge { kind: kind.as_str(), size })
@@ -133,7 +145,7 @@ pub(crate) fn sign(
     keys: &SettlerKeys,
     blockhash: Hash,
 ) -> Result<Signed, SettlerError> {
-    let what = draft.kind.as_str();
+    let what = draft.intent.kind.as_str();
     let mut instructions = vec![compute_unit_limit(budget.units)];
     if budget.price > 0 {
         instructions.push(compute_unit_price(budget.price));
@@ -244,7 +256,7 @@ mod tests {
         transaction.verify_and_hash_message().unwrap();
         let instructions = static_instructions(&transaction).unwrap();
         let steps = instructions.iter().skip(2).map(|one| (one.program_id, one.data[0])).collect();
-        (draft.kind, steps, signed.bytes.len())
+        (draft.intent.kind, steps, signed.bytes.len())
     }
 
     const CREATE: (Pubkey, u8) = (toll_protocol::ASSOCIATED_TOKEN_PROGRAM, 1);
@@ -270,6 +282,35 @@ mod tests {
         let close = Action::Close(Some(voucher(channel.id)));
         let (_, steps, _) = first_fitting(&close, &channel, &ready(&channel, 2));
         assert_eq!(steps, [CREATE, CREATE, VERIFY, SETTLE_AND_SEAL, DISTRIBUTE]);
+    }
+
+    #[test]
+    fn what_is_written_down_names_the_voucher_shown_and_whether_it_pays_out() {
+        let channel = channel(0);
+        let (shown, close) = (Some(Amount::new(16)), Action::Close(Some(voucher(channel.id))));
+        let held = Payout::Held { reason: String::new() };
+        for (action, payout, publishes, pays_out) in [
+            (&Action::Settle(voucher(channel.id)), &ready(&channel, 0), shown, false),
+            (&close, &ready(&channel, 0), shown, true),
+            (&close, &held, shown, false),
+            (&Action::Close(None), &ready(&channel, 0), None, true),
+            (&Action::Seal, &ready(&channel, 0), None, true),
+            (&Action::Distribute, &ready(&channel, 0), None, true),
+            (&Action::Reclaim, &ready(&channel, 0), None, false),
+        ] {
+            let drafts = drafts(action, &channel, payout, &key(1));
+            let expected = [Effect { channel: channel.id, publishes, pays_out }];
+            assert_eq!(drafts[0].intent.effects, expected, "{action:?}");
+        }
+    }
+
+    #[test]
+    fn accounts_made_for_a_later_payout_pay_nobody_yet() {
+        let channel = channel(MAX_PAYABLE_RECIPIENTS);
+        let drafts = drafts(&Action::Distribute, &channel, &ready(&channel, 10), &key(1));
+        let budget = Budget { units: 100_000, price: 1 };
+        let (draft, _) = sign_first_fitting(drafts, budget, &keys(), Hash::default()).unwrap();
+        assert_eq!(draft.intent.effects, [Effect::on(channel.id)]);
     }
 
     #[test]
@@ -348,7 +389,8 @@ mod tests {
     fn signature_of_a_stranger_cannot_be_made() {
         let mut channel = channel(0);
         channel.payee = key(99);
-        let draft = Draft { kind: SubmissionKind::Close, instructions: vec![channel.settle_and_seal(false)] };
+        let intent = Intent::on(SubmissionKind::Close, &[channel.id]);
+        let draft = Draft { intent, instructions: vec![channel.settle_and_seal(false)] };
         let budget = Budget { units: 1, price: 0 };
         let error = sign(&draft, budget, &keys(), Hash::default()).unwrap_err();
         assert!(error.to_string().contains("not ours"), "{error}");
