@@ -166,10 +166,10 @@ impl<P: Progress> Run<'_, P> {
         };
         let cluster = Cluster::new(&self.localnet.rpc_url);
         let payer = Payer::new(self.actors.payer.insecure_clone(), policy, Some(cluster))?;
-        let mut book = Book::open(&folder.join("channels.json"), Duration::from_secs(5))?;
+        let book = Book::open(&folder.join("channels.json"), Duration::from_secs(5))?;
 
         self.progress.stage("paying");
-        let (paid, elapsed) = self.pay(&payer, &mut book, url, requests).await?;
+        let (paid, elapsed) = self.pay(&payer, &book, url, requests).await?;
         let id =
             book.channels().last().map(|channel| channel.channel_id).ok_or_else(|| mismatch("no channel"))?;
         let deposit =
@@ -177,7 +177,7 @@ impl<P: Progress> Run<'_, P> {
         let before_close = self.balances().await?;
 
         self.progress.stage("closing");
-        payer.close(&mut book, &id).await?;
+        payer.close(&book, &id).await?;
         let closed =
             self.channel(&id).await?.ok_or_else(|| mismatch("the channel was reclaimed too early"))?;
         let after_close = self.balances().await?;
@@ -211,7 +211,7 @@ impl<P: Progress> Run<'_, P> {
     }
 
     /// Sends the requests one after the other, and counts those that were answered and rightly so.
-    async fn pay(&self, payer: &Payer, book: &mut Book, url: &str, requests: u64) -> Result<(u64, Duration)> {
+    async fn pay(&self, payer: &Payer, book: &Book, url: &str, requests: u64) -> Result<(u64, Duration)> {
         let started = Instant::now();
         let mut paid = 0;
         for number in 0..requests {

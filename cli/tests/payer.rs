@@ -15,8 +15,8 @@ async fn the_first_request_opens_a_channel_and_the_next_ones_reuse_it() {
 
     for number in 0..3 {
         // A new book each time, as a new process would have.
-        let mut book = customer.book();
-        let reply = customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+        let book = customer.book();
+        let reply = customer.payer.pay(&book, &merchant.request()).await.unwrap();
         let payment = reply.payment.unwrap();
         assert_eq!(reply.body, format!("answer {number}").as_bytes());
         assert_eq!(payment.charged, PRICE);
@@ -31,7 +31,7 @@ async fn the_first_request_opens_a_channel_and_the_next_ones_reuse_it() {
 #[tokio::test]
 async fn the_state_file_is_private_and_versioned() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());
-    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
 
     assert!(is_private(&customer.state()));
     let text = std::fs::read_to_string(customer.state()).unwrap();
@@ -45,14 +45,14 @@ async fn the_state_file_is_private_and_versioned() {
 #[tokio::test]
 async fn an_answer_that_is_lost_is_fetched_again_without_a_second_charge() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());
-    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
 
     merchant.lose_answer.store(true, Ordering::SeqCst);
-    let lost = customer.payer.pay(&mut customer.book(), &merchant.request()).await;
+    let lost = customer.payer.pay(&customer.book(), &merchant.request()).await;
     assert!(matches!(lost, Err(PayError::Unreachable { .. })), "{lost:?}");
     assert_eq!(merchant.charged().await, 2_000);
 
-    let reply = customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    let reply = customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
 
     assert_eq!(reply.body, b"answer 1");
     assert_eq!(merchant.charged().await, 2_000);
@@ -62,12 +62,12 @@ async fn an_answer_that_is_lost_is_fetched_again_without_a_second_charge() {
 #[tokio::test]
 async fn after_a_lost_answer_another_request_is_paid_for_on_top() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());
-    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
     merchant.lose_answer.store(true, Ordering::SeqCst);
-    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap_err();
+    customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap_err();
 
     let other = Request::get(merchant.url.join("/other").unwrap());
-    let reply = customer.payer.pay(&mut customer.book(), &other).await.unwrap();
+    let reply = customer.payer.pay(&customer.book(), &other).await.unwrap();
 
     assert_eq!(reply.body, b"answer 2");
     assert_eq!(merchant.charged().await, 3_000);
@@ -78,21 +78,21 @@ async fn after_a_lost_answer_another_request_is_paid_for_on_top() {
 #[tokio::test]
 async fn a_request_that_failed_after_it_was_charged_is_repeated_free_until_it_is_answered() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());
-    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
 
     merchant.fail.store(2, Ordering::SeqCst);
     for _ in 0..2 {
-        let failed = customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+        let failed = customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
         assert_eq!(failed.status, 500);
         assert_eq!(merchant.charged().await, 2_000);
         assert_eq!(customer.book().channels()[0].signed, Amount::new(2_000));
     }
-    let reply = customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    let reply = customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
 
     assert_eq!((reply.status.as_u16(), merchant.charged().await), (200, 2_000));
     assert!(customer.book().channels()[0].unanswered.is_empty());
     // Answered is answered: the next one is another.
-    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
     assert_eq!(merchant.charged().await, 3_000);
 }
 
@@ -100,19 +100,19 @@ async fn a_request_that_failed_after_it_was_charged_is_repeated_free_until_it_is
 async fn requests_in_between_do_not_cost_a_failed_one_its_free_repeat() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());
     let other = Request::get(merchant.url.join("/other").unwrap());
-    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
     merchant.fail.store(1, Ordering::SeqCst);
-    let failed = customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    let failed = customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
     assert_eq!(failed.status, 500);
 
     for _ in 0..2 {
-        let reply = customer.payer.pay(&mut customer.book(), &other).await.unwrap();
+        let reply = customer.payer.pay(&customer.book(), &other).await.unwrap();
         assert_eq!(reply.payment.unwrap().charged, PRICE);
     }
     assert_eq!(merchant.charged().await, 4_000);
     assert_eq!(customer.book().channels()[0].unanswered.len(), 1);
 
-    let reply = customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    let reply = customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
     assert_eq!(reply.status, 200);
     assert_eq!(merchant.charged().await, 4_000);
     assert!(customer.book().channels()[0].unanswered.is_empty());
@@ -121,14 +121,14 @@ async fn requests_in_between_do_not_cost_a_failed_one_its_free_repeat() {
 #[tokio::test]
 async fn an_unanswered_request_that_is_given_up_is_paid_for_anew() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());
-    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
     merchant.fail.store(1, Ordering::SeqCst);
-    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
 
-    let mut book = customer.book();
-    assert!(customer.payer.give_up(&mut book, &merchant.request()).unwrap());
-    assert!(!customer.payer.give_up(&mut book, &merchant.request()).unwrap());
-    customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+    let book = customer.book();
+    assert!(customer.payer.give_up(&book, &merchant.request()).unwrap());
+    assert!(!customer.payer.give_up(&book, &merchant.request()).unwrap());
+    customer.payer.pay(&book, &merchant.request()).await.unwrap();
 
     assert_eq!(merchant.charged().await, 3_000);
 }
@@ -136,30 +136,30 @@ async fn an_unanswered_request_that_is_given_up_is_paid_for_anew() {
 #[tokio::test]
 async fn a_voucher_that_never_arrived_pays_for_the_next_request_instead() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());
-    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
     merchant.refuse_connections.store(true, Ordering::SeqCst);
-    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap_err();
+    customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap_err();
     assert_eq!(customer.book().channels()[0].unanswered.len(), 1);
     merchant.refuse_connections.store(false, Ordering::SeqCst);
 
     let other = Request::get(merchant.url.join("/other").unwrap());
-    customer.payer.pay(&mut customer.book(), &other).await.unwrap();
+    customer.payer.pay(&customer.book(), &other).await.unwrap();
 
     // The server cannot have charged for it before, and cannot charge for it any more.
     let book = customer.book();
     assert_eq!(book.channels()[0].signed, Amount::new(2_000));
     assert!(book.channels()[0].unanswered.is_empty());
     drop(book);
-    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
     assert_eq!(merchant.charged().await, 3_000);
 }
 
 #[tokio::test]
 async fn an_older_state_file_keeps_its_unanswered_voucher() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());
-    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
     merchant.lose_answer.store(true, Ordering::SeqCst);
-    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap_err();
+    customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap_err();
     // What version 1 wrote at this point.
     let text = std::fs::read_to_string(customer.state()).unwrap();
     let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -177,7 +177,7 @@ async fn an_older_state_file_keeps_its_unanswered_voucher() {
     );
     std::fs::write(customer.state(), document.to_string()).unwrap();
 
-    let reply = customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    let reply = customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
 
     assert_eq!(reply.body, b"answer 1");
     assert_eq!(merchant.charged().await, 2_000);
@@ -186,9 +186,9 @@ async fn an_older_state_file_keeps_its_unanswered_voucher() {
 #[tokio::test]
 async fn a_crash_between_signing_and_sending_spends_nothing_twice() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());
-    customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
     // What the file holds when the process dies after `put` and before the request leaves.
-    let mut book = customer.book();
+    let book = customer.book();
     let mut channel = book.channels()[0].clone();
     channel.signed = Amount::new(2_000);
     channel.unanswered.push(Unanswered {
@@ -202,7 +202,7 @@ async fn a_crash_between_signing_and_sending_spends_nothing_twice() {
     book.put(channel).unwrap();
     drop(book);
 
-    let reply = customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    let reply = customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
 
     assert_eq!(reply.payment.unwrap().charged, PRICE);
     assert_eq!(customer.book().channels()[0].signed, Amount::new(2_000));
@@ -213,10 +213,10 @@ async fn a_crash_between_signing_and_sending_spends_nothing_twice() {
 async fn a_state_file_that_fell_behind_catches_up_with_the_servers_figures() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());
     for _ in 0..3 {
-        customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+        customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
     }
     // The last answers were never written: signed is known, accepted is not.
-    let mut book = customer.book();
+    let book = customer.book();
     let mut channel = book.channels()[0].clone();
     channel.accepted = Amount::new(1_000);
     channel.spent = Amount::new(1_000);
@@ -224,7 +224,7 @@ async fn a_state_file_that_fell_behind_catches_up_with_the_servers_figures() {
     drop(book);
 
     let other = Request::get(merchant.url.join("/other").unwrap());
-    let reply = customer.payer.pay(&mut customer.book(), &other).await.unwrap();
+    let reply = customer.payer.pay(&customer.book(), &other).await.unwrap();
 
     assert_eq!(reply.body, b"answer 3");
     assert_eq!(merchant.charged().await, 4_000);
@@ -235,17 +235,17 @@ async fn a_state_file_that_fell_behind_catches_up_with_the_servers_figures() {
 async fn a_server_that_claims_more_than_was_signed_is_not_believed() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());
     for _ in 0..3 {
-        customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+        customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
     }
     // A payer that signed 1000 only, facing a server that says 3000.
-    let mut book = customer.book();
+    let book = customer.book();
     let mut channel = book.channels()[0].clone();
     (channel.accepted, channel.spent, channel.signed) = (Amount::ZERO, Amount::ZERO, Amount::new(1_000));
     book.put(channel).unwrap();
     drop(book);
 
     let other = Request::get(merchant.url.join("/other").unwrap());
-    let refused = customer.payer.pay(&mut customer.book(), &other).await;
+    let refused = customer.payer.pay(&customer.book(), &other).await;
 
     assert!(matches!(refused, Err(PayError::Dishonest(_))), "{refused:?}");
     assert_eq!(customer.book().channels()[0].signed, Amount::new(1_000));
@@ -256,8 +256,8 @@ async fn a_server_that_claims_more_than_was_signed_is_not_believed() {
 async fn an_open_whose_answer_is_lost_is_not_made_twice() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());
     // The plain request and the open are two exchanges; lose the second answer.
-    let (mut book, request) = (customer.book(), merchant.request());
-    let first = customer.payer.pay(&mut book, &request);
+    let (book, request) = (customer.book(), merchant.request());
+    let first = customer.payer.pay(&book, &request);
     let lose = async {
         while merchant.channels().await == 0 {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
@@ -268,7 +268,7 @@ async fn an_open_whose_answer_is_lost_is_not_made_twice() {
     assert!(first.is_err());
     drop(book);
 
-    let reply = customer.payer.pay(&mut customer.book(), &merchant.request()).await.unwrap();
+    let reply = customer.payer.pay(&customer.book(), &merchant.request()).await.unwrap();
 
     assert!(reply.payment.is_some());
     assert_eq!(merchant.channels().await, 1);
@@ -283,10 +283,10 @@ async fn a_deposit_that_runs_short_is_topped_up_on_the_way() {
             policy.deposit = Some(Amount::new(2_000));
         }),
     );
-    let mut book = customer.book();
+    let book = customer.book();
     let mut topped_up = Vec::new();
     for _ in 0..5 {
-        let reply = customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+        let reply = customer.payer.pay(&book, &merchant.request()).await.unwrap();
         topped_up.push(reply.payment.unwrap().topped_up.get());
     }
     assert_eq!(topped_up, [0, 0, 2_000, 0, 2_000]);
@@ -303,12 +303,12 @@ async fn a_top_up_beyond_the_limit_is_not_signed() {
             policy.max_deposit = Amount::new(2_500);
         }),
     );
-    let mut book = customer.book();
+    let book = customer.book();
     for _ in 0..2 {
-        customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+        customer.payer.pay(&book, &merchant.request()).await.unwrap();
     }
 
-    let refused = customer.payer.pay(&mut book, &merchant.request()).await;
+    let refused = customer.payer.pay(&book, &merchant.request()).await;
 
     assert!(matches!(refused, Err(PayError::DepositAboveLimit { .. })), "{refused:?}");
     assert_eq!(book.channels()[0].deposit, Amount::new(2_000));
@@ -321,21 +321,21 @@ async fn a_price_that_rises_within_the_limit_is_paid_and_above_it_refused() {
     let merchant = Merchant::start().await;
     let dearer = merchant.listen(Amount::new(1_500)).await;
     let customer = Customer::with(|policy| policy.max_amount = Amount::new(1_500));
-    let mut book = customer.book();
-    customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+    let book = customer.book();
+    customer.payer.pay(&book, &merchant.request()).await.unwrap();
     // The same server at another address: what a changed price looks like to the payer.
     let mut channel = book.channels()[0].clone();
     channel.origin = dearer.origin().ascii_serialization();
     book.put(channel).unwrap();
 
-    let reply = customer.payer.pay(&mut book, &Request::get(dearer.clone())).await.unwrap();
+    let reply = customer.payer.pay(&book, &Request::get(dearer.clone())).await.unwrap();
     assert_eq!(reply.payment.unwrap().charged, Amount::new(1_500));
 
     let dearest = merchant.listen(Amount::new(1_501)).await;
     let mut channel = book.channels()[0].clone();
     channel.origin = dearest.origin().ascii_serialization();
     book.put(channel).unwrap();
-    let refused = customer.payer.pay(&mut book, &Request::get(dearest)).await;
+    let refused = customer.payer.pay(&book, &Request::get(dearest)).await;
     assert!(matches!(refused, Err(PayError::PriceAboveLimit { .. })), "{refused:?}");
     assert_eq!(merchant.charged().await, 2_500);
 }
@@ -343,12 +343,12 @@ async fn a_price_that_rises_within_the_limit_is_paid_and_above_it_refused() {
 #[tokio::test]
 async fn a_channel_the_server_closes_is_replaced_by_a_new_one() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());
-    let mut book = customer.book();
-    customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+    let book = customer.book();
+    customer.payer.pay(&book, &merchant.request()).await.unwrap();
     let first = book.channels()[0].channel_id;
     merchant.ledger.request_close(&first, toll_ledger::CloseReason::Shutdown, None).await.unwrap();
 
-    let reply = customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+    let reply = customer.payer.pay(&book, &merchant.request()).await.unwrap();
 
     let payment = reply.payment.unwrap();
     assert!(payment.opened);
@@ -367,8 +367,8 @@ async fn two_payers_with_one_state_file_take_turns() {
     assert!(matches!(in_use, toll_client::BookError::InUse(_)), "{in_use:?}");
     assert_eq!(toll_cli::CliError::from(in_use).exit, toll_cli::Exit::State);
     drop(book);
-    let mut book = open().unwrap();
-    customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+    let book = open().unwrap();
+    customer.payer.pay(&book, &merchant.request()).await.unwrap();
 }
 
 #[tokio::test]
@@ -376,9 +376,9 @@ async fn a_resource_that_costs_nothing_is_answered_without_a_channel() {
     let customer = Customer::new();
     let free = axum::Router::new().fallback(|| async { "free" });
     let url = format!("http://{}/", support::serve(free).await).parse().unwrap();
-    let mut book = customer.book();
+    let book = customer.book();
 
-    let reply = customer.payer.pay(&mut book, &Request::get(url)).await.unwrap();
+    let reply = customer.payer.pay(&book, &Request::get(url)).await.unwrap();
 
     assert_eq!(reply.body, b"free");
     assert!(reply.payment.is_none());
@@ -390,13 +390,13 @@ async fn the_body_arrives_with_the_paid_request() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());
     let request =
         Request { method: http::Method::POST, body: b"{\"question\":1}".to_vec(), ..merchant.request() };
-    let reply = customer.payer.pay(&mut customer.book(), &request).await.unwrap();
+    let reply = customer.payer.pay(&customer.book(), &request).await.unwrap();
     assert_eq!(reply.status, 200);
     assert_eq!(reply.payment.unwrap().charged, PRICE);
 }
 
 /// Moves the saved channel to another address of the same server.
-fn relocate(book: &mut toll_client::Book, url: &reqwest::Url) {
+fn relocate(book: &toll_client::Book, url: &reqwest::Url) {
     let mut channel = book.channels()[0].clone();
     channel.origin = url.origin().ascii_serialization();
     channel.url = url.to_string();
@@ -406,18 +406,18 @@ fn relocate(book: &mut toll_client::Book, url: &reqwest::Url) {
 #[tokio::test]
 async fn a_server_that_lost_its_secret_is_paid_and_closed_under_a_new_challenge() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());
-    let mut book = customer.book();
-    customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+    let book = customer.book();
+    customer.payer.pay(&book, &merchant.request()).await.unwrap();
 
     let restarted = merchant.listen_with(PRICE, [9; 32]).await;
-    relocate(&mut book, &restarted);
-    let reply = customer.payer.pay(&mut book, &Request::get(restarted)).await.unwrap();
+    relocate(&book, &restarted);
+    let reply = customer.payer.pay(&book, &Request::get(restarted)).await.unwrap();
     assert_eq!(reply.payment.unwrap().charged, PRICE);
 
     let again = merchant.listen_with(PRICE, [10; 32]).await;
-    relocate(&mut book, &again);
+    relocate(&book, &again);
     let id = book.channels()[0].channel_id;
-    let receipt = customer.payer.close(&mut book, &id).await.unwrap();
+    let receipt = customer.payer.close(&book, &id).await.unwrap();
     assert_eq!(receipt.refunded, Some(Amount::new(8_000)));
     assert_eq!(merchant.channels().await, 1);
 }
@@ -425,27 +425,27 @@ async fn a_server_that_lost_its_secret_is_paid_and_closed_under_a_new_challenge(
 #[tokio::test]
 async fn a_close_pays_for_what_was_delivered_even_if_the_last_answer_was_lost() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());
-    let mut book = customer.book();
-    customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+    let book = customer.book();
+    customer.payer.pay(&book, &merchant.request()).await.unwrap();
     merchant.lose_answer.store(true, Ordering::SeqCst);
-    customer.payer.pay(&mut book, &merchant.request()).await.unwrap_err();
+    customer.payer.pay(&book, &merchant.request()).await.unwrap_err();
     let id = book.channels()[0].channel_id;
 
-    let receipt = customer.payer.close(&mut book, &id).await.unwrap();
+    let receipt = customer.payer.close(&book, &id).await.unwrap();
 
     assert_eq!(receipt.spent, Amount::new(2_000));
     assert_eq!(receipt.refunded, Some(Amount::new(8_000)));
     assert_eq!(book.channel(&id).unwrap().stage, ChannelStage::Closed);
     // A closed channel pays for nothing more, and is not closed twice.
-    let twice = customer.payer.close(&mut book, &id).await;
+    let twice = customer.payer.close(&book, &id).await;
     assert!(matches!(twice, Err(PayError::NoChannel(_))), "{twice:?}");
 }
 
 #[tokio::test]
 async fn a_close_below_what_was_delivered_is_corrected_not_insisted_on() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());
-    let mut book = customer.book();
-    customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+    let book = customer.book();
+    customer.payer.pay(&book, &merchant.request()).await.unwrap();
     let mut channel = book.channels()[0].clone();
     assert_eq!(channel.accepted, PRICE);
     channel.accepted = Amount::ZERO;
@@ -453,7 +453,7 @@ async fn a_close_below_what_was_delivered_is_corrected_not_insisted_on() {
     book.put(channel).unwrap();
 
     // A cumulative amount below what was delivered is refused; the payer learns and signs the right one.
-    let receipt = customer.payer.close(&mut book, &id).await.unwrap();
+    let receipt = customer.payer.close(&book, &id).await.unwrap();
 
     assert_eq!(receipt.spent, PRICE);
 }
@@ -461,15 +461,15 @@ async fn a_close_below_what_was_delivered_is_corrected_not_insisted_on() {
 #[tokio::test]
 async fn a_top_up_by_hand_raises_the_deposit_by_exactly_that() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());
-    let mut book = customer.book();
-    customer.payer.pay(&mut book, &merchant.request()).await.unwrap();
+    let book = customer.book();
+    customer.payer.pay(&book, &merchant.request()).await.unwrap();
     let id = book.channels()[0].channel_id;
 
-    let channel = customer.payer.top_up(&mut book, &id, Amount::new(123)).await.unwrap();
+    let channel = customer.payer.top_up(&book, &id, Amount::new(123)).await.unwrap();
 
     assert_eq!(channel.deposit, Amount::new(10_123));
     let record = merchant.ledger.channel(&id).await.unwrap().unwrap();
     assert_eq!(record.watermarks.deposit, Amount::new(10_123));
-    let refused = customer.payer.top_up(&mut book, &id, Amount::new(10_000_000)).await;
+    let refused = customer.payer.top_up(&book, &id, Amount::new(10_000_000)).await;
     assert!(matches!(refused, Err(PayError::DepositAboveLimit { .. })), "{refused:?}");
 }

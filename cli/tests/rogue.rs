@@ -37,7 +37,7 @@ async fn a_server_that_accepts_and_asks_again_collects_one_price_per_request() {
         rogue(|_, loot| refuse(&acceptable(), "not-increasing", *loot.vouchers.last().unwrap())).await;
     let customer = customer();
 
-    let ended = customer.payer.pay(&mut customer.book(), &Request::get(rogue.url.clone())).await;
+    let ended = customer.payer.pay(&customer.book(), &Request::get(rogue.url.clone())).await;
 
     assert!(matches!(ended, Err(PayError::Dishonest(_))), "{ended:?}");
     assert_eq!(rogue.loot().vouchers, [PRICE]);
@@ -64,7 +64,7 @@ async fn a_server_that_asks_again_collects_one_price_however_much_more_would_be_
         let customer = Customer::new();
         assert_eq!(customer.payer.policy().max_amount, Amount::new(1_000 * PRICE));
 
-        let ended = customer.payer.pay(&mut customer.book(), &Request::get(rogue.url.clone())).await;
+        let ended = customer.payer.pay(&customer.book(), &Request::get(rogue.url.clone())).await;
 
         assert!(matches!(ended, Err(PayError::Dishonest(_) | PayError::PriceRaised { .. })), "{ended:?}");
         assert_eq!(rogue.loot().vouchers, [PRICE]);
@@ -86,15 +86,15 @@ async fn a_server_that_asks_again_on_an_open_channel_collects_one_price_as_well(
     .await;
     let customer = Customer::new();
     let request = Request::get(rogue.url.clone());
-    customer.payer.pay(&mut customer.book(), &request).await.unwrap();
+    customer.payer.pay(&customer.book(), &request).await.unwrap();
 
-    let ended = customer.payer.pay(&mut customer.book(), &request).await;
+    let ended = customer.payer.pay(&customer.book(), &request).await;
 
     // One at the old price, one at the first that was asked for this request, and none at the next.
     assert!(matches!(ended, Err(PayError::PriceRaised { .. })), "{ended:?}");
     assert_eq!(rogue.loot().vouchers, [PRICE, 2 * PRICE, 3 * PRICE]);
     // Trying again does not sign a second price on top.
-    let ended = customer.payer.pay(&mut customer.book(), &request).await;
+    let ended = customer.payer.pay(&customer.book(), &request).await;
     assert!(ended.is_err(), "{ended:?}");
     assert!(customer.book().channels()[0].signed <= Amount::new(PRICE + 5 * PRICE), "{:?}", rogue.loot());
 }
@@ -104,7 +104,7 @@ async fn a_server_that_closes_what_it_just_opened_gets_one_deposit() {
     let rogue = rogue(|_, _| refuse(&acceptable(), "channel-closed", 0)).await;
     let customer = customer();
 
-    let ended = customer.payer.pay(&mut customer.book(), &Request::get(rogue.url.clone())).await;
+    let ended = customer.payer.pay(&customer.book(), &Request::get(rogue.url.clone())).await;
 
     assert!(matches!(ended, Err(PayError::ClosedAtOnce)), "{ended:?}");
     assert_eq!(rogue.loot().deposits.len(), 1);
@@ -116,7 +116,7 @@ async fn a_deposit_that_was_called_refused_stays_on_record() {
         let rogue = Rogue::start(acceptable(), move |_, _| refuse(&acceptable(), code, 0)).await;
         let customer = customer();
 
-        customer.payer.pay(&mut customer.book(), &Request::get(rogue.url.clone())).await.unwrap_err();
+        customer.payer.pay(&customer.book(), &Request::get(rogue.url.clone())).await.unwrap_err();
 
         // Its address has a random salt in it: without the record, a deposit that landed could not be found.
         let book = customer.book();
@@ -134,7 +134,7 @@ async fn a_price_raised_above_the_limit_in_mid_session_is_not_signed() {
     let rogue = rogue(move |_, _| refuse(&dearer, "insufficient", 0)).await;
     let customer = customer();
 
-    let ended = customer.payer.pay(&mut customer.book(), &Request::get(rogue.url.clone())).await;
+    let ended = customer.payer.pay(&customer.book(), &Request::get(rogue.url.clone())).await;
 
     assert!(matches!(ended, Err(PayError::PriceAboveLimit { .. })), "{ended:?}");
     assert_eq!(rogue.loot().vouchers, [PRICE]);
@@ -155,7 +155,7 @@ async fn a_later_challenge_for_another_relation_is_not_taken() {
         let rogue = rogue(move |_, _| refuse(&other, "insufficient", 0)).await;
         let customer = customer();
 
-        let ended = customer.payer.pay(&mut customer.book(), &Request::get(rogue.url.clone())).await;
+        let ended = customer.payer.pay(&customer.book(), &Request::get(rogue.url.clone())).await;
 
         assert!(matches!(ended, Err(PayError::Malformed(_) | PayError::UnknownProgram { .. })), "{ended:?}");
         assert_eq!(rogue.loot().vouchers, [PRICE]);
@@ -172,7 +172,7 @@ async fn a_receipt_for_more_than_was_signed_or_for_another_channel_is_not_believ
         .await;
         let customer = customer();
 
-        let ended = customer.payer.pay(&mut customer.book(), &Request::get(rogue.url.clone())).await;
+        let ended = customer.payer.pay(&customer.book(), &Request::get(rogue.url.clone())).await;
 
         assert!(matches!(ended, Err(PayError::Dishonest(_))), "{ended:?}");
         assert_eq!(customer.book().channels()[0].accepted, Amount::ZERO);
@@ -188,11 +188,11 @@ async fn a_close_that_keeps_a_part_of_the_refund_is_not_believed() {
     })
     .await;
     let (customer, request) = (customer(), Request::get(rogue.url.clone()));
-    let mut book = customer.book();
-    customer.payer.pay(&mut book, &request).await.unwrap();
+    let book = customer.book();
+    customer.payer.pay(&book, &request).await.unwrap();
     let id = book.channels()[0].channel_id;
 
-    let ended = customer.payer.close(&mut book, &id).await;
+    let ended = customer.payer.close(&book, &id).await;
 
     assert!(matches!(ended, Err(PayError::Dishonest(_))), "{ended:?}");
     assert_eq!(book.channel(&id).unwrap().stage, ChannelStage::Closing);
@@ -203,7 +203,7 @@ async fn an_answer_without_end_is_cut_off_and_its_voucher_stays_on_record() {
     let rogue = rogue(|_, _| Response::new(Body::from(vec![0; 4_097]))).await;
     let customer = Customer::with(|policy: &mut Policy| policy.max_body = 4_096);
 
-    let ended = customer.payer.pay(&mut customer.book(), &Request::get(rogue.url.clone())).await;
+    let ended = customer.payer.pay(&customer.book(), &Request::get(rogue.url.clone())).await;
 
     assert!(matches!(ended, Err(PayError::TooLarge { limit: 4_096, .. })), "{ended:?}");
     assert_eq!(customer.book().channels()[0].unanswered.len(), 1);
@@ -236,7 +236,7 @@ async fn a_server_that_is_always_busy_is_given_up_on() {
             .await;
     let customer = customer();
 
-    let paying = async { customer.payer.pay(&mut customer.book(), &Request::get(rogue.url.clone())).await };
+    let paying = async { customer.payer.pay(&customer.book(), &Request::get(rogue.url.clone())).await };
     let ended = tokio::time::timeout(Duration::from_secs(20), paying).await.unwrap();
 
     assert!(matches!(ended, Err(PayError::Refused { status: 503, .. })), "{ended:?}");
@@ -256,13 +256,13 @@ async fn plain_http_beyond_this_machine_is_paid_only_when_allowed() {
     url.set_host(Some("0.0.0.0")).unwrap();
 
     let careful = customer();
-    let ended = careful.payer.pay(&mut careful.book(), &Request::get(url.clone())).await;
+    let ended = careful.payer.pay(&careful.book(), &Request::get(url.clone())).await;
     assert!(matches!(ended, Err(PayError::Cleartext { .. })), "{ended:?}");
     assert!(rogue.loot().deposits.is_empty());
     assert!(careful.book().channels().is_empty());
 
     let careless = Customer::with(|policy: &mut Policy| policy.allow_http = true);
-    careless.payer.pay(&mut careless.book(), &Request::get(url)).await.unwrap();
+    careless.payer.pay(&careless.book(), &Request::get(url)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,19 +5,22 @@
 //! was signed is on disk before it is sent: a crash in between is found as a [`Pending`](crate::Pending) transaction or an [`Unanswered`](crate::Unanswered) voucher, and the same
 //! thing is sent again rather than a second one.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use solana_pubkey::Pubkey;
 use thiserror::Error;
+use tokio::sync::OwnedMutexGuard;
 use toll_protocol::{ChannelId, Network};
 
 use crate::channel::{ChannelStage, SavedChannel};
-use crate::payer::unix_now;
+use crate::clock::unix_now;
 
 /// The version this program writes, and the newest it reads. It reads every older one.
 pub const VERSION: u32 = 2;
@@ -72,6 +75,16 @@ pub enum BookError {
 
 type Result<T, E = BookError> = std::result::Result<T, E>;
 
+impl Kept {
+    fn place(&mut self, channel: SavedChannel) {
+        self.noted = true;
+        match self.channels.iter_mut().find(|known| known.channel_id == channel.channel_id) {
+            Some(known) => *known = channel,
+            None => self.channels.push(channel),
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Document<C> {
@@ -83,11 +96,20 @@ struct Document<C> {
 ///
 /// [`Self::put`] is for what must be on disk before the next step; [`Self::note`] for what may be lost in a
 /// crash, and is written with the next `put`, by [`Self::flush`], or when the book is dropped.
+///
+/// A book may be shared: calls that pay one server take turns, calls for different servers do not wait for each
+/// other.
 pub struct Book {
     path: PathBuf,
-    channels: Vec<SavedChannel>,
-    noted: bool,
+    kept: Mutex<Kept>,
+    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     _lock: File,
+}
+
+struct Kept {
+    channels: Vec<SavedChannel>,
+    /// Whether there is something in memory that is not on disk.
+    noted: bool,
 }
 
 impl Drop for Book {
@@ -106,21 +128,22 @@ impl Book {
         }
         let lock = lock(path, patience)?;
         let channels = read(path)?;
-        Ok(Self { path: path.into(), channels, noted: false, _lock: lock })
+        let kept = Mutex::new(Kept { channels, noted: false });
+        Ok(Self { path: path.into(), kept, turns: Mutex::default(), _lock: lock })
     }
 
     /// All channels, oldest first.
-    pub fn channels(&self) -> &[SavedChannel] {
-        &self.channels
+    pub fn channels(&self) -> Vec<SavedChannel> {
+        self.kept().channels.clone()
     }
 
     /// One channel.
-    pub fn channel(&self, id: &ChannelId) -> Option<&SavedChannel> {
-        self.channels.iter().find(|channel| channel.channel_id == *id)
+    pub fn channel(&self, id: &ChannelId) -> Option<SavedChannel> {
+        self.kept().channels.iter().find(|channel| channel.channel_id == *id).cloned()
     }
 
     /// The same, if it is open, about to be, or not closed for sure.
-    pub(crate) fn in_use(&self, id: &ChannelId) -> Option<&SavedChannel> {
+    pub(crate) fn in_use(&self, id: &ChannelId) -> Option<SavedChannel> {
         let in_use = [ChannelStage::Opening, ChannelStage::Open, ChannelStage::Closing];
         self.channel(id).filter(|channel| in_use.contains(&channel.stage))
     }
@@ -132,46 +155,61 @@ impl Book {
         payer: &Pubkey,
         network: Network,
         program: &Pubkey,
-    ) -> Option<&SavedChannel> {
-        self.channels.iter().rev().find(|channel| {
+    ) -> Option<SavedChannel> {
+        let usable = |channel: &&SavedChannel| {
             channel.origin == origin
                 && channel.payer == *payer
                 && channel.network == network
                 && channel.program == *program
                 && matches!(channel.stage, ChannelStage::Opening | ChannelStage::Open)
-        })
+        };
+        self.kept().channels.iter().rev().find(usable).cloned()
+    }
+
+    /// Waits until nobody else in this process pays the server at `origin`: vouchers of a channel are signed one
+    /// after the other, each above the last.
+    pub(crate) async fn turn(&self, origin: &str) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+            Arc::clone(turns.entry(origin.to_owned()).or_default())
+        };
+        turn.lock_owned().await
     }
 
     /// Writes `channel` in place of the one with its address, or adds it. On disk when this returns.
-    pub fn put(&mut self, channel: SavedChannel) -> Result<()> {
-        self.note(channel);
-        self.save()
+    pub fn put(&self, channel: SavedChannel) -> Result<()> {
+        let mut kept = self.kept();
+        kept.place(channel);
+        self.save(&mut kept)
     }
 
     /// The same, in memory for now.
-    pub fn note(&mut self, channel: SavedChannel) {
-        self.noted = true;
-        match self.channels.iter_mut().find(|known| known.channel_id == channel.channel_id) {
-            Some(known) => *known = channel,
-            None => self.channels.push(channel),
-        }
+    pub fn note(&self, channel: SavedChannel) {
+        self.kept().place(channel);
     }
 
     /// Writes what was noted. On disk when this returns.
-    pub fn flush(&mut self) -> Result<()> {
-        if self.noted { self.save() } else { Ok(()) }
+    pub fn flush(&self) -> Result<()> {
+        let mut kept = self.kept();
+        if kept.noted { self.save(&mut kept) } else { Ok(()) }
     }
 
     /// Forgets a channel. On disk when this returns.
-    pub fn remove(&mut self, id: &ChannelId) -> Result<()> {
-        self.channels.retain(|channel| channel.channel_id != *id);
-        self.save()
+    pub fn remove(&self, id: &ChannelId) -> Result<()> {
+        let mut kept = self.kept();
+        kept.channels.retain(|channel| channel.channel_id != *id);
+        self.save(&mut kept)
     }
 
-    fn save(&mut self) -> Result<()> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn save(&self, kept: &mut Kept) -> Result<()> {
         let folder =
             self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let document = Document { version: VERSION, channels: self.channels.iter().collect() };
+        let document = Document { version: VERSION, channels: kept.channels.iter().collect() };
         let written = (|| {
             let text = serde_json::to_vec_pretty(&document)?;
             // A named temporary file is readable by its owner only.
@@ -183,7 +221,7 @@ impl Book {
             File::open(folder)?.sync_all()
         })();
         written.map_err(|error| unwritable(&self.path, &error))?;
-        self.noted = false;
+        kept.noted = false;
         Ok(())
     }
 }

@@ -7,12 +7,12 @@ use toll_protocol::{
     Action, ChannelId, ChannelStatus, CloseAction, CloseAuthority, Credential, Receipt, RefusalCode,
 };
 
-use crate::book::Book;
 use crate::channel::{ChannelStage, SavedChannel};
+use crate::clock::unix_now;
+use crate::conversation::{Conversation, adopt};
 use crate::credential::authorization;
 use crate::error::PayError;
 use crate::offer::Offer;
-use crate::payer::{Payer, adopt, unix_now};
 
 /// How often a close is sent again while the server cannot say how it went, or knows better watermarks.
 const CLOSE_ATTEMPTS: usize = 8;
@@ -20,21 +20,18 @@ const CLOSE_ATTEMPTS: usize = 8;
 /// How often the chain is asked whether a channel is closed there too, half a second apart: a node may lag.
 const CHAIN_PATIENCE: usize = 30;
 
-impl Payer {
-    /// Asks the server to settle, pay out and refund, and waits for its receipt.
-    ///
-    /// The final voucher is the accepted amount signed again, so it promises nothing new. Asking again is
-    /// answered with the same receipt.
-    pub async fn close(&self, book: &mut Book, id: &ChannelId) -> Result<Receipt, PayError> {
-        let channel = book.in_use(id).cloned().ok_or(PayError::NoChannel(*id))?;
+impl Conversation<'_> {
+    /// See [`Payer::close`](crate::Payer::close).
+    pub(crate) async fn close(&self, id: &ChannelId) -> Result<Receipt, PayError> {
+        let channel = self.book.in_use(id).ok_or(PayError::NoChannel(*id))?;
         let request = channel.resource()?;
         self.check_transport(&request)?;
-        let Some(mut channel) = self.resume(book, &request, channel).await? else {
+        let Some(mut channel) = self.resume(&request, channel).await? else {
             return Err(PayError::NoChannel(*id));
         };
         // On record first: from here on no voucher is signed for service.
         channel.stage = ChannelStage::Closing;
-        book.put(channel.clone())?;
+        self.book.put(channel.clone())?;
         for _ in 0..CLOSE_ATTEMPTS {
             let credential = Credential {
                 challenge: channel.challenge.clone(),
@@ -52,7 +49,7 @@ impl Payer {
                 self.take_receipt(&mut channel, &receipt)?;
                 self.check_refund(&channel, &receipt).await?;
                 channel.end(ChannelStage::Closed);
-                book.put(channel)?;
+                self.book.put(channel)?;
                 return Ok(receipt);
             }
             let refusal = response.refusal();
@@ -74,7 +71,7 @@ impl Payer {
                         Some(RefusalCode::ChannelClosed | RefusalCode::ChannelNotFound)
                     ) {
                         channel.end(ChannelStage::Closed);
-                        book.put(channel)?;
+                        self.book.put(channel)?;
                     }
                     return Err(refusal.into());
                 }
@@ -90,7 +87,7 @@ impl Payer {
         if let Some(refunded) = receipt.refunded.filter(|refunded| *refunded < due) {
             return Err(PayError::Dishonest(format!("{refunded} refunded, where {due} is due")));
         }
-        let Some(cluster) = &self.cluster else { return Ok(()) };
+        let Some(cluster) = &self.payer.cluster else { return Ok(()) };
         for _ in 0..CHAIN_PATIENCE {
             match cluster.channel(&channel.channel_id, &channel.program).await {
                 Ok(Some(account)) if account.status == ChannelStatus::Open => {}

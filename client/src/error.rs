@@ -73,6 +73,14 @@ pub enum PayError {
         /// Scheme, host and port.
         origin: String,
     },
+    /// A request that cannot be sent twice.
+    #[error(
+        "{url} asks for a payment, and the request's body is a stream that cannot be sent again; give it as bytes"
+    )]
+    Streaming {
+        /// The resource.
+        url: String,
+    },
     /// More than the payer wants to hold in memory.
     #[error("{origin} sends more than {limit} bytes")]
     TooLarge {

@@ -1,5 +1,6 @@
 //! A client that pays for HTTP requests out of payment channels.
 //!
+//! A program that has an HTTP client with middleware adds [`PaymentMiddleware`] to it (`examples/pay.rs`). Underneath,
 //! [`Payer::pay`] sends a request; when the server asks for money, it opens a channel, signs vouchers and comes
 //! back with the answer. What the payer agrees to is a [`Policy`]; what it remembers is a [`Book`]. The rules
 //! that keep its money safe:
@@ -13,12 +14,17 @@
 
 mod book;
 mod channel;
+mod clock;
 mod close;
+mod conversation;
 mod credential;
 mod error;
 mod exchange;
+#[cfg(feature = "middleware")]
+mod middleware;
 mod offer;
 mod open;
+mod pay;
 mod payer;
 mod policy;
 mod purchase;
@@ -33,6 +39,8 @@ mod voucher_key;
 pub use book::{Book, BookError, VERSION};
 pub use channel::{ChannelStage, Pending, SavedChannel, Unanswered};
 pub use error::PayError;
+#[cfg(feature = "middleware")]
+pub use middleware::PaymentMiddleware;
 pub use offer::{MAX_AGE, Offer, OfferTerms};
 pub use payer::Payer;
 pub use policy::Policy;

@@ -9,12 +9,12 @@ use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_protocol::{Action, Amount, ChannelTerms, Credential, Open, OpenAction, RefusalCode};
 
-use crate::book::Book;
 use crate::channel::{ChannelStage, Pending, SavedChannel};
+use crate::clock::unix_now;
+use crate::conversation::Conversation;
 use crate::credential::{authorization, sign_as_payer};
 use crate::error::PayError;
 use crate::offer::Offer;
-use crate::payer::{Payer, unix_now};
 use crate::policy::Policy;
 use crate::request::Request;
 use crate::response::{Refusal, Response};
@@ -36,21 +36,16 @@ pub(crate) enum Opening {
     Unknown(Refusal),
 }
 
-impl Payer {
+impl Conversation<'_> {
     /// Opens a channel for `request` in answer to `offer`.
     ///
     /// Everything is checked before the deposit is signed; the signed deposit is on disk before it is sent.
-    pub(crate) async fn open(
-        &self,
-        book: &mut Book,
-        request: &Request,
-        offer: Offer,
-    ) -> Result<SavedChannel, PayError> {
+    pub(crate) async fn open(&self, request: &Request, offer: Offer) -> Result<SavedChannel, PayError> {
         let mut offer = offer;
         for _ in 0..OPEN_ATTEMPTS {
             let mut channel = self.sign_deposit(request, &mut offer).await?;
-            book.put(channel.clone())?;
-            let opening = self.submit_open(book, request, channel.clone()).await?;
+            self.book.put(channel.clone())?;
+            let opening = self.submit_open(request, channel.clone()).await?;
             if let Opening::Opened(channel) = opening {
                 return Ok(*channel);
             }
@@ -58,7 +53,7 @@ impl Payer {
             // record is all that leads to it.
             channel.stage = ChannelStage::Abandoned;
             channel.pending = None;
-            book.put(channel)?;
+            self.book.put(channel)?;
             match opening {
                 Opening::Unknown(refusal) => return Err(refusal.into()),
                 _ => offer = self.fresh_offer(request).await?,
@@ -69,15 +64,15 @@ impl Payer {
 
     /// Checks the offer and the funds, then signs. A stale offer is replaced first.
     async fn sign_deposit(&self, request: &Request, offer: &mut Offer) -> Result<SavedChannel, PayError> {
-        self.policy.check(offer)?;
-        let deposit = self.policy.deposit_for(offer)?;
-        if let Some(cluster) = &self.cluster {
-            cluster.check_network(self.policy.network).await?;
+        self.payer.policy.check(offer)?;
+        let deposit = self.payer.policy.deposit_for(offer)?;
+        if let Some(cluster) = &self.payer.cluster {
+            cluster.check_network(self.payer.policy.network).await?;
         }
         let token_program = self.token_program(offer).await?;
         let mint = offer.terms.mint;
         self.check_funds(&mint, &token_program, deposit).await?;
-        if let Some(cluster) = &self.cluster {
+        if let Some(cluster) = &self.payer.cluster {
             let (_, decimals) = cluster.mint(&mint).await?;
             if decimals != offer.terms.decimals {
                 let claimed = offer.terms.decimals;
@@ -88,19 +83,18 @@ impl Payer {
         }
         if offer.is_stale(Instant::now()) || offer.terms.recent.is_none() {
             *offer = self.fresh_offer(request).await?;
-            self.policy.check(offer)?;
+            self.payer.policy.check(offer)?;
             let checked = (deposit, mint);
-            if (self.policy.deposit_for(offer)?, offer.terms.mint) != checked {
+            if (self.payer.policy.deposit_for(offer)?, offer.terms.mint) != checked {
                 return Err(PayError::Malformed("the terms changed while they were being accepted".into()));
             }
         }
-        build(&self.key, request, offer, deposit, token_program, &self.policy)
+        build(&self.payer.key, request, offer, deposit, token_program, &self.payer.policy)
     }
 
     /// Sends a signed deposit, and again while the server cannot say how it went.
     pub(crate) async fn submit_open(
         &self,
-        book: &mut Book,
         request: &Request,
         mut channel: SavedChannel,
     ) -> Result<Opening, PayError> {
@@ -115,7 +109,7 @@ impl Payer {
                 }
                 channel.stage = ChannelStage::Open;
                 channel.pending = None;
-                book.put(channel.clone())?;
+                self.book.put(channel.clone())?;
                 return Ok(Opening::Opened(Box::new(channel)));
             }
             let refusal = response.refusal();
@@ -132,7 +126,7 @@ impl Payer {
     }
 
     async fn token_program(&self, offer: &Offer) -> Result<Pubkey, PayError> {
-        match (offer.terms.token_program, &self.cluster) {
+        match (offer.terms.token_program, &self.payer.cluster) {
             (Some(program), _) => Ok(program),
             (None, Some(cluster)) => Ok(cluster.mint(&offer.terms.mint).await?.0),
             (None, None) => {
@@ -147,8 +141,8 @@ impl Payer {
         token_program: &Pubkey,
         needed: Amount,
     ) -> Result<(), PayError> {
-        let Some(cluster) = &self.cluster else { return Ok(()) };
-        let payer = self.key.pubkey();
+        let Some(cluster) = &self.payer.cluster else { return Ok(()) };
+        let payer = self.payer.key.pubkey();
         let available = cluster.tokens(&payer, mint, token_program).await?.unwrap_or(Amount::ZERO);
         if available < needed {
             return Err(PayError::Funds { payer, mint: *mint, needed, available });

@@ -2,11 +2,11 @@
 
 use toll_protocol::ChannelStatus;
 
-use crate::book::Book;
 use crate::channel::{ChannelStage, Pending, SavedChannel};
+use crate::clock::unix_now;
+use crate::conversation::Conversation;
 use crate::error::PayError;
 use crate::open::Opening;
-use crate::payer::{Payer, unix_now};
 use crate::request::Request;
 use crate::top_up::ToppedUp;
 
@@ -16,24 +16,23 @@ const OPEN_LIFE: i64 = 300;
 /// How many of the channels that a server closed are looked up before another is opened, newest first.
 const LEFT_BEHIND_LOOKS: usize = 4;
 
-impl Payer {
+impl Conversation<'_> {
     /// Sends again whatever a crash left unanswered, except vouchers, which go with their request.
     ///
     /// `None` when the channel turns out never to have opened.
     pub(crate) async fn resume(
         &self,
-        book: &mut Book,
         request: &Request,
         channel: SavedChannel,
     ) -> Result<Option<SavedChannel>, PayError> {
         match &channel.pending {
-            Some(Pending::Open { .. }) => match self.submit_open(book, request, channel.clone()).await? {
+            Some(Pending::Open { .. }) => match self.submit_open(request, channel.clone()).await? {
                 Opening::Opened(channel) => Ok(Some(*channel)),
-                Opening::BlockhashExpired | Opening::Unknown(_) => self.look_up(book, channel).await,
+                Opening::BlockhashExpired | Opening::Unknown(_) => self.look_up(channel).await,
             },
-            Some(Pending::TopUp { .. }) => match self.submit_top_up(book, request, channel).await? {
+            Some(Pending::TopUp { .. }) => match self.submit_top_up(request, channel).await? {
                 ToppedUp::Raised(channel) => Ok(Some(*channel)),
-                ToppedUp::Refused(channel, _) => self.look_up(book, *channel).await,
+                ToppedUp::Refused(channel, _) => self.look_up(*channel).await,
             },
             _ => Ok(Some(channel)),
         }
@@ -42,31 +41,28 @@ impl Payer {
     /// Looks on the chain, if it may be asked, for deposits that this server called failed.
     ///
     /// One that landed all the same is used before another is made; one that no longer can is forgotten.
-    pub(crate) async fn look_again(
-        &self,
-        book: &mut Book,
-        request: &Request,
-    ) -> Result<Option<SavedChannel>, PayError> {
-        let Some(cluster) = &self.cluster else { return Ok(None) };
+    pub(crate) async fn look_again(&self, request: &Request) -> Result<Option<SavedChannel>, PayError> {
+        let Some(cluster) = &self.payer.cluster else { return Ok(None) };
         let origin = request.origin();
-        let abandoned: Vec<SavedChannel> = book
-            .channels()
-            .iter()
-            .filter(|channel| channel.stage == ChannelStage::Abandoned && channel.origin == origin)
-            .filter(|channel| channel.payer == self.address() && channel.network == self.policy.network)
-            .filter(|channel| self.policy.programs.contains(&channel.program))
-            .cloned()
-            .collect();
+        let (payer, policy) = (self.payer.address(), &self.payer.policy);
+        let abandoned = self.book.channels().into_iter().filter(|channel| {
+            channel.stage == ChannelStage::Abandoned
+                && (&channel.origin, channel.payer) == (&origin, payer)
+                && channel.network == policy.network
+                && policy.programs.contains(&channel.program)
+        });
         for mut channel in abandoned {
             match cluster.channel(&channel.channel_id, &channel.program).await? {
                 Some(account) if account.status == ChannelStatus::Open => {
                     self.check_transport(request)?;
                     channel.stage = ChannelStage::Open;
                     channel.deposit = account.deposit;
-                    book.put(channel.clone())?;
+                    self.book.put(channel.clone())?;
                     return Ok(Some(channel));
                 }
-                None if unix_now() - channel.opened_at > OPEN_LIFE => book.remove(&channel.channel_id)?,
+                None if unix_now() - channel.opened_at > OPEN_LIFE => {
+                    self.book.remove(&channel.channel_id)?
+                }
                 _ => {}
             }
         }
@@ -76,13 +72,13 @@ impl Payer {
     /// Refuses another deposit while the chain, if it may be asked, still holds two that this server calls closed.
     ///
     /// One may be on its way out: a close takes a moment to land.
-    pub(crate) async fn check_left_behind(&self, book: &Book, request: &Request) -> Result<(), PayError> {
-        let Some(cluster) = &self.cluster else { return Ok(()) };
+    pub(crate) async fn check_left_behind(&self, request: &Request) -> Result<(), PayError> {
+        let Some(cluster) = &self.payer.cluster else { return Ok(()) };
         let origin = request.origin();
-        let left = book.channels().iter().rev().filter(|channel| {
+        let left = self.book.channels().into_iter().rev().filter(|channel| {
             matches!(channel.stage, ChannelStage::Closing | ChannelStage::Closed)
-                && (&channel.origin, channel.payer) == (&origin, self.address())
-                && channel.network == self.policy.network
+                && (&channel.origin, channel.payer) == (&origin, self.payer.address())
+                && channel.network == self.payer.policy.network
         });
         let mut open = 0;
         for channel in left.take(LEFT_BEHIND_LOOKS) {
@@ -97,7 +93,7 @@ impl Payer {
 
     /// Corrects the recorded deposit by the chain's, if the chain may be asked.
     pub(crate) async fn reread_deposit(&self, channel: &mut SavedChannel) -> Result<(), PayError> {
-        let Some(cluster) = &self.cluster else { return Ok(()) };
+        let Some(cluster) = &self.payer.cluster else { return Ok(()) };
         if let Some(account) = cluster.channel(&channel.channel_id, &channel.program).await? {
             channel.deposit = account.deposit;
         }
@@ -105,17 +101,13 @@ impl Payer {
     }
 
     /// Asks the chain about a channel whose last step the server does not know, if the chain may be asked.
-    async fn look_up(
-        &self,
-        book: &mut Book,
-        mut channel: SavedChannel,
-    ) -> Result<Option<SavedChannel>, PayError> {
-        let Some(cluster) = &self.cluster else {
+    async fn look_up(&self, mut channel: SavedChannel) -> Result<Option<SavedChannel>, PayError> {
+        let Some(cluster) = &self.payer.cluster else {
             let known = channel.stage == ChannelStage::Open;
             if !known {
                 channel.stage = ChannelStage::Abandoned;
                 channel.pending = None;
-                book.put(channel.clone())?;
+                self.book.put(channel.clone())?;
             }
             return Ok(known.then_some(channel));
         };
@@ -128,7 +120,7 @@ impl Payer {
             }
             None => channel.stage = ChannelStage::Abandoned,
         }
-        book.put(channel.clone())?;
+        self.book.put(channel.clone())?;
         Ok(account.map(|_| channel))
     }
 }

@@ -6,12 +6,11 @@ use http::header::AUTHORIZATION;
 use solana_hash::Hash;
 use toll_protocol::{Action, Amount, ChannelId, Credential, TopUp, TopUpAction};
 
-use crate::book::Book;
 use crate::channel::{Pending, SavedChannel};
+use crate::conversation::Conversation;
 use crate::credential::{authorization, sign_as_payer};
 use crate::error::PayError;
 use crate::offer::Offer;
-use crate::payer::Payer;
 use crate::request::Request;
 use crate::response::Refusal;
 
@@ -29,34 +28,28 @@ pub(crate) enum ToppedUp {
     Refused(Box<SavedChannel>, Refusal),
 }
 
-impl Payer {
-    /// Raises the deposit of a saved channel by `additional`, within the limits.
-    pub async fn top_up(
-        &self,
-        book: &mut Book,
-        id: &ChannelId,
-        additional: Amount,
-    ) -> Result<SavedChannel, PayError> {
-        let channel = book.in_use(id).cloned().ok_or(PayError::NoChannel(*id))?;
+impl Conversation<'_> {
+    /// See [`Payer::top_up`](crate::Payer::top_up).
+    pub(crate) async fn top_up(&self, id: &ChannelId, additional: Amount) -> Result<SavedChannel, PayError> {
+        let channel = self.book.in_use(id).ok_or(PayError::NoChannel(*id))?;
         let request = channel.resource()?;
         self.check_transport(&request)?;
-        let Some(mut channel) = self.resume(book, &request, channel).await? else {
+        let Some(mut channel) = self.resume(&request, channel).await? else {
             return Err(PayError::NoChannel(*id));
         };
         // A top-up that was called refused may have landed.
         self.reread_deposit(&mut channel).await?;
-        let limit = self.policy.max_deposit;
+        let limit = self.payer.policy.max_deposit;
         let needed = channel.deposit.checked_add(additional).unwrap_or(Amount::new(u64::MAX));
         if needed > limit {
             return Err(PayError::DepositAboveLimit { needed, limit });
         }
-        self.top_up_by(book, &request, channel, additional).await
+        self.top_up_by(&request, channel, additional).await
     }
 
     /// Signs a top-up against a fresh blockhash, puts it on disk, sends it.
     pub(crate) async fn top_up_by(
         &self,
-        book: &mut Book,
         request: &Request,
         mut channel: SavedChannel,
         additional: Amount,
@@ -73,7 +66,7 @@ impl Payer {
         };
         let fee_payer = offer.terms.fee_payer.unwrap_or(channel.payer);
         let transaction =
-            sign_as_payer(&self.key, &fee_payer, &[top_up.instruction(&channel.program)], blockhash)?;
+            sign_as_payer(&self.payer.key, &fee_payer, &[top_up.instruction(&channel.program)], blockhash)?;
         let credential = Credential {
             challenge: offer.challenge,
             action: Action::TopUp(TopUpAction { channel_id: channel.channel_id, additional, transaction }),
@@ -81,8 +74,8 @@ impl Payer {
         };
         channel.top_up_blockhash = Some(blockhash.to_string());
         channel.pending = Some(Pending::TopUp { authorization: authorization(&credential)?, additional });
-        book.put(channel.clone())?;
-        match self.submit_top_up(book, request, channel).await? {
+        self.book.put(channel.clone())?;
+        match self.submit_top_up(request, channel).await? {
             ToppedUp::Raised(channel) => Ok(*channel),
             ToppedUp::Refused(_, refusal) => Err(refusal.into()),
         }
@@ -98,7 +91,7 @@ impl Payer {
     ) -> Result<(Offer, Hash), PayError> {
         for _ in 0..BLOCKHASH_ATTEMPTS {
             let offer = self.fresh_offer(request).await?;
-            self.policy.check(&offer)?;
+            self.payer.policy.check(&offer)?;
             let Some((blockhash, _)) = offer.terms.recent else {
                 return Err(PayError::Malformed("it quotes no blockhash".into()));
             };
@@ -113,7 +106,6 @@ impl Payer {
     /// Sends a signed top-up, and again while the server cannot say how it went.
     pub(crate) async fn submit_top_up(
         &self,
-        book: &mut Book,
         request: &Request,
         mut channel: SavedChannel,
     ) -> Result<ToppedUp, PayError> {
@@ -128,7 +120,7 @@ impl Payer {
                 }
                 channel.deposit = channel.deposit.checked_add(additional).unwrap_or(channel.deposit);
                 channel.pending = None;
-                book.put(channel.clone())?;
+                self.book.put(channel.clone())?;
                 return Ok(ToppedUp::Raised(Box::new(channel)));
             }
             let refusal = response.refusal();
@@ -136,7 +128,7 @@ impl Payer {
                 503 if attempt < SUBMIT_ATTEMPTS => tokio::time::sleep(response.retry_after()).await,
                 400..=499 if response.status.as_u16() != 429 => {
                     channel.pending = None;
-                    book.put(channel.clone())?;
+                    self.book.put(channel.clone())?;
                     return Ok(ToppedUp::Refused(Box::new(channel), refusal));
                 }
                 _ => return Err(refusal.into()),

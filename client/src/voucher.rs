@@ -7,12 +7,13 @@ use toll_protocol::{
     Action, Amount, Credential, RefusalCode, SignedVoucher, Voucher, VoucherAction, base64url_encode,
 };
 
-use crate::book::Book;
 use crate::channel::{ChannelStage, SavedChannel, Unanswered};
+use crate::clock::unix_now;
+use crate::conversation::{Conversation, adopt};
 use crate::credential::authorization;
 use crate::error::PayError;
 use crate::offer::Offer;
-use crate::payer::{Payer, Turn, adopt, unix_now};
+use crate::pay::Turn;
 use crate::purchase::Purchase;
 use crate::reply::{Payment, Reply};
 use crate::request::IDEMPOTENCY_KEY;
@@ -22,14 +23,13 @@ use crate::voucher_key::signing_key;
 /// How often one voucher is presented in a row to a server that is busy.
 const BUSY_ATTEMPTS: usize = 4;
 
-impl Payer {
+impl Conversation<'_> {
     /// Presents a voucher: the one that went unanswered for the same request, or the next one.
     ///
     /// The voucher is on disk before it is sent, and stays there until it is answered below 500: a server that
     /// charged and then failed serves the same voucher again without a second charge.
     pub(crate) async fn voucher_turn(
         &self,
-        book: &mut Book,
         purchase: &mut Purchase<'_>,
         mut channel: SavedChannel,
     ) -> Result<Turn, PayError> {
@@ -58,12 +58,12 @@ impl Payer {
             self.reread_deposit(&mut channel).await?;
         }
         if voucher.cumulative > channel.deposit {
-            let additional = self.policy.top_up_for(channel.deposit, voucher.cumulative)?;
-            return self.top_up_by(book, purchase.request, channel, additional).await.map(again);
+            let additional = self.payer.policy.top_up_for(channel.deposit, voucher.cumulative)?;
+            return self.top_up_by(purchase.request, channel, additional).await.map(again);
         }
         let credential = self.voucher_credential(&channel, &voucher)?;
         channel.remember(voucher.clone(), unix_now());
-        book.put(channel.clone())?;
+        self.book.put(channel.clone())?;
         purchase.presented = true;
 
         let headers = [(AUTHORIZATION, credential), (IDEMPOTENCY_KEY, voucher.idempotency_key.clone())];
@@ -77,25 +77,26 @@ impl Payer {
             response = self.send(purchase.request, &headers).await?;
         }
         match response.status {
-            StatusCode::PAYMENT_REQUIRED => {
-                self.after_refusal(book, purchase, channel, repeated, &response).await
-            }
+            StatusCode::PAYMENT_REQUIRED => self.after_refusal(purchase, channel, repeated, &response).await,
             StatusCode::CONFLICT if response.refusal().code().is_some() => {
-                self.after_conflict(book, purchase, channel, &voucher, response)
+                self.after_conflict(purchase, channel, &voucher, response)
             }
             status if is_busy(status) => Err(response.refusal().into()),
             status if status.is_server_error() => Ok(Turn::Served(Box::new(response.into()))),
-            _ => self.served(book, channel, &voucher, repeated, response),
+            _ => self.served(channel, &voucher, repeated, response),
         }
     }
 
     /// The next amount to sign: one request above what the server accepted.
     fn next_cumulative(&self, channel: &SavedChannel) -> Result<Amount, PayError> {
-        if channel.price > self.policy.max_amount {
-            return Err(PayError::PriceAboveLimit { price: channel.price, limit: self.policy.max_amount });
+        if channel.price > self.payer.policy.max_amount {
+            return Err(PayError::PriceAboveLimit {
+                price: channel.price,
+                limit: self.payer.policy.max_amount,
+            });
         }
         let overflow =
-            || PayError::DepositAboveLimit { needed: channel.price, limit: self.policy.max_deposit };
+            || PayError::DepositAboveLimit { needed: channel.price, limit: self.payer.policy.max_deposit };
         channel.accepted.checked_add(channel.price).ok_or_else(overflow)
     }
 
@@ -105,7 +106,7 @@ impl Payer {
         cumulative_amount: Amount,
     ) -> Result<SignedVoucher, PayError> {
         let voucher = Voucher { channel_id: channel.channel_id, cumulative_amount, expires_at: 0 };
-        Ok(SignedVoucher::sign(voucher, &signing_key(&self.key, channel)?))
+        Ok(SignedVoucher::sign(voucher, &signing_key(&self.payer.key, channel)?))
     }
 
     /// The same voucher under the same challenge gives the same header: servers know a repeat by both.
@@ -123,7 +124,6 @@ impl Payer {
     /// An answer below 500, whoever gave it: the voucher has bought what it can.
     fn served(
         &self,
-        book: &mut Book,
         mut channel: SavedChannel,
         voucher: &Unanswered,
         repeated: bool,
@@ -154,7 +154,7 @@ impl Payer {
             receipt,
         });
         // Not written yet: losing this costs one exchange, in which the server tells it again.
-        book.note(channel);
+        self.book.note(channel);
         Ok(Turn::Served(Box::new(Reply { payment, ..response.into() })))
     }
 
@@ -164,7 +164,6 @@ impl Payer {
     /// never counted as signed for others.
     async fn after_refusal(
         &self,
-        book: &mut Book,
         purchase: &mut Purchase<'_>,
         mut channel: SavedChannel,
         repeated: bool,
@@ -175,12 +174,12 @@ impl Payer {
         match code {
             RefusalCode::ChannelNotFound | RefusalCode::ChannelClosed => {
                 channel.end(ChannelStage::Closed);
-                book.put(channel)?;
+                self.book.put(channel)?;
                 return Ok(Turn::Gone);
             }
             RefusalCode::ChannelClosing => {
                 channel.end(ChannelStage::Closing);
-                book.put(channel)?;
+                self.book.put(channel)?;
                 return Ok(Turn::Gone);
             }
             RefusalCode::NotIncreasing
@@ -204,14 +203,14 @@ impl Payer {
         // What earlier requests cost is not this one's.
         channel.spent = channel.spent.max(refusal.spent.unwrap_or_default().min(channel.accepted));
         let offer = Offer::from_headers(&response.headers, &channel.url, unix_now())?;
-        self.policy.check(&offer)?;
+        self.payer.policy.check(&offer)?;
         channel.take_challenge(&offer)?;
         channel.price = offer.terms.price;
         purchase.quote(offer.terms.price)?;
         if purchase.repeats && self.next_cumulative(&channel)? > purchase.ceiling(&channel) {
             // It was accepted, and neither its answer nor a free repeat is to be had.
             channel.forget(&purchase.fingerprint);
-            book.put(channel)?;
+            self.book.put(channel)?;
             return Err(PayError::AnswerLost);
         }
         // Asking again makes sense only if something was learned; a repeat knew less to begin with.
@@ -220,14 +219,13 @@ impl Payer {
         if !(learned || repeated || answers_another) {
             return Err(refusal.into());
         }
-        book.put(channel.clone())?;
+        self.book.put(channel.clone())?;
         Ok(again(channel))
     }
 
     /// A 409: the idempotency key, or a request that was served before.
     fn after_conflict(
         &self,
-        book: &mut Book,
         purchase: &Purchase<'_>,
         mut channel: SavedChannel,
         voucher: &Unanswered,
@@ -239,11 +237,11 @@ impl Payer {
             Some(RefusalCode::ReplayBodyGone) => {
                 adopt(&mut channel, voucher.cumulative)?;
                 channel.forget(&purchase.fingerprint);
-                book.put(channel)?;
+                self.book.put(channel)?;
                 Err(PayError::AnswerLost)
             }
             // Some 409 of the service behind the gateway: an answer like any other.
-            _ => self.served(book, channel, voucher, true, response),
+            _ => self.served(channel, voucher, true, response),
         }
     }
 }

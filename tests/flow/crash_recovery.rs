@@ -31,14 +31,14 @@ async fn settler_killed_between_any_two_steps_of_a_close_finishes_it_exactly_onc
 }
 
 async fn close_with_the_settler_killed_at(world: &mut World, number: usize, step: Step) {
-    let (payer, mut book) = (world.payer(), world.book());
-    let id = world.pay(&payer, &mut book, REQUESTS).await[0].payment.as_ref().expect("paid").channel;
+    let (payer, book) = (world.payer(), world.book());
+    let id = world.pay(&payer, &book, REQUESTS).await[0].payment.as_ref().expect("paid").channel;
     world.stop_server().await;
     world.start_server(Role::Gateway).await;
 
     let mut doomed = settler(world, Some(number));
     let closing = tokio::spawn(async move {
-        payer.close(&mut book, &id).await.expect("the close is answered in the end");
+        payer.close(&book, &id).await.expect("the close is answered in the end");
     });
     let mut lines = BufReader::new(doomed.stdout.take().expect("its output is piped")).lines();
     let reached = tokio::task::spawn_blocking(move || lines.next());

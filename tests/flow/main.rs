@@ -4,6 +4,7 @@ use toll_tests::world::AtShutdown;
 use toll_tests::{TestChain, World, scenario};
 
 mod crash_recovery;
+mod examples;
 
 async fn world(at_shutdown: AtShutdown) -> World {
     World::start(TestChain::embedded().await, at_shutdown).await

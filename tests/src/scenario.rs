@@ -10,10 +10,10 @@ use crate::world::{DEPOSIT, FUNDS, GRACE, PRICE};
 /// Vouchers, a top-up when the deposit runs short, a cooperative close: everyone gets what is theirs, and the
 /// rent comes back.
 pub async fn session_from_open_to_reclaim(mut world: World) {
-    let (payer, mut book) = (world.payer(), world.book());
+    let (payer, book) = (world.payer(), world.book());
     let sponsor_before = world.sponsor_lamports().await;
 
-    let replies = world.pay(&payer, &mut book, 15).await;
+    let replies = world.pay(&payer, &book, 15).await;
     let payments: Vec<_> = replies.iter().filter_map(|reply| reply.payment.as_ref()).collect();
     assert!(payments[0].opened && payments[1..].iter().all(|payment| !payment.opened));
     assert_eq!(payments.iter().filter(|payment| !payment.topped_up.is_zero()).count(), 1);
@@ -23,7 +23,7 @@ pub async fn session_from_open_to_reclaim(mut world: World) {
     assert_eq!((account.status, account.settled), (ChannelStatus::Open, Amount::ZERO));
     assert!(account.deposit > DEPOSIT);
 
-    payer.close(&mut book, &id).await.expect("the close is answered");
+    payer.close(&book, &id).await.expect("the close is answered");
     let spent = 15 * PRICE.get();
     assert_eq!(world.balances().await, (FUNDS.get() - spent, spent));
     let escrow = world.cluster().account(&world.instructions(id).escrow()).await.expect("the chain answers");
@@ -39,8 +39,8 @@ pub async fn session_from_open_to_reclaim(mut world: World) {
 /// The payer walks away without the server: the settler brings the last voucher on chain before the grace
 /// period ends, and the server sells nothing more on that channel.
 pub async fn payer_leaves_and_the_payee_loses_nothing(world: World) {
-    let (payer, mut book) = (world.payer(), world.book());
-    let id = world.pay(&payer, &mut book, 3).await[0].payment.as_ref().expect("paid").channel;
+    let (payer, book) = (world.payer(), world.book());
+    let id = world.pay(&payer, &book, 3).await[0].payment.as_ref().expect("paid").channel;
 
     world.act_as_payer(world.instructions(id).request_close()).await.expect("the request lands");
     world
@@ -51,15 +51,15 @@ pub async fn payer_leaves_and_the_payee_loses_nothing(world: World) {
     assert_eq!(world.balances().await, (FUNDS.get() - 3 * PRICE.get(), 3 * PRICE.get()));
 
     // The same client goes on, on a channel of its own making.
-    let next = world.pay(&payer, &mut book, 1).await[0].payment.as_ref().expect("paid").channel;
+    let next = world.pay(&payer, &book, 1).await[0].payment.as_ref().expect("paid").channel;
     assert_ne!(next, id);
 }
 
 /// The server is gone for good: after the grace period the payer takes back everything. Needs a world that leaves
 /// channels open.
 pub async fn server_vanishes_and_the_payer_loses_nothing(mut world: World) {
-    let (payer, mut book) = (world.payer(), world.book());
-    let id = world.pay(&payer, &mut book, 2).await[0].payment.as_ref().expect("paid").channel;
+    let (payer, book) = (world.payer(), world.book());
+    let id = world.pay(&payer, &book, 2).await[0].payment.as_ref().expect("paid").channel;
     world.stop_server().await;
 
     let channel = world.instructions(id);
@@ -72,8 +72,8 @@ pub async fn server_vanishes_and_the_payer_loses_nothing(mut world: World) {
 
 /// Stopping the server closes its channels first: nothing accepted stays behind.
 pub async fn shutdown_settles_what_was_accepted(mut world: World) {
-    let (payer, mut book) = (world.payer(), world.book());
-    let id = world.pay(&payer, &mut book, 4).await[0].payment.as_ref().expect("paid").channel;
+    let (payer, book) = (world.payer(), world.book());
+    let id = world.pay(&payer, &book, 4).await[0].payment.as_ref().expect("paid").channel;
 
     world.stop_server().await;
 

@@ -129,7 +129,7 @@ impl World {
     }
 
     /// Pays for `count` requests, one after the other.
-    pub async fn pay(&self, payer: &Payer, book: &mut Book, count: u64) -> Vec<Reply> {
+    pub async fn pay(&self, payer: &Payer, book: &Book, count: u64) -> Vec<Reply> {
         let mut replies = Vec::new();
         for _ in 0..count {
             let reply = payer.pay(book, &self.request()).await.expect("the request is served");

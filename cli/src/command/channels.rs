@@ -29,7 +29,7 @@ impl Channels {
                 return "no channels yet; `toll pay URL` opens one".into();
             }
             let mut table = table(["channel", "server", "stage", "deposit", "signed", "spent"]);
-            for channel in book.channels() {
+            for channel in &book.channels() {
                 let tokens = |amount| money::tokens(amount, channel.decimals);
                 table.add_row([
                     channel.channel_id.to_string(),

@@ -33,9 +33,9 @@ pub(crate) struct Close {
 impl Close {
     pub(super) async fn run(self, output: Output) -> Result<()> {
         let payer = payer(&self.payer, &self.limits)?;
-        let mut book = Book::open(&self.payer.state_path(), STATE_PATIENCE)?;
+        let book = Book::open(&self.payer.state_path(), STATE_PATIENCE)?;
         let decimals = book.channel(&self.channel).map_or(self.limits.decimals, |channel| channel.decimals);
-        let receipt = payer.close(&mut book, &self.channel).await.map_err(|error| match error {
+        let receipt = payer.close(&book, &self.channel).await.map_err(|error| match error {
             PayError::Unreachable { .. } => CliError {
                 remedy: "try again when it is back, or leave without it with `toll request-close`".into(),
                 ..error.into()

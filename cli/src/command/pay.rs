@@ -69,11 +69,11 @@ impl Pay {
         let payer = payer(&self.payer, &self.limits)?;
         // Another `toll pay` has as long as this one for its answer.
         let patience = STATE_PATIENCE.max(Duration::from_secs(self.limits.timeout));
-        let mut book = Book::open(&self.payer.state_path(), patience)?;
+        let book = Book::open(&self.payer.state_path(), patience)?;
         if self.pay_again {
-            payer.give_up(&mut book, &request)?;
+            payer.give_up(&book, &request)?;
         }
-        let reply = payer.pay(&mut book, &request).await?;
+        let reply = payer.pay(&book, &request).await?;
         book.flush()?;
         report(output, &reply, self.limits.decimals);
         if reply.status.is_success() || reply.status == StatusCode::NOT_MODIFIED {

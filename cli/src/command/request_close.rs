@@ -32,7 +32,7 @@ impl RequestClose {
         let payer = self.payer.key()?;
         let fee_payer = self.fee_payer.key(&payer)?;
         let cluster: Cluster = self.payer.cluster.cluster();
-        let mut book = Book::open(&self.payer.state_path(), STATE_PATIENCE)?;
+        let book = Book::open(&self.payer.state_path(), STATE_PATIENCE)?;
         let (channel, account, _) =
             escape::find(&cluster, &book, &self.payer.programs()?, &self.channel, &payer.pubkey()).await?;
         if account.status != ChannelStatus::Open {
@@ -44,7 +44,7 @@ impl RequestClose {
         }
         escape::check_sol(&cluster, &fee_payer.pubkey()).await?;
         let landed = cluster.send(&[channel.request_close()], &fee_payer, &[&payer]).await?;
-        if let Some(mut saved) = book.channel(&self.channel).cloned() {
+        if let Some(mut saved) = book.channel(&self.channel) {
             saved.stage = ChannelStage::Closing;
             book.put(saved)?;
         }

@@ -37,7 +37,7 @@ impl Show {
     pub(super) async fn run(self, output: Output) -> Result<()> {
         let book = Book::open(&self.state.unwrap_or_else(args::default_state), STATE_PATIENCE)?;
         let known = book.channel(&self.channel);
-        let program = self.program.or(known.map(|channel| channel.program)).unwrap_or(PROGRAM_ID);
+        let program = self.program.or(known.as_ref().map(|channel| channel.program)).unwrap_or(PROGRAM_ID);
         let account = self.cluster.cluster().channel(&self.channel, &program).await?;
         if account.is_none() && known.is_none() {
             return Err(CliError::new(
@@ -46,7 +46,7 @@ impl Show {
                 "check the address, --rpc and --state",
             ));
         }
-        let (known, account) = (known.map(saved), account.as_ref().map(on_chain));
+        let (known, account) = (known.as_ref().map(saved), account.as_ref().map(on_chain));
         let document = json!({ "channelId": self.channel.to_string(), "chain": account, "saved": known });
         output.result(&document, || {
             let mut text = format!("channel {}\n", self.channel);

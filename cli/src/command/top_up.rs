@@ -32,9 +32,9 @@ pub(crate) struct TopUp {
 impl TopUp {
     pub(super) async fn run(self, output: Output) -> Result<()> {
         let payer = payer(&self.payer, &self.limits)?;
-        let mut book = Book::open(&self.payer.state_path(), STATE_PATIENCE)?;
+        let book = Book::open(&self.payer.state_path(), STATE_PATIENCE)?;
         let additional = base_units(self.amount, self.limits.decimals)?;
-        let channel = payer.top_up(&mut book, &self.channel, additional).await?;
+        let channel = payer.top_up(&book, &self.channel, additional).await?;
         let document = json!({ "additional": additional.to_string(), "channel": saved(&channel) });
         output.result(&document, || {
             let deposit = money::tokens(channel.deposit, channel.decimals);

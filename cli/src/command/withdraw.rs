@@ -32,7 +32,7 @@ impl Withdraw {
         let payer = self.payer.key()?;
         let fee_payer = self.fee_payer.key(&payer)?;
         let cluster = self.payer.cluster.cluster();
-        let mut book = Book::open(&self.payer.state_path(), STATE_PATIENCE)?;
+        let book = Book::open(&self.payer.state_path(), STATE_PATIENCE)?;
         let (channel, account, decimals) =
             escape::find(&cluster, &book, &self.payer.programs()?, &self.channel, &payer.pubkey()).await?;
         let refused = |what: String, remedy: &str| Err(CliError::new(Exit::Refused, what, remedy));
@@ -63,7 +63,7 @@ impl Withdraw {
         instructions.push(channel.withdraw_payer());
         let landed = cluster.send(&instructions, &fee_payer, &[&payer]).await?;
         let refunded = account.deposit.saturating_sub(account.settled);
-        if let Some(mut saved) = book.channel(&self.channel).cloned() {
+        if let Some(mut saved) = book.channel(&self.channel) {
             saved.stage = ChannelStage::Closed;
             saved.pending = None;
             book.put(saved)?;

@@ -59,6 +59,7 @@ impl From<PayError> for CliError {
             PayError::Cleartext { .. } => {
                 (Exit::Usage, "nothing was signed; use https://, or allow it with --allow-http")
             }
+            PayError::Streaming { .. } => (Exit::Unsupported, "give the body as bytes"),
             PayError::TooLarge { .. } => {
                 (Exit::Refused, "raise --max-body and run it again; a paid answer is not charged twice")
             }

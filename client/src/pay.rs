@@ -1,0 +1,95 @@
+//! One request, paid for: 402 → checks → open → voucher → body.
+
+use http::StatusCode;
+use toll_protocol::Amount;
+
+use crate::channel::SavedChannel;
+use crate::clock::unix_now;
+use crate::conversation::Conversation;
+use crate::error::PayError;
+use crate::offer::Offer;
+use crate::purchase::Purchase;
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::response::Response;
+
+/// How many exchanges one request may take: an open, a top-up, a resynchronization or two, and the answer.
+const MAX_EXCHANGES: usize = 8;
+
+/// What an exchange with an open channel led to.
+pub(crate) enum Turn {
+    /// The request is answered.
+    Served(Box<Reply>),
+    /// Go on with the channel as it is now.
+    Again(Box<SavedChannel>),
+    /// The channel buys nothing more.
+    Gone,
+}
+
+impl Conversation<'_> {
+    /// See [`Payer::pay`](crate::Payer::pay). `first` is the answer to `request` without a credential, if there is
+    /// one already.
+    pub(crate) async fn pay(
+        &self,
+        request: &Request,
+        mut first: Option<Response>,
+    ) -> Result<Reply, PayError> {
+        let mut channel = self.usable_channel(request).await?;
+        let (mut opened, mut topped_up) = (false, Amount::ZERO);
+        let mut purchase = Purchase::new(request);
+        for _ in 0..MAX_EXCHANGES {
+            let Some(current) = channel else {
+                let response = match first.take() {
+                    Some(response) => response,
+                    None => self.send(request, &[]).await?,
+                };
+                if response.status != StatusCode::PAYMENT_REQUIRED {
+                    return Ok(response.into());
+                }
+                // One request is worth one deposit, whatever becomes of the channel.
+                if opened {
+                    return Err(PayError::ClosedAtOnce);
+                }
+                let offer = Offer::from_headers(&response.headers, request.url.as_str(), unix_now())?;
+                self.check_transport(request)?;
+                self.payer.policy.check(&offer)?;
+                purchase.quote(offer.terms.price)?;
+                self.check_left_behind(request).await?;
+                let new = self.open(request, offer).await?;
+                purchase.change_channel();
+                // The offer that was accepted in the end may be a later one.
+                purchase.quote(new.price)?;
+                channel = Some(new);
+                opened = true;
+                continue;
+            };
+            let deposit = current.deposit;
+            match self.voucher_turn(&mut purchase, current).await? {
+                Turn::Served(mut reply) => {
+                    if let Some(payment) = &mut reply.payment {
+                        (payment.opened, payment.topped_up) = (opened, topped_up);
+                    }
+                    return Ok(*reply);
+                }
+                Turn::Again(next) => {
+                    let raised = next.deposit.saturating_sub(deposit);
+                    topped_up = topped_up.checked_add(raised).unwrap_or(topped_up);
+                    channel = Some(*next);
+                }
+                Turn::Gone => channel = None,
+            }
+        }
+        Err(PayError::Endless)
+    }
+
+    /// The channel to go on with, after whatever a crash left unanswered.
+    async fn usable_channel(&self, request: &Request) -> Result<Option<SavedChannel>, PayError> {
+        match self.payer.known_channel(self.book, request) {
+            Some(channel) => {
+                self.check_transport(request)?;
+                self.resume(request, channel).await
+            }
+            None => self.look_again(request).await,
+        }
+    }
+}
