@@ -10,11 +10,11 @@ use support::gateway::{Customer, Merchant, PRICE};
 use toll_client::{Book, PayError, Payment, PaymentMiddleware};
 use toll_protocol::Amount;
 
-/// A client that pays as `customer`, and the book it pays from.
-fn client(customer: Customer) -> (ClientWithMiddleware, Arc<Book>) {
+/// A client that pays as `customer`, the book it pays from, and the folder that is in.
+fn client(customer: Customer) -> (ClientWithMiddleware, Arc<Book>, tempfile::TempDir) {
     let book = Arc::new(customer.book());
     let layer = PaymentMiddleware::new(customer.payer, Arc::clone(&book));
-    (ClientBuilder::new(reqwest::Client::new()).with(layer).build(), book)
+    (ClientBuilder::new(reqwest::Client::new()).with(layer).build(), book, customer.home)
 }
 
 /// The reason a request was not paid for.
@@ -28,7 +28,7 @@ fn reason(error: &Error) -> Option<&PayError> {
 #[tokio::test]
 async fn a_client_with_the_layer_pays_for_what_it_requests() {
     let merchant = Merchant::start().await;
-    let (client, book) = client(Customer::new());
+    let (client, book, _home) = client(Customer::new());
 
     for number in 0..3 {
         let response = client.get(merchant.url.clone()).send().await.unwrap();
@@ -45,7 +45,7 @@ async fn a_client_with_the_layer_pays_for_what_it_requests() {
 #[tokio::test]
 async fn requests_at_the_same_time_pay_one_price_each_from_one_channel() {
     let merchant = Merchant::start().await;
-    let (client, book) = client(Customer::new());
+    let (client, book, _home) = client(Customer::new());
 
     let requests = (0..8).map(|number| {
         let url = merchant.url.join(&format!("/thing?{number}")).unwrap();
@@ -62,7 +62,7 @@ async fn requests_at_the_same_time_pay_one_price_each_from_one_channel() {
 #[tokio::test]
 async fn a_failed_request_that_is_sent_again_is_not_charged_twice() {
     let merchant = Merchant::start().await;
-    let (client, _) = client(Customer::new());
+    let (client, _, _home) = client(Customer::new());
     merchant.fail.store(1, Ordering::SeqCst);
     let send = || client.post(merchant.url.clone()).body("question").send();
     assert_eq!(send().await.unwrap().status(), 500);
@@ -75,7 +75,7 @@ async fn a_failed_request_that_is_sent_again_is_not_charged_twice() {
 #[tokio::test]
 async fn what_the_limits_forbid_is_refused_with_its_reason() {
     let merchant = Merchant::start().await;
-    let (client, book) = client(Customer::with(|policy| policy.max_amount = Amount::new(999)));
+    let (client, book, _home) = client(Customer::with(|policy| policy.max_amount = Amount::new(999)));
 
     let refused = client.get(merchant.url.clone()).send().await.unwrap_err();
 
@@ -87,7 +87,7 @@ async fn what_the_limits_forbid_is_refused_with_its_reason() {
 #[tokio::test]
 async fn a_body_that_cannot_be_sent_again_is_refused_where_it_costs() {
     let merchant = Merchant::start().await;
-    let (client, book) = client(Customer::new());
+    let (client, book, _home) = client(Customer::new());
     let body = || reqwest::Body::wrap_stream(futures::stream::iter([Ok::<_, std::io::Error>("question")]));
     let free = axum::Router::new().fallback(|body: String| async { body });
     let free = format!("http://{}/", support::serve(free).await);
@@ -103,7 +103,7 @@ async fn a_body_that_cannot_be_sent_again_is_refused_where_it_costs() {
 #[tokio::test]
 async fn a_request_with_an_authorization_of_its_own_is_left_alone() {
     let merchant = Merchant::start().await;
-    let (client, book) = client(Customer::new());
+    let (client, book, _home) = client(Customer::new());
 
     let answer = client.get(merchant.url.clone()).bearer_auth("mine").send().await.unwrap();
 
