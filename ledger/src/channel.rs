@@ -257,6 +257,39 @@ impl Ledger {
         .await
     }
 
+    /// How many channels are in one of `states`.
+    pub async fn count_channels(&self, states: &[ChannelState]) -> Result<u64, LedgerError> {
+        let states = states.to_vec();
+        self.read("count_channels", move |tx| {
+            let mut statement =
+                tx.prepare_cached("-- count_channels\nSELECT count(*) FROM channels WHERE state = ?1")?;
+            let mut count = 0;
+            for state in states {
+                count += statement.query_row([state], |row| row.get::<_, i64>(0))?.unsigned_abs();
+            }
+            Ok(count)
+        })
+        .await
+    }
+
+    /// How many of the same payer's channels were recorded before `id` and are not closed.
+    pub async fn live_channels_before(&self, id: &ChannelId) -> Result<u64, LedgerError> {
+        let id = *id;
+        self.read("live_channels_before", move |tx| {
+            let count: i64 = tx
+                .prepare_cached(
+                    "-- live_channels_before
+                    SELECT count(*) FROM channels
+                      JOIN channels AS this ON this.channel_id = ?1 AND this.payer = channels.payer
+                     WHERE channels.rowid < this.rowid
+                       AND channels.state IN ('opening', 'open', 'closing')",
+                )?
+                .query_row([id.as_bytes()], |row| row.get(0))?;
+            Ok(count.unsigned_abs())
+        })
+        .await
+    }
+
     /// Channels that vanished at `since` (unix seconds) or later, unpaid by all we know, with something accepted
     /// that was never settled.
     pub async fn vanished_channels(&self, since: i64) -> Result<Vec<ChannelRecord>, LedgerError> {

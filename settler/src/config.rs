@@ -7,6 +7,8 @@ use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_protocol::{Amount, Network};
 
+use crate::purse::PurseSettings;
+
 mod settings;
 
 pub use settings::{InvalidSetting, SettlerSettings, Surroundings};
@@ -59,15 +61,12 @@ pub struct SettlerConfig {
     pub create_treasury_accounts: Option<bool>,
     /// Warn when the fee payer holds less, in lamports.
     pub low_balance: u64,
-    /// What of the fee payer's lamports is not spent on opens: closes have to be paid for whatever happens.
-    pub closing_reserve: u64,
+    /// What may be spent on sponsoring, and what is kept.
+    pub purse: PurseSettings,
     /// How long a payout waits for a payer whose token account cannot take the refund. After that everybody
     /// else is paid, and the refund goes to the treasury as the program has it: a payer must not be able to
     /// keep the payee from its money by spoiling an account of its own.
     pub refund_patience: Duration,
-    /// How many token accounts a day are created for refunds at our expense. A payer can close its own and
-    /// keep the rent, again and again.
-    pub refund_accounts_per_day: usize,
     /// How often the newest blockhash and slot are published to the ledger.
     pub tip_interval: Duration,
     /// How often all live channels are compared with the chain. Keep it well below the grace period.

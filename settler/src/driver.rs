@@ -16,6 +16,7 @@ use crate::in_flight::InFlight;
 use crate::launch::{Launch, Launched, Shared};
 use crate::pauses::Pauses;
 use crate::planner::Planner;
+use crate::purse::Purse;
 use crate::resolve::Resolve;
 use crate::step::StepHook;
 use crate::summary::{Journal, Summary};
@@ -41,6 +42,7 @@ pub struct Settler {
     watch: Arc<Watch>,
     planner: Planner,
     launch: Arc<Launch>,
+    purse: Arc<Purse>,
     resolve: Resolve,
     pauses: Arc<Pauses>,
     journal: Arc<Journal>,
@@ -75,7 +77,8 @@ impl Settler {
         let cluster = startup::identify(chain.as_ref(), &config).await?;
         ledger.bind_cluster(&cluster).await?;
         let missing = startup::check_accounts(chain.as_ref(), &keys, &config).await?;
-        let (settler, shared) = Self::assemble(ledger, chain, keys, config, lock);
+        let purse = Purse::open(ledger.clone(), Arc::clone(&chain), &keys, &config).await?;
+        let (settler, shared) = Self::assemble(ledger, chain, keys, config, purse, lock);
         if !missing.is_empty() {
             startup::create_treasury_accounts(&shared, &settler.launch, &settler.resolve).await?;
         }
@@ -89,6 +92,7 @@ impl Settler {
         chain: Arc<dyn Chain>,
         keys: SettlerKeys,
         config: SettlerConfig,
+        purse: Purse,
         lock: SettlerLock,
     ) -> (Self, Shared) {
         let shared = Shared {
@@ -97,12 +101,13 @@ impl Settler {
             pauses: Arc::new(Pauses::default()),
             journal: Arc::new(Journal::default()),
             hook: StepHook::default(),
+            purse: Arc::new(purse),
             keys: Arc::new(keys),
             config: Arc::new(config),
             ledger,
             chain,
         };
-        let Shared { ledger, chain, keys, config, tips, pauses, journal, hook, .. } = shared.clone();
+        let Shared { ledger, chain, keys, config, tips, pauses, journal, hook, purse, .. } = shared.clone();
         let watch = Watch::new(ledger.clone(), chain, Arc::clone(&tips), Arc::clone(&pauses), config.network);
         let watch = Arc::new(watch);
         let planner = Planner::new(ledger.clone(), Arc::clone(&pauses), keys.payee.pubkey(), &config);
@@ -116,6 +121,7 @@ impl Settler {
             watch,
             planner,
             launch,
+            purse,
             resolve,
             pauses,
             journal,
@@ -192,7 +198,7 @@ impl Settler {
         let worked = self.work(everything).await;
         let requested = self.launch.requested().await;
         if everything {
-            survive("balance", self.launch.check_balance().await)?;
+            survive("purse", self.purse.refresh().await)?;
         }
         let (in_flight, worked, requested) = (resolved?, worked?, requested?);
         let sent = requested.sent + worked.sent;

@@ -6,6 +6,8 @@ use toll_chain::ChainError;
 use toll_ledger::LedgerError;
 use tracing::warn;
 
+use crate::PurseError;
+
 /// Anything that keeps the settler from going on.
 ///
 /// Errors met while running are logged and tried again; the ones about the set-up are returned by
@@ -18,6 +20,9 @@ pub enum SettlerError {
     /// The ledger refused or failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// A setting of the purse cannot work.
+    #[error(transparent)]
+    Purse(#[from] PurseError),
     /// Another settler works on the same ledger.
     #[error("another settler holds this ledger; stop it, or give this one a ledger of its own")]
     AlreadyRunning,

@@ -1,11 +1,10 @@
 //! From a plan, or a payer's request, to a transaction that the cluster has.
 
 mod actions;
-mod balance;
+mod funds;
 mod inspect;
 mod outbox;
 mod payout;
-mod refunds;
 mod requested;
 mod transaction;
 
@@ -17,7 +16,6 @@ use toll_ledger::{ChannelRecord, Ledger, Submission, SubmissionId};
 use toll_protocol::Channel;
 
 use self::actions::Actions;
-use self::balance::Balance;
 pub(crate) use self::outbox::Outbox;
 pub(crate) use self::payout::{Beneficiary, Readiness, readiness};
 use self::requested::Requests;
@@ -26,6 +24,7 @@ use crate::config::{ListedMint, SettlerConfig, SettlerKeys};
 use crate::in_flight::InFlight;
 use crate::pauses::Pauses;
 use crate::planner::Task;
+use crate::purse::Purse;
 use crate::step::StepHook;
 use crate::summary::Journal;
 use crate::tips::Tips;
@@ -34,7 +33,6 @@ use crate::tips::Tips;
 pub(crate) struct Launch {
     actions: Actions,
     requests: Requests,
-    balance: Arc<Balance>,
     outbox: Arc<Outbox>,
 }
 
@@ -59,15 +57,15 @@ pub(crate) struct Shared {
     pub(crate) pauses: Arc<Pauses>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) hook: StepHook,
+    pub(crate) purse: Arc<Purse>,
 }
 
 impl Launch {
     pub(crate) fn new(shared: Shared) -> Self {
         let outbox = Arc::new(Outbox::new(&shared));
-        let balance = Arc::new(Balance::new(&shared));
-        let requests = Requests::new(shared.clone(), Arc::clone(&outbox), Arc::clone(&balance));
+        let requests = Requests::new(shared.clone(), Arc::clone(&outbox));
         let actions = Actions::new(shared, Arc::clone(&outbox));
-        Self { actions, requests, balance, outbox }
+        Self { actions, requests, outbox }
     }
 
     /// Carries out what was planned. One channel's trouble does not stop the others: it is paused and planned
@@ -93,11 +91,6 @@ impl Launch {
     /// Sends what is on record and not resolved once more, if its time has come.
     pub(crate) async fn send_again(&self, submission: &Submission) {
         self.outbox.send_again(submission).await;
-    }
-
-    /// Looks at what the fee payer holds, and warns when that has become too little.
-    pub(crate) async fn check_balance(&self) -> Result<(), SettlerError> {
-        self.balance.check().await.map(drop)
     }
 }
 

@@ -20,7 +20,7 @@ mod launch;
 mod pauses;
 mod plan;
 mod planner;
-pub mod purse;
+mod purse;
 mod resolve;
 mod startup;
 mod step;
@@ -32,5 +32,6 @@ pub use config::{InvalidSetting, ListedMint, SettlerConfig, SettlerKeys, Settler
 pub use driver::{Pass, Settler};
 pub use error::SettlerError;
 pub use plan::{Action, Hold, PartialSettle, Plan, Snapshot, plan};
+pub use purse::{Prices, PurseError, PurseSettings};
 pub use step::Step;
 pub use summary::{Report, Summary};

@@ -26,6 +26,8 @@ pub struct PartialSettle {
     pub threshold: Option<Amount>,
     /// This many seconds before the best voucher expires.
     pub before_expiry: Option<i64>,
+    /// But only for at least this much: a payer could have a transaction sent for every base unit else.
+    pub worth: Amount,
 }
 
 /// What a channel needs.
@@ -147,7 +149,7 @@ fn settle_early(channel: &Snapshot<'_>, now: ChainClock, partial: PartialSettle)
     let soon = partial
         .before_expiry
         .is_some_and(|before| expires_at != 0 && expires_at.saturating_sub(now.unix_timestamp) <= before);
-    if cumulative_amount <= channel.account.deposit && (much || soon) {
+    if cumulative_amount <= channel.account.deposit && (much || (soon && unsettled >= partial.worth)) {
         Plan::Act(Action::Settle(signed.clone()))
     } else {
         Plan::Nothing
@@ -203,7 +205,7 @@ mod tests {
     ) -> Plan {
         let snapshot = Snapshot { account, close_requested: close, is_payee: true, voucher };
         let clock = ChainClock { slot: OPEN_SLOT + slots, unix_timestamp: NOW + after };
-        plan(&snapshot, clock, PartialSettle { threshold: None, before_expiry: Some(120) })
+        plan(&snapshot, clock, PartialSettle { before_expiry: Some(120), ..PartialSettle::default() })
     }
 
     fn foreign(account: &ChannelAccount, close: bool, voucher: Option<&SignedVoucher>, after: i64) -> Plan {
@@ -322,9 +324,27 @@ mod tests {
     }
 
     #[test]
+    fn expiring_voucher_is_settled_only_for_what_is_worth_a_transaction() {
+        let expiring = voucher(150, NOW + 100);
+        let worth = Amount::new(100);
+        let partial = PartialSettle { before_expiry: Some(120), worth, ..PartialSettle::default() };
+        let clock = ChainClock { slot: OPEN_SLOT, unix_timestamp: NOW };
+        for (settled, expected) in [(51, Plan::Nothing), (50, Plan::Act(Action::Settle(expiring.clone())))] {
+            let account = account(Open, settled);
+            let snapshot = Snapshot {
+                account: &account,
+                close_requested: false,
+                is_payee: true,
+                voucher: Some(&expiring),
+            };
+            assert_eq!(plan(&snapshot, clock, partial), expected, "settled {settled}");
+        }
+    }
+
+    #[test]
     fn threshold_counts_what_is_not_settled_yet() {
         let best = voucher(150, 0);
-        let partial = PartialSettle { threshold: Some(Amount::new(100)), before_expiry: None };
+        let partial = PartialSettle { threshold: Some(Amount::new(100)), ..PartialSettle::default() };
         let clock = ChainClock { slot: OPEN_SLOT, unix_timestamp: NOW };
         for (settled, expected) in [(51, Plan::Nothing), (50, Plan::Act(Action::Settle(best.clone())))] {
             let account = account(Open, settled);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use solana_pubkey::Pubkey;
 use toll_ledger::{ChannelRecord, ChannelState, Ledger};
-use toll_protocol::{ChannelAccount, ChannelStatus};
+use toll_protocol::{Amount, ChannelAccount, ChannelStatus};
 
 use crate::SettlerError;
 use crate::config::SettlerConfig;
@@ -48,6 +48,7 @@ impl Planner {
         let partial = PartialSettle {
             threshold: config.settle_threshold,
             before_expiry: config.settle_before_expiry.map(seconds),
+            worth: Amount::new(config.purse.settle_worth),
         };
         Self { ledger, pauses, payee, partial, hold: config.poll_interval }
     }

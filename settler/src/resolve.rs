@@ -21,6 +21,7 @@ use crate::error::survive;
 use crate::in_flight::InFlight;
 use crate::launch::{Launch, Shared};
 use crate::pauses::Pauses;
+use crate::purse::{Ended, Purse, fee_of_bytes};
 use crate::step::StepHook;
 use crate::summary::{Journal, Report};
 use crate::tips::Tips;
@@ -42,6 +43,7 @@ pub(crate) struct Resolve {
     pauses: Arc<Pauses>,
     journal: Arc<Journal>,
     hook: StepHook,
+    purse: Arc<Purse>,
     pause: Duration,
     interval: Duration,
     concurrency: usize,
@@ -50,7 +52,7 @@ pub(crate) struct Resolve {
 
 impl Resolve {
     pub(crate) fn new(shared: Shared, watch: Arc<Watch>, launch: Arc<Launch>) -> Self {
-        let Shared { ledger, chain, config, tips, in_flight, pauses, journal, hook, .. } = shared;
+        let Shared { ledger, chain, config, tips, in_flight, pauses, journal, hook, purse, .. } = shared;
         Self {
             ledger,
             chain,
@@ -61,6 +63,7 @@ impl Resolve {
             pauses,
             journal,
             hook,
+            purse,
             pause: config.poll_interval,
             interval: config.confirm_interval,
             concurrency: config.concurrency,
@@ -144,6 +147,7 @@ impl Resolve {
         }
         self.hook.reached(kind, Step::Observed);
         let cost = self.cost(submission).await;
+        self.spent(submission, Ended::Landed, cost).await?;
         let (fee, compute_units) = (cost.map(|cost| cost.fee_lamports), cost.map(|cost| cost.compute_units));
         self.ledger.landed(submission.id, slot, fee, compute_units).await?;
         self.report(submission, cost, None);
@@ -161,6 +165,7 @@ impl Resolve {
             }
         }
         let cost = self.cost(submission).await;
+        self.spent(submission, Ended::Failed, cost).await?;
         self.ledger.failed(submission.id, reason).await?;
         self.report(submission, cost, Some(reason.to_owned()));
         self.hook.reached(kind, Step::Marked);
@@ -173,8 +178,12 @@ impl Resolve {
         self.hook.reached(kind, Step::Confirmed);
         // The account outlives the node's memory of signatures, so it has the last word on an open.
         let (records, view) = self.look_at(submission).await?;
+        let mut ended = Ended::Never;
         if kind == SubmissionKind::Open {
             for (record, account) in records.iter().zip(&view.accounts) {
+                if account.is_some() {
+                    ended = Ended::Landed;
+                }
                 match account {
                     Some(account) => opened(&self.ledger, record, Some(account), view.slot).await?,
                     None => {
@@ -190,6 +199,7 @@ impl Resolve {
         }
         self.hook.reached(kind, Step::Observed);
         warn!(?kind, id = %submission.id, "transaction expired");
+        self.spent(submission, ended, None).await?;
         self.ledger.expired(submission.id).await?;
         self.in_flight.resolved(submission.id);
         self.journal.expired();
@@ -231,6 +241,18 @@ impl Resolve {
         }
         let view = self.watch.look(&records).await?;
         Ok((records, view))
+    }
+
+    /// Tells the purse what a transaction cost, before it is marked as resolved.
+    async fn spent(
+        &self,
+        submission: &Submission,
+        ended: Ended,
+        cost: Option<Cost>,
+    ) -> Result<(), SettlerError> {
+        let Some(signature) = submission.signature else { return Ok(()) };
+        let fee = cost.map_or_else(|| fee_of_bytes(&submission.transaction), |cost| cost.fee_lamports);
+        self.purse.resolved(&signature, ended, fee).await
     }
 
     /// What a resolved transaction cost, if the node can say.

@@ -25,6 +25,10 @@ pub const NOW: i64 = 1_800_000_000;
 pub const BLOCKHASH_LIFE: u64 = 150;
 /// Rent of a channel account, in lamports.
 pub const CHANNEL_RENT: u64 = 2_672_640;
+/// Rent of the larger kind of token account, in lamports: what the purse reckons with.
+pub const TOKEN_ACCOUNT_RENT: u64 = 2_074_080;
+/// Rent of an account without data, in lamports.
+pub const EMPTY_ACCOUNT_RENT: u64 = 890_880;
 
 /// What goes wrong between the settler and the cluster.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,6 +72,8 @@ pub struct Inner {
     pub hints: watch::Sender<u64>,
     /// How often channels were searched for.
     pub queries: usize,
+    /// How many transactions were simulated.
+    pub simulated: usize,
     /// Every transaction handed in, repeats included.
     pub submitted: Vec<Vec<u8>>,
     /// Every transaction that took effect.
@@ -89,6 +95,7 @@ impl TestChain {
             finalized: None,
             hints: watch::channel(0).0,
             queries: 0,
+            simulated: 0,
             submitted: Vec::new(),
             landed: Vec::new(),
         })))
@@ -263,7 +270,8 @@ impl Chain for TestChain {
     }
 
     async fn simulate(&self, transaction: &[u8]) -> Result<Simulation, ChainError> {
-        let inner = self.reach()?;
+        let mut inner = self.reach()?;
+        inner.simulated += 1;
         if inner.faults.simulation_behind {
             return Ok(Simulation { error: Some(Failure::BlockhashNotFound), compute_units: 0 });
         }

@@ -8,6 +8,7 @@ mod fate;
 mod forced;
 mod open;
 mod payout;
+mod purse;
 mod reclaim;
 mod running;
 mod startup;

@@ -12,7 +12,7 @@ use toll_protocol::{
 };
 use toll_settler::Step;
 
-use crate::chain::Faults;
+use crate::chain::{CHANNEL_RENT, EMPTY_ACCOUNT_RENT, Faults, TOKEN_ACCOUNT_RENT};
 use crate::world::{FEE_PAYER_LAMPORTS, PAYER_TOKENS, World, key};
 
 /// What a payer with other plans sends: instructions made from the agreed channel.
@@ -170,7 +170,8 @@ async fn rent_that_another_key_would_pay_is_refused() {
 async fn open_that_the_payer_cannot_fund_is_refused_before_it_costs_anything() {
     let world = World::new();
     let id = world.record_open(1, PAYER_TOKENS + 1).await;
-    assert_refused(&world, &id, "simulation failed").await;
+    assert_refused(&world, &id, "token account holds 50000000 of the 50000001").await;
+    assert_eq!(world.chain.lock().simulated, 0);
 }
 
 #[tokio::test]
@@ -356,8 +357,9 @@ async fn sponsor_keeps_what_closing_takes_and_says_so_before_it_signs() {
     let settler = world.settler().await;
     let id = world.open(&settler, 1, 1_000).await;
     world.pay(&id, 160).await;
-    let reserve = world.config().closing_reserve;
-    world.put(world.fee_payer.pubkey(), Account::new(reserve + 4_000_000, 0, &SYSTEM_PROGRAM));
+    // Enough to close what is open, a refund account included, and not enough for another channel.
+    let reserve = world.config().purse.minimum_reserve;
+    world.put(world.fee_payer.pubkey(), Account::new(reserve + 7_000_000, 0, &SYSTEM_PROGRAM));
 
     let refused = world.record_open(2, 1_000).await;
     world.drive(&settler).await;
@@ -376,7 +378,10 @@ async fn sponsor_keeps_what_closing_takes_and_says_so_before_it_signs() {
 async fn sponsor_opens_as_many_as_it_can_pay_for() {
     let world = World::new();
     let settler = world.settler().await;
-    let lamports = world.config().closing_reserve + 2 * 4_776_720;
+    // For two opens, their closes with a refund account each, and the fee payer's own minimum.
+    let rents = CHANNEL_RENT + TOKEN_ACCOUNT_RENT;
+    let closes = 2 * (25_000 + TOKEN_ACCOUNT_RENT) + EMPTY_ACCOUNT_RENT;
+    let lamports = world.config().purse.minimum_reserve + 2 * (rents + 10_000) + closes;
     world.put(world.fee_payer.pubkey(), Account::new(lamports, 0, &SYSTEM_PROGRAM));
     for salt in 1..=3 {
         world.record_open(salt, 1_000).await;

@@ -5,7 +5,7 @@ use solana_signer::Signer;
 use toll_ledger::{ChannelState, CloseReason, MAX_PAYABLE_RECIPIENTS, SubmissionKind, SubmissionState};
 use toll_protocol::{Amount, ChannelStatus, MAX_TRANSACTION, Split, Splits, TREASURY_OWNER};
 
-use toll_settler::SettlerConfig;
+use toll_settler::{PurseSettings, SettlerConfig};
 
 use crate::tokens;
 use crate::world::{PAYER_TOKENS, World};
@@ -67,7 +67,8 @@ async fn account_that_the_payer_closed_is_created_again_for_the_refund() {
 #[tokio::test]
 async fn refund_account_is_created_at_our_expense_a_few_times_a_day_only() {
     let world = World::new();
-    let config = SettlerConfig { refund_accounts_per_day: 1, ..world.config() };
+    let purse = PurseSettings { refund_accounts_per_day: 1, ..world.config().purse };
+    let config = SettlerConfig { purse, ..world.config() };
     let settler = world.start(world.keys(), config).await.unwrap();
     for (salt, created) in [(1, true), (2, false)] {
         world.put_tokens(world.payer.pubkey(), 1_000);

@@ -145,7 +145,8 @@ async fn frozen_treasury_account_is_refused() {
 #[tokio::test]
 async fn poor_fee_payer_is_only_warned_about() {
     let world = World::new();
-    world.put(world.fee_payer.pubkey(), Account::new(1_000_000, 0, &SYSTEM_PROGRAM));
+    let lamports = world.config().low_balance - 1;
+    world.put(world.fee_payer.pubkey(), Account::new(lamports, 0, &SYSTEM_PROGRAM));
     assert!(world.start(world.keys(), world.config()).await.is_ok());
 }
 

@@ -23,7 +23,7 @@ use toll_protocol::{
     SignedVoucher, Splits, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, TREASURY_OWNER, VerifiedVoucher, Voucher,
     associated_token_address, encode_transaction,
 };
-use toll_settler::{ListedMint, Settler, SettlerConfig, SettlerError, SettlerKeys, Step};
+use toll_settler::{ListedMint, PurseSettings, Settler, SettlerConfig, SettlerError, SettlerKeys, Step};
 
 use crate::chain::{CHANNEL_RENT, NOW, TestChain};
 use crate::tokens;
@@ -134,6 +134,13 @@ impl World {
             resend_interval: Duration::ZERO,
             drain_timeout: Duration::from_secs(20),
             close_on_shutdown: true,
+            purse: PurseSettings {
+                channels_per_payer: 1_000,
+                payer_budget_per_day: 1_000_000_000,
+                minimum_top_up: 0,
+                settle_worth: 0,
+                ..PurseSettings::default()
+            },
             ..SettlerConfig::new(Network::Localnet, PROGRAM_ID, TREASURY_OWNER, vec![self.listed()])
         }
     }

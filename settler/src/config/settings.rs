@@ -10,6 +10,7 @@ use toll_chain::Endpoints;
 use toll_protocol::{Amount, Network};
 
 use super::{ListedMint, SettlerConfig};
+use crate::purse::{PurseError, PurseSettings};
 
 /// `[settler]`: how to reach the chain, and what to do there how eagerly.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,13 +45,6 @@ pub struct SettlerSettings {
     /// paid.
     #[serde(default = "default_refund_patience")]
     pub refund_patience_seconds: u32,
-    /// Token accounts a day that are created for refunds at our expense. A payer can close its own and keep the
-    /// rent, again and again.
-    #[serde(default = "default_refund_accounts")]
-    pub refund_accounts_per_day: u32,
-    /// Lamports of the fee payer that are not spent on opens: closes have to be paid for whatever happens.
-    #[serde(default = "default_closing_reserve")]
-    pub closing_reserve_lamports: u64,
     /// Warn when the fee payer holds fewer lamports.
     #[serde(default = "default_low_balance")]
     pub low_balance_lamports: u64,
@@ -78,6 +72,9 @@ pub struct SettlerSettings {
     /// Channels worked on at once.
     #[serde(default = "default_concurrency")]
     pub concurrency: u16,
+    /// What the fee payer's lamports may be spent on.
+    #[serde(default)]
+    pub purse: PurseSettings,
 }
 
 fn default_drain_timeout() -> u32 {
@@ -88,12 +85,6 @@ fn default_settle_before_expiry() -> u32 {
 }
 fn default_refund_patience() -> u32 {
     24 * 60 * 60
-}
-fn default_refund_accounts() -> u32 {
-    10
-}
-fn default_closing_reserve() -> u64 {
-    5_000_000
 }
 fn default_low_balance() -> u64 {
     50_000_000
@@ -163,8 +154,6 @@ impl SettlerSettings {
             settle_threshold: None,
             settle_before_expiry_seconds: default_settle_before_expiry(),
             refund_patience_seconds: default_refund_patience(),
-            refund_accounts_per_day: default_refund_accounts(),
-            closing_reserve_lamports: default_closing_reserve(),
             low_balance_lamports: default_low_balance(),
             compute_unit_price: 0,
             blockhash_margin_blocks: default_blockhash_margin(),
@@ -174,6 +163,7 @@ impl SettlerSettings {
             resend_interval_ms: default_resend_interval(),
             purge_interval_seconds: default_purge_interval(),
             concurrency: default_concurrency(),
+            purse: PurseSettings::default(),
         }
     }
 
@@ -199,6 +189,9 @@ impl SettlerSettings {
         if self.blockhash_margin_blocks >= 150 {
             return refuse("settler.blockhash_margin_blocks", "no blockhash lives longer than 150 blocks");
         }
+        if let Err(PurseError::Zero { setting }) = self.purse.validate() {
+            return refuse(setting, "must not be zero");
+        }
         Ok(())
     }
 
@@ -216,8 +209,6 @@ impl SettlerSettings {
             drain_timeout_seconds,
             settle_before_expiry_seconds,
             refund_patience_seconds,
-            refund_accounts_per_day,
-            closing_reserve_lamports,
             low_balance_lamports,
             compute_unit_price,
             blockhash_margin_blocks,
@@ -227,6 +218,7 @@ impl SettlerSettings {
             resend_interval_ms,
             purge_interval_seconds,
             concurrency,
+            purse,
         } = self;
         let Surroundings {
             network,
@@ -246,9 +238,8 @@ impl SettlerSettings {
             mints,
             create_treasury_accounts: *create_treasury_accounts,
             low_balance: *low_balance_lamports,
-            closing_reserve: *closing_reserve_lamports,
+            purse: purse.clone(),
             refund_patience: seconds(refund_patience_seconds),
-            refund_accounts_per_day: *refund_accounts_per_day as usize,
             tip_interval: millis(tip_interval_ms),
             poll_interval: millis(poll_interval_ms),
             confirm_interval: millis(confirm_interval_ms),
@@ -295,6 +286,27 @@ mod tests {
             values[setting] = 0.into();
             let settings: SettlerSettings = serde_json::from_value(values).unwrap();
             assert_eq!(settings.validate().unwrap_err().setting, format!("settler.{setting}"));
+        }
+    }
+
+    #[test]
+    fn limits_of_the_purse_that_are_zero_are_refused_by_name() {
+        for setting in [
+            "open_budget_per_day",
+            "top_up_budget_per_day",
+            "settle_budget_per_day",
+            "refund_account_budget_per_day",
+            "payer_budget_per_day",
+            "budget_per_day",
+            "budget",
+            "reserve_per_channel",
+            "channels_per_payer",
+            "refund_accounts_per_day",
+        ] {
+            let mut values = serde_json::to_value(SettlerSettings::new("http://node", "a", "b")).unwrap();
+            values["purse"][setting] = 0.into();
+            let settings: SettlerSettings = serde_json::from_value(values).unwrap();
+            assert_eq!(settings.validate().unwrap_err().setting, format!("settler.purse.{setting}"));
         }
     }
 

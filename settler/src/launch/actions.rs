@@ -8,11 +8,12 @@ use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_chain::ChainTip;
 use toll_ledger::{ChannelRecord, Effect, Intent, SubmissionId, SubmissionKind};
-use toll_protocol::{ChannelAccount, ChannelStatus, MAX_TRANSACTION, create_associated_token_account};
-use tracing::error;
+use toll_protocol::{
+    ASSOCIATED_TOKEN_PROGRAM, ChannelAccount, ChannelStatus, MAX_TRANSACTION, create_associated_token_account,
+};
+use tracing::{debug, error};
 
 use super::payout::{Readiness, beneficiaries, readiness};
-use super::refunds::RefundAccounts;
 use super::transaction::{
     Budget, Draft, MAX_COMPUTE_UNITS, Payout, Signed, drafts, sign, sign_first_fitting,
 };
@@ -21,6 +22,7 @@ use crate::config::ListedMint;
 use crate::error::survive;
 use crate::plan::Action;
 use crate::planner::Task;
+use crate::purse::{Denial, Held, Outlay, Outlays};
 use crate::{SettlerError, Step};
 
 /// Longest pause before a channel in its grace period is tried again.
@@ -33,7 +35,13 @@ const COMPUTE_UNIT_MARGIN: u32 = 2_000;
 pub(crate) struct Actions {
     shared: Shared,
     outbox: Arc<Outbox>,
-    refund_accounts: RefundAccounts,
+}
+
+/// What became of a transaction that met no error.
+enum Started {
+    Sent(SubmissionId),
+    /// The purse does not pay for it now.
+    Denied(Denial),
 }
 
 /// How an action went that met no error.
@@ -45,7 +53,7 @@ enum Outcome {
 
 impl Actions {
     pub(crate) fn new(shared: Shared, outbox: Arc<Outbox>) -> Self {
-        Self { shared, outbox, refund_accounts: RefundAccounts::default() }
+        Self { shared, outbox }
     }
 
     /// Carries tasks out, several at once; reclaims together, as many as fit a transaction.
@@ -92,8 +100,13 @@ impl Actions {
         if drafts.is_empty() {
             return Ok(Outcome::Held);
         }
-        self.launch(drafts).await?;
-        Ok(Outcome::Sent)
+        match self.launch(drafts, Some(record)).await? {
+            Started::Sent(_) => Ok(Outcome::Sent),
+            Started::Denied(denial) => {
+                self.shared.pauses.hold(record.id, denial.to_string(), self.shared.config.poll_interval);
+                Ok(Outcome::Held)
+            }
+        }
     }
 
     /// Creates the canonical token account of `owner` at our expense.
@@ -103,10 +116,16 @@ impl Actions {
         listed: &ListedMint,
     ) -> Result<SubmissionId, SettlerError> {
         let intent = Intent::create_account();
-        self.shared.hook.reached(intent.kind, Step::Planned);
+        let kind = intent.kind;
+        self.shared.hook.reached(kind, Step::Planned);
         let fee_payer = self.shared.keys.fee_payer.pubkey();
         let create = create_associated_token_account(&fee_payer, owner, &listed.mint, &listed.token_program);
-        self.launch(vec![Draft { intent, instructions: vec![create] }]).await
+        match self.launch(vec![Draft { intent, instructions: vec![create] }], None).await? {
+            Started::Sent(id) => Ok(id),
+            Started::Denied(denial) => {
+                Err(SettlerError::Build { what: kind.as_str(), reason: denial.to_string() })
+            }
+        }
     }
 
     /// Whether the payout that goes with an action forfeits nothing.
@@ -130,7 +149,7 @@ impl Actions {
             let is_refund = beneficiary.owner == record.terms.payer;
             let why = match readiness(beneficiary, found.as_ref(), &account.mint, &token_program) {
                 Readiness::Ready => continue,
-                Readiness::Missing if !is_refund || self.may_create_refund_account() => {
+                Readiness::Missing if !is_refund || self.may_create_refund_account(record) => {
                     missing.push(*beneficiary);
                     continue;
                 }
@@ -146,8 +165,13 @@ impl Actions {
         Ok(Payout::Ready { missing })
     }
 
-    fn may_create_refund_account(&self) -> bool {
-        self.refund_accounts.may_create(self.shared.config.refund_accounts_per_day)
+    fn may_create_refund_account(&self, record: &ChannelRecord) -> bool {
+        let purse = &self.shared.purse;
+        let denial = purse.check(&[Outlays::refund_account(record, &purse.prices())]).err();
+        if let Some(denial) = denial {
+            debug!(channel = %record.id, %denial, "no account for the refund");
+        }
+        denial.is_none()
     }
 
     /// Whether the payer has had its time to put its token account in order.
@@ -164,9 +188,9 @@ impl Actions {
             self.shared.hook.reached(SubmissionKind::Reclaim, Step::Planned);
             let (batch, draft) = self.reclaim_batch(rest)?;
             let channels: Vec<_> = rest[..batch].iter().map(|record| record.id).collect();
-            match survive("reclaim", self.launch(vec![draft]).await)? {
-                Some(_) => sent += 1,
-                None => channels.iter().for_each(|one| self.shared.pauses.failed(*one, Duration::MAX)),
+            match survive("reclaim", self.launch(vec![draft], None).await)? {
+                Some(Started::Sent(_)) => sent += 1,
+                _ => channels.iter().for_each(|one| self.shared.pauses.failed(*one, Duration::MAX)),
             }
             rest = &rest[batch..];
         }
@@ -190,11 +214,41 @@ impl Actions {
         Ok((draft.instructions.len(), draft))
     }
 
-    /// Signs the first draft that fits, simulates it, writes it down, sends it.
-    async fn launch(&self, drafts: Vec<Draft>) -> Result<SubmissionId, SettlerError> {
+    /// Signs the first draft that fits, simulates it, holds what it takes, writes it down, sends it. `record` is
+    /// the channel that it is about, if it is about one.
+    async fn launch(
+        &self,
+        drafts: Vec<Draft>,
+        record: Option<&ChannelRecord>,
+    ) -> Result<Started, SettlerError> {
         let tip = self.shared.tips.current().await?;
         let (draft, signed) = self.sign_frugally(drafts, tip).await?;
-        self.outbox.own(draft.intent, signed, tip.last_valid_block_height).await
+        let outlays = self.outlays(&draft, record, signed.fee);
+        if let Held::Denied(denial) = self.shared.purse.hold(signed.signature, &outlays).await? {
+            return Ok(Started::Denied(denial));
+        }
+        let id = self.outbox.own(draft.intent, signed, tip.last_valid_block_height).await?;
+        Ok(Started::Sent(id))
+    }
+
+    /// What a transaction of ours takes: its fee, and the rent of the token accounts that it makes.
+    fn outlays(&self, draft: &Draft, record: Option<&ChannelRecord>, fee: u64) -> Vec<Outlay> {
+        let prices = self.shared.purse.prices();
+        let mut outlays = vec![match (draft.intent.kind, record) {
+            (SubmissionKind::Settle, Some(record)) => Outlays::settle(record, fee),
+            _ => Outlays::close(record, fee),
+        }];
+        let created = draft.instructions.iter().filter(|one| one.program_id == ASSOCIATED_TOKEN_PROGRAM);
+        let owners: Vec<_> = created.filter_map(|one| one.accounts.get(2)).map(|meta| meta.pubkey).collect();
+        let is_refund = |owner: &Pubkey| record.is_some_and(|record| record.terms.payer == *owner);
+        let own = owners.iter().filter(|owner| !is_refund(owner)).count();
+        if let Some(record) = record.filter(|_| owners.len() > own) {
+            outlays.push(Outlays::refund_account(record, &prices));
+        }
+        if own > 0 {
+            outlays.push(Outlays::own_accounts(&prices, own as u64));
+        }
+        outlays
     }
 
     /// Simulates with all the compute there is, then asks for what was used and a little more.

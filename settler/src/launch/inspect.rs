@@ -21,6 +21,17 @@ impl fmt::Display for Objection {
     }
 }
 
+/// Who may pay a transaction's fee.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PaidBy {
+    /// We do.
+    Us,
+    /// Its payer does.
+    Payer,
+    /// Either of us.
+    Either,
+}
+
 /// What a payer's transaction may contain.
 #[derive(Clone, Debug)]
 pub(crate) struct Allowed<'a> {
@@ -32,8 +43,8 @@ pub(crate) struct Allowed<'a> {
     pub fee_payer: Pubkey,
     /// The other signer, the only one besides us.
     pub payer: Pubkey,
-    /// Whether the payer may pay the fee, and be the only signer.
-    pub payer_may_pay: bool,
+    /// Who may pay the fee. The payer, if it does, is the only signer.
+    pub paid_by: PaidBy,
     /// Most compute units it may ask for.
     pub compute_unit_cap: u32,
     /// Highest price it may set, in micro-lamports per unit.
@@ -51,7 +62,10 @@ pub(crate) fn inspect(bytes: &[u8], allowed: &Allowed<'_>) -> Result<VersionedTr
     let message = &transaction.message;
     let signers = usize::from(message.header().num_required_signatures);
     let keys = message.static_account_keys();
-    let paid_by_payer = allowed.payer_may_pay && keys.first() == Some(&allowed.payer);
+    let paid_by_payer = allowed.paid_by != PaidBy::Us && keys.first() == Some(&allowed.payer);
+    if !paid_by_payer && allowed.paid_by == PaidBy::Payer {
+        return object("its fee payer is not its rent payer");
+    }
     if !paid_by_payer && keys.first() != Some(&allowed.fee_payer) {
         return object("its fee payer is not ours");
     }

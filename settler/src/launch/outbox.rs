@@ -42,7 +42,7 @@ impl Outbox {
     ) -> Result<SubmissionId, SettlerError> {
         let kind = intent.kind;
         self.hook.reached(kind, Step::Built);
-        let Signed { bytes, signature } = signed;
+        let Signed { bytes, signature, .. } = signed;
         let channels: Vec<_> = intent.effects.iter().map(|effect| effect.channel).collect();
         let id = self.ledger.record(intent, bytes.clone(), signature, last_valid_block_height).await?;
         self.hook.reached(kind, Step::Recorded);
@@ -62,7 +62,7 @@ impl Outbox {
     ) -> Result<(), LedgerError> {
         let (id, kind) = (request.id, request.kind);
         self.hook.reached(kind, Step::Built);
-        let Signed { bytes, signature } = signed;
+        let Signed { bytes, signature, .. } = signed;
         self.ledger.record_signed(id, bytes.clone(), signature, last_valid_block_height).await?;
         self.hook.reached(kind, Step::Recorded);
         info!(%kind, channels = ?request.channels(), %signature, "sending");

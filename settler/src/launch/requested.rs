@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt};
 use solana_instruction::Instruction;
 use solana_signer::Signer;
+use solana_transaction::versioned::VersionedTransaction;
 use toll_chain::{ChainTip, Failure};
 use toll_ledger::{
     ChannelRecord, ChannelState, LedgerError, MAX_PAYABLE_RECIPIENTS, Submission, SubmissionKind,
@@ -12,11 +13,12 @@ use toll_ledger::{
 use toll_protocol::Amount;
 use tracing::warn;
 
-use super::balance::Balance;
-use super::inspect::{Allowed, OPEN_FEE_PAYER_POSITIONS, Objection, inspect};
+use super::funds::{Unfunded, unfunded};
+use super::inspect::{Allowed, OPEN_FEE_PAYER_POSITIONS, Objection, PaidBy, inspect};
 use super::transaction::co_sign;
 use super::{Launched, Outbox, Shared, instructions_of};
 use crate::error::survive;
+use crate::purse::{Held, Outlay, Outlays, fee_of};
 use crate::{SettlerError, Step};
 
 /// Blocks that a blockhash can live at most: the bound for one whose age we don't know.
@@ -25,15 +27,10 @@ const BLOCKHASH_LIFE: u64 = 150;
 /// Requests handled in one round: closes, which may be urgent, wait no longer than these take.
 const PER_ROUND: usize = 64;
 
-/// What an open takes from the fee payer, in lamports: the rent of a channel and of the larger kind of escrow
-/// account, two signatures, and the most that its compute budget may cost.
-const OPEN_LAMPORTS: u64 = 2_672_640 + 2_074_080 + 10_000 + 20_000;
-
 /// Handles what payers asked for.
 pub(crate) struct Requests {
     shared: Shared,
     outbox: Arc<Outbox>,
-    balance: Arc<Balance>,
 }
 
 /// What became of a request.
@@ -46,8 +43,8 @@ enum Outcome {
 }
 
 impl Requests {
-    pub(crate) fn new(shared: Shared, outbox: Arc<Outbox>, balance: Arc<Balance>) -> Self {
-        Self { shared, outbox, balance }
+    pub(crate) fn new(shared: Shared, outbox: Arc<Outbox>) -> Self {
+        Self { shared, outbox }
     }
 
     /// Takes requested submissions as far as the cluster, oldest first.
@@ -59,9 +56,11 @@ impl Requests {
         let waiting = requested.len().saturating_sub(PER_ROUND);
         requested.truncate(PER_ROUND);
         let tip = self.shared.tips.current().await?;
-        let requested = self.affordable(requested).await?;
+        let requested = self.funded(requested).await?;
+        // What was paid into or out of the fee payer since the last look counts from here on.
+        self.shared.purse.refresh().await?;
         let outcomes: Vec<_> = stream::iter(requested)
-            .map(|request| async move { self.send_one(&request, tip).await })
+            .map(|(request, record)| async move { self.send_one(&request, record, tip).await })
             .buffer_unordered(self.shared.config.concurrency)
             .collect()
             .await;
@@ -73,44 +72,49 @@ impl Requests {
         Ok(launched)
     }
 
-    /// Refuses the opens whose rent the fee payer has not got beside what it keeps for closing; returns the
-    /// rest.
-    async fn affordable(&self, requested: Vec<Submission>) -> Result<Vec<Submission>, SettlerError> {
-        if requested.iter().all(|submission| submission.kind != SubmissionKind::Open) {
-            return Ok(requested);
-        }
-        let reserve = self.shared.config.closing_reserve;
-        let mut left = self.balance.check().await?.saturating_sub(reserve);
-        let mut affordable = Vec::with_capacity(requested.len());
-        for submission in requested {
-            if submission.kind == SubmissionKind::Open {
-                let Some(rest) = left.checked_sub(OPEN_LAMPORTS) else {
-                    if let Some(record) = self.record(&submission).await? {
-                        let reason = "the sponsor is out of SOL and pays for no more channels";
-                        self.refuse(&submission, &record, reason).await?;
-                    }
-                    continue;
-                };
-                left = rest;
+    /// Refuses what its payers have no tokens for, before anything is spent on it; returns the rest.
+    async fn funded(
+        &self,
+        requested: Vec<Submission>,
+    ) -> Result<Vec<(Submission, ChannelRecord)>, SettlerError> {
+        let mut pairs = Vec::with_capacity(requested.len());
+        for request in requested {
+            if let Some(record) = self.record(&request).await? {
+                pairs.push((request, record));
             }
-            affordable.push(submission);
         }
-        Ok(affordable)
+        let unfunded = unfunded(self.shared.chain.as_ref(), &pairs).await?;
+        let mut funded = Vec::with_capacity(pairs.len());
+        for ((request, record), unfunded) in pairs.into_iter().zip(unfunded) {
+            match unfunded {
+                None => funded.push((request, record)),
+                Some(Unfunded { needed, found }) => {
+                    self.shared.hook.reached(request.kind, Step::Planned);
+                    let reason =
+                        format!("the payer's token account holds {found} of the {needed} it escrows");
+                    self.refuse(&request, &record, &reason).await?;
+                }
+            }
+        }
+        Ok(funded)
     }
 
-    async fn send_one(&self, request: &Submission, tip: ChainTip) -> Result<Outcome, SettlerError> {
-        let Shared { chain, keys, config, tips, hook, .. } = &self.shared;
+    async fn send_one(
+        &self,
+        request: &Submission,
+        record: ChannelRecord,
+        tip: ChainTip,
+    ) -> Result<Outcome, SettlerError> {
+        let Shared { chain, keys, config, tips, hook, purse, .. } = &self.shared;
         let kind = request.kind;
         hook.reached(kind, Step::Planned);
-        let Some(record) = self.record(request).await? else { return Ok(Outcome::Left) };
-        let inspected = self.agreed(request, &record).and_then(|(instruction, positions)| {
+        let inspected = self.agreed(request, &record).and_then(|(instruction, positions, paid_by)| {
             let allowed = Allowed {
                 instruction: &instruction,
                 fee_payer_positions: positions,
                 fee_payer: keys.fee_payer.pubkey(),
                 payer: record.terms.payer,
-                // An open's fee payer is its rent payer, and that is us.
-                payer_may_pay: kind == SubmissionKind::TopUp,
+                paid_by,
                 compute_unit_cap: config.compute_unit_cap,
                 compute_unit_price_cap: config.compute_unit_price_cap,
             };
@@ -120,6 +124,17 @@ impl Requests {
             Ok(transaction) => transaction,
             Err(Objection(reason)) => return self.refuse(request, &record, &reason).await,
         };
+        let outlays = self.outlays(request, &record, &transaction);
+        if let Err(denial) = purse.check(&outlays) {
+            return self.refuse(request, &record, &denial.to_string()).await;
+        }
+        if kind == SubmissionKind::Open {
+            let (limit, id) = (purse.settings().channels_per_payer, &record.id);
+            if self.shared.ledger.live_channels_before(id).await? >= limit {
+                let reason = format!("its payer has {limit} channels, as many as it may have at once");
+                return self.refuse(request, &record, &reason).await;
+            }
+        }
         let blockhash = transaction.message.recent_blockhash();
         let known = tips.last_valid_block_height(blockhash);
         let alive = match known {
@@ -140,9 +155,17 @@ impl Requests {
             return self.refuse(request, &record, &format!("simulation failed: {error}")).await;
         }
         let signed = co_sign(transaction, &keys.fee_payer);
+        let signature = signed.signature;
+        let held = purse.hold(signature, &outlays).await?;
+        if let Held::Denied(denial) = held {
+            return self.refuse(request, &record, &denial.to_string()).await;
+        }
         match self.outbox.requested(request, signed, last_valid_block_height).await {
             Ok(()) => Ok(Outcome::Sent),
             Err(LedgerError::SameTransaction { .. }) => {
+                if held == Held::Now {
+                    purse.release(&signature).await?;
+                }
                 self.refuse(request, &record, "the same transaction is on record already").await
             }
             Err(error) => Err(error.into()),
@@ -154,15 +177,34 @@ impl Requests {
         Ok(self.shared.ledger.channel(&channel).await?)
     }
 
-    /// The instruction that the ledger says was agreed, and where our key may appear in it.
+    /// What a payer's transaction takes from us.
+    fn outlays(
+        &self,
+        request: &Submission,
+        record: &ChannelRecord,
+        transaction: &VersionedTransaction,
+    ) -> Vec<Outlay> {
+        let Shared { purse, keys, .. } = &self.shared;
+        let ours = transaction.message.static_account_keys().first() == Some(&keys.fee_payer.pubkey());
+        let fee = if ours { fee_of(&transaction.message) } else { 0 };
+        match (request.kind, ours) {
+            (SubmissionKind::Open, true) => vec![Outlays::open(record, &purse.prices(), fee)],
+            (SubmissionKind::Open, false) => vec![Outlays::open_by_payer(record, &purse.prices())],
+            (_, true) => vec![Outlays::top_up(record, fee)],
+            (_, false) => Vec::new(),
+        }
+    }
+
+    /// The instruction that the ledger says was agreed, where our key may appear in it, and who may pay for it.
     fn agreed(
         &self,
         request: &Submission,
         record: &ChannelRecord,
-    ) -> Result<(Instruction, &'static [usize]), Objection> {
+    ) -> Result<(Instruction, &'static [usize], PaidBy), Objection> {
+        let ours = record.rent_payer == self.shared.keys.fee_payer.pubkey();
         match request.kind {
-            SubmissionKind::Open if record.rent_payer != self.shared.keys.fee_payer.pubkey() => {
-                Err(Objection(format!("its rent payer {} is not our fee payer", record.rent_payer)))
+            SubmissionKind::Open if !ours && record.rent_payer != record.terms.payer => {
+                Err(Objection(format!("its rent payer {} is neither ours nor its payer", record.rent_payer)))
             }
             SubmissionKind::Open if record.splits.as_slice().len() > MAX_PAYABLE_RECIPIENTS => {
                 Err(Objection(format!(
@@ -171,14 +213,18 @@ impl Requests {
             }
             SubmissionKind::Open => {
                 let open = record.agreement().open(record.watermarks.deposit);
-                Ok((open.instruction(), OPEN_FEE_PAYER_POSITIONS))
+                // Who pays the fee pays the rent: one key, one signature.
+                let paid_by = if ours { PaidBy::Us } else { PaidBy::Payer };
+                Ok((open.instruction(), OPEN_FEE_PAYER_POSITIONS, paid_by))
             }
             SubmissionKind::TopUp if record.state != ChannelState::Open => {
                 Err(Objection(format!("the channel is {}", record.state)))
             }
             SubmissionKind::TopUp => {
                 let amount = request.amount.unwrap_or(Amount::ZERO);
-                Ok((instructions_of(record, &self.shared.config).top_up(amount), &[]))
+                let enough = amount.get() >= self.shared.purse.settings().minimum_top_up;
+                let paid_by = if enough { PaidBy::Either } else { PaidBy::Payer };
+                Ok((instructions_of(record, &self.shared.config).top_up(amount), &[], paid_by))
             }
             other => Err(Objection(format!("{other} is nothing a payer signs"))),
         }

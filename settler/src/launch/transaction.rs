@@ -21,6 +21,7 @@ use super::payout::Beneficiary;
 use crate::SettlerError;
 use crate::config::SettlerKeys;
 use crate::plan::Action;
+use crate::purse::fee_of;
 
 /// Most compute units a transaction may have: what a first, simulated version asks for.
 pub(crate) const MAX_COMPUTE_UNITS: u32 = 1_400_000;
@@ -32,6 +33,8 @@ pub(crate) struct Signed {
     pub bytes: Vec<u8>,
     /// Its first signature, by which the cluster knows it.
     pub signature: Signature,
+    /// Its fee, if it is ours to pay, in lamports.
+    pub fee: u64,
 }
 
 /// What a transaction does, and the instructions it takes.
@@ -166,18 +169,20 @@ pub(crate) fn sign(
             Ok(key.sign_message(&bytes))
         })
         .collect::<Result<Vec<_>, SettlerError>>()?;
-    let signature = signatures[0];
-    Ok(Signed { bytes: encode_transaction(&VersionedTransaction { signatures, message }), signature })
+    let (signature, fee) = (signatures[0], fee_of(&message));
+    Ok(Signed { bytes: encode_transaction(&VersionedTransaction { signatures, message }), signature, fee })
 }
 
 /// Adds the fee payer's signature to a payer-signed transaction, unless the payer pays its fee itself: that one
 /// is complete.
 pub(crate) fn co_sign(mut transaction: VersionedTransaction, fee_payer: &Keypair) -> Signed {
+    let mut fee = 0;
     if transaction.message.static_account_keys().first() == Some(&fee_payer.pubkey()) {
         transaction.signatures[0] = fee_payer.sign_message(&transaction.message.serialize());
+        fee = fee_of(&transaction.message);
     }
     let signature = transaction.signatures[0];
-    Signed { bytes: encode_transaction(&transaction), signature }
+    Signed { bytes: encode_transaction(&transaction), signature, fee }
 }
 
 /// The ed25519 check must come right before the instruction that reads it.

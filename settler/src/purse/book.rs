@@ -11,7 +11,7 @@ use super::{Prices, PurseSettings};
 
 /// One purpose of a transaction and what it may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outlay {
+pub(crate) struct Outlay {
     /// What for.
     pub kind: SpendingKind,
     /// For whose channel, if it is about one payer's.
@@ -26,7 +26,7 @@ pub struct Outlay {
 
 /// Why lamports stay where they are. All in lamports, but for refund accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Denial {
+pub(crate) enum Denial {
     /// The day's budget for the purpose is spent.
     KindBudget {
         /// The purpose.
@@ -100,7 +100,7 @@ impl fmt::Display for Denial {
 /// Where the book stood when a balance or a count was asked for: what is resolved meanwhile may or may not be in
 /// the answer, and is counted as if it were not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub(crate) struct Mark {
     outflow: u64,
     opened: u64,
 }
@@ -113,7 +113,7 @@ struct Tally {
 
 /// What the purse knows. Everything that binds is in the ledger as well.
 #[derive(Clone, Debug)]
-pub struct Book {
+pub(crate) struct Book {
     settings: PurseSettings,
     prices: Prices,
     day: i64,
@@ -131,7 +131,7 @@ pub struct Book {
 impl Book {
     /// A purse on `day`, with nothing held, nothing spent, and a balance that is not known yet: nothing may be
     /// spent before [`Book::saw_balance`].
-    pub fn new(settings: PurseSettings, prices: Prices, day: i64) -> Self {
+    pub(crate) fn new(settings: PurseSettings, prices: Prices, day: i64) -> Self {
         Self {
             settings,
             prices,
@@ -148,7 +148,7 @@ impl Book {
     }
 
     /// Takes over what an earlier process wrote down: `charged` in all, the day's spending, and what it held.
-    pub fn restore(&mut self, charged: u64, spending: &[Spending], holds: &[Hold]) {
+    pub(crate) fn restore(&mut self, charged: u64, spending: &[Spending], holds: &[Hold]) {
         self.charged = charged;
         for row in spending.iter().filter(|row| row.day == self.day) {
             let tally = self.today.entry(row.kind).or_default();
@@ -159,13 +159,15 @@ impl Book {
             }
         }
         for hold in holds {
-            let channels = u64::from(hold.kind == SpendingKind::Open);
+            // An open by its payer holds nothing but the charge of its close.
+            let by_payer = hold.kind == SpendingKind::Close && hold.charge > 0;
+            let channels = u64::from(hold.kind == SpendingKind::Open || by_payer);
             self.held.entry(hold.signature).or_default().push((*hold, channels));
         }
     }
 
     /// Begins a new day's budgets when `day` is another than the last.
-    pub fn turn_to(&mut self, day: i64) {
+    pub(crate) fn turn_to(&mut self, day: i64) {
         if day != self.day {
             self.day = day;
             self.today.clear();
@@ -175,8 +177,12 @@ impl Book {
 
     /// Holds what a transaction may take, or says why it must not be sent. All of it or nothing.
     ///
-    /// Closing channels is never denied: that is what the reserve is for.
-    pub fn hold(&mut self, signature: Signature, outlays: &[Outlay]) -> Result<Vec<Hold>, Denial> {
+    /// Closing channels is never denied: that is what the reserve is for. A signature that holds something
+    /// already goes on holding that.
+    pub(crate) fn hold(&mut self, signature: Signature, outlays: &[Outlay]) -> Result<Vec<Hold>, Denial> {
+        if self.held.contains_key(&signature) {
+            return Ok(Vec::new());
+        }
         self.check(outlays)?;
         let holds: Vec<_> = outlays
             .iter()
@@ -190,7 +196,7 @@ impl Book {
     }
 
     /// Whether all of `outlays` may be spent together.
-    pub fn check(&self, outlays: &[Outlay]) -> Result<(), Denial> {
+    pub(crate) fn check(&self, outlays: &[Outlay]) -> Result<(), Denial> {
         let refusable = |outlay: &&Outlay| outlay.kind.is_refusable();
         let mut payers: HashMap<Pubkey, u64> = HashMap::new();
         let mut charge = 0u64;
@@ -266,7 +272,7 @@ impl Book {
 
     /// What became of a transaction: `spent` for each purpose that cost something, `outflow` lamports that left
     /// the fee payer, rent included. One that holds nothing changes nothing.
-    pub fn resolve(&mut self, signature: &Signature, spent: &[Spent], outflow: u64) {
+    pub(crate) fn resolve(&mut self, signature: &Signature, spent: &[Spent], outflow: u64) {
         let Some(holds) = self.held.remove(signature) else { return };
         for (hold, channels) in holds {
             let Some(spent) = spent.iter().find(|spent| spent.kind == hold.kind) else { continue };
@@ -290,66 +296,67 @@ impl Book {
     }
 
     /// What `signature` holds.
-    pub fn held_by(&self, signature: &Signature) -> Vec<Hold> {
+    pub(crate) fn held_by(&self, signature: &Signature) -> Vec<Hold> {
         self.held.get(signature).into_iter().flatten().map(|(hold, _)| *hold).collect()
     }
 
     /// To be taken before asking for a balance or a count.
-    pub fn mark(&self) -> Mark {
+    pub(crate) fn mark(&self) -> Mark {
         Mark { outflow: self.outflow, opened: self.opened }
     }
 
     /// The fee payer had `lamports` some time after `mark`.
-    pub fn saw_balance(&mut self, mark: Mark, lamports: u64) {
+    pub(crate) fn saw_balance(&mut self, mark: Mark, lamports: u64) {
         self.balance = lamports.saturating_sub(self.outflow - mark.outflow);
     }
 
     /// So many channels were open or closing some time after `mark`.
-    pub fn saw_channels(&mut self, mark: Mark, channels: u64) {
+    pub(crate) fn saw_channels(&mut self, mark: Mark, channels: u64) {
         self.channels = channels.saturating_add(self.opened - mark.opened);
     }
 
     /// Prices change: rent with an epoch, fees with the configuration.
-    pub fn set_prices(&mut self, prices: Prices) {
+    pub(crate) fn set_prices(&mut self, prices: Prices) {
         self.prices = prices;
     }
 
     /// The prices in force.
-    pub fn prices(&self) -> &Prices {
+    pub(crate) fn prices(&self) -> &Prices {
         &self.prices
     }
 
     /// What is there and not held, in lamports.
-    pub fn available(&self) -> u64 {
+    pub(crate) fn available(&self) -> u64 {
         let held = self.holds().map(|hold| hold.lamports).fold(0, u64::saturating_add);
         self.balance.saturating_sub(held)
     }
 
     /// What is kept for the closes of channels, in lamports.
-    pub fn reserve(&self) -> u64 {
+    #[cfg(test)]
+    pub(crate) fn reserve(&self) -> u64 {
         self.settings.reserve(&self.prices, self.channels(), self.refund_accounts_left())
     }
 
     /// Whether the closes of all channels can be paid for, to the last fee.
-    pub fn closes_are_funded(&self) -> bool {
+    pub(crate) fn closes_are_funded(&self) -> bool {
         let fees = self.prices.close_fee.saturating_mul(self.channels());
         self.available() >= fees.saturating_add(self.prices.empty_account_rent)
     }
 
     /// What an open takes at most.
-    pub fn open(&self, payer: Option<Pubkey>) -> Outlay {
+    pub(crate) fn open(&self, payer: Option<Pubkey>) -> Outlay {
         let (lamports, charge) = (self.prices.open_outlay(), self.prices.open_charge());
         Outlay { kind: SpendingKind::Open, payer, lamports, charge, channels: 1 }
     }
 
     /// What a top-up takes at most.
-    pub fn top_up(&self, payer: Option<Pubkey>) -> Outlay {
+    pub(crate) fn top_up(&self, payer: Option<Pubkey>) -> Outlay {
         let fee = self.prices.client_fee;
         Outlay { kind: SpendingKind::TopUp, payer, lamports: fee, charge: fee, channels: 0 }
     }
 
     /// Token accounts that may still be created for refunds today.
-    pub fn refund_accounts_left(&self) -> u64 {
+    pub(crate) fn refund_accounts_left(&self) -> u64 {
         let kind = SpendingKind::RefundAccount;
         let created = self.today.get(&kind).map_or(0, |tally| tally.transactions);
         let held = self.holds().filter(|hold| hold.kind == kind && hold.day == self.day).count() as u64;

@@ -1,7 +1,8 @@
 //! What transactions cost, in lamports.
 
 use solana_message::VersionedMessage;
-use toll_protocol::{COMPUTE_BUDGET_PROGRAM, ComputeBudget, ED25519_PROGRAM};
+use toll_chain::ChainRent;
+use toll_protocol::{COMPUTE_BUDGET_PROGRAM, ComputeBudget, ED25519_PROGRAM, decode_transaction};
 
 /// Fee per signature, of the transaction's signers as of the ed25519 program's. The same on every cluster.
 pub(crate) const PER_SIGNATURE: u64 = 5_000;
@@ -25,8 +26,6 @@ pub struct Prices {
     pub client_fee: u64,
     /// Fees of a close from seal to reclaim.
     pub close_fee: u64,
-    /// Fee of a settle without close.
-    pub settle_fee: u64,
     /// Rent of a channel's account; comes back.
     pub channel_rent: u64,
     /// Rent of a token account. Comes back only from a channel's escrow.
@@ -35,7 +34,24 @@ pub struct Prices {
     pub empty_account_rent: u64,
 }
 
+/// Bytes of a channel's account.
+const CHANNEL_SIZE: u64 = 256;
+
+/// Bytes of the larger kind of token account, Token-2022's with an immutable owner.
+const TOKEN_ACCOUNT_SIZE: u64 = 170;
+
 impl Prices {
+    /// The prices that fees and the cluster's rent make.
+    pub(crate) fn new(fees: &FeeTerms, rent: &ChainRent) -> Self {
+        Self {
+            client_fee: fees.client_fee(),
+            close_fee: fees.close_fee(),
+            channel_rent: rent.minimum(CHANNEL_SIZE),
+            token_account_rent: rent.minimum(TOKEN_ACCOUNT_SIZE),
+            empty_account_rent: rent.minimum(0),
+        }
+    }
+
     /// Lamports that leave with an open.
     pub(crate) fn open_outlay(&self) -> u64 {
         self.client_fee.saturating_add(self.channel_rent).saturating_add(self.token_account_rent)
@@ -72,11 +88,6 @@ impl FeeTerms {
         let priority = priority(CLOSE_UNITS, self.own_price).saturating_mul(CLOSE_TRANSACTIONS);
         signatures.saturating_mul(PER_SIGNATURE).saturating_add(priority)
     }
-
-    /// Fee of a settle: our signature and a voucher's.
-    pub(crate) fn settle_fee(&self) -> u64 {
-        (2 * PER_SIGNATURE).saturating_add(priority(CLOSE_UNITS, self.own_price))
-    }
 }
 
 /// `units` at `price` micro-lamports, rounded up to lamports.
@@ -109,6 +120,11 @@ pub(crate) fn fee_of(message: &VersionedMessage) -> u64 {
     }
     let units = limit.unwrap_or(others.saturating_mul(DEFAULT_UNITS)).min(MAX_UNITS);
     signatures.saturating_mul(PER_SIGNATURE).saturating_add(priority(units, price))
+}
+
+/// The fee of a transaction's bytes; nothing for bytes that are none.
+pub(crate) fn fee_of_bytes(bytes: &[u8]) -> u64 {
+    decode_transaction(bytes).map_or(0, |transaction| fee_of(&transaction.message))
 }
 
 #[cfg(test)]
@@ -163,6 +179,5 @@ mod tests {
         assert_eq!(FeeTerms { close_signers: 1, ..terms }.close_fee(), 20_000);
         assert_eq!(FeeTerms { own_price: 1_000, ..terms }.close_fee(), 25_000 + 3 * 400);
         assert_eq!(terms.client_fee(), 30_000);
-        assert_eq!(terms.settle_fee(), 10_000);
     }
 }

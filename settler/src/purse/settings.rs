@@ -1,5 +1,6 @@
 //! `[settler.purse]`: what the sponsor may spend, and what it keeps.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toll_ledger::SpendingKind;
 
@@ -10,26 +11,33 @@ use super::{Prices, PurseError};
 /// Budgets count what never comes back: fees, rent of accounts that belong to others, and for an open the fees
 /// of its close as well, on the day of the open. A budget that is spent refuses opens, top-ups, early settles
 /// and refund accounts; channels are closed and paid out regardless. Days begin at midnight UTC.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PurseSettings {
     /// Lamports a day for opening channels.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub open_budget_per_day: Option<u64>,
     /// Lamports a day for the fees of top-ups.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub top_up_budget_per_day: Option<u64>,
     /// Lamports a day for settling without closing.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub settle_budget_per_day: Option<u64>,
     /// Lamports a day for token accounts that payers' refunds need.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub refund_account_budget_per_day: Option<u64>,
     /// Lamports a day for any one payer.
     pub payer_budget_per_day: u64,
     /// Lamports a day in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub budget_per_day: Option<u64>,
     /// Lamports in all, ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<u64>,
     /// Lamports kept beside the reserve of each channel, however few channels there are.
     pub minimum_reserve: u64,
     /// Lamports kept for each open channel's close. `None`: derived from fees and the cluster's rent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reserve_per_channel: Option<u64>,
     /// Channels that a payer may have at once.
     pub channels_per_payer: u64,
@@ -66,16 +74,16 @@ impl PurseSettings {
     /// Refuses limits of zero, which would stop everything for good.
     pub fn validate(&self) -> Result<(), PurseError> {
         let limits = [
-            ("open_budget_per_day", self.open_budget_per_day),
-            ("top_up_budget_per_day", self.top_up_budget_per_day),
-            ("settle_budget_per_day", self.settle_budget_per_day),
-            ("refund_account_budget_per_day", self.refund_account_budget_per_day),
-            ("payer_budget_per_day", Some(self.payer_budget_per_day)),
-            ("budget_per_day", self.budget_per_day),
-            ("budget", self.budget),
-            ("reserve_per_channel", self.reserve_per_channel),
-            ("channels_per_payer", Some(self.channels_per_payer)),
-            ("refund_accounts_per_day", Some(self.refund_accounts_per_day)),
+            ("settler.purse.open_budget_per_day", self.open_budget_per_day),
+            ("settler.purse.top_up_budget_per_day", self.top_up_budget_per_day),
+            ("settler.purse.settle_budget_per_day", self.settle_budget_per_day),
+            ("settler.purse.refund_account_budget_per_day", self.refund_account_budget_per_day),
+            ("settler.purse.payer_budget_per_day", Some(self.payer_budget_per_day)),
+            ("settler.purse.budget_per_day", self.budget_per_day),
+            ("settler.purse.budget", self.budget),
+            ("settler.purse.reserve_per_channel", self.reserve_per_channel),
+            ("settler.purse.channels_per_payer", Some(self.channels_per_payer)),
+            ("settler.purse.refund_accounts_per_day", Some(self.refund_accounts_per_day)),
         ];
         match limits.iter().find(|(_, limit)| *limit == Some(0)) {
             Some((setting, _)) => Err(PurseError::Zero { setting }),
@@ -87,10 +95,10 @@ impl PurseSettings {
     pub(crate) fn check_prices(&self, prices: &Prices) -> Result<(), PurseError> {
         let needed = prices.open_charge();
         let budgets = [
-            ("open_budget_per_day", self.open_budget_per_day),
-            ("payer_budget_per_day", Some(self.payer_budget_per_day)),
-            ("budget_per_day", self.budget_per_day),
-            ("budget", self.budget),
+            ("settler.purse.open_budget_per_day", self.open_budget_per_day),
+            ("settler.purse.payer_budget_per_day", Some(self.payer_budget_per_day)),
+            ("settler.purse.budget_per_day", self.budget_per_day),
+            ("settler.purse.budget", self.budget),
         ];
         for (setting, budget) in budgets {
             if let Some(budget) = budget.filter(|budget| *budget < needed) {

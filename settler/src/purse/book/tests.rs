@@ -6,7 +6,6 @@ use super::*;
 const PRICES: Prices = Prices {
     client_fee: 10,
     close_fee: 25,
-    settle_fee: 10,
     channel_rent: 200,
     token_account_rent: 100,
     empty_account_rent: 50,

@@ -1,0 +1,62 @@
+//! What each kind of transaction takes.
+
+use toll_ledger::{ChannelRecord, SpendingKind};
+
+use super::{Outlay, Prices};
+
+/// The parts of one transaction's cost.
+pub(crate) struct Outlays;
+
+impl Outlays {
+    /// An open at `fee`, paid by us: fee and rent leave, and its close is ours to pay.
+    pub(crate) fn open(record: &ChannelRecord, prices: &Prices, fee: u64) -> Outlay {
+        Outlay {
+            kind: SpendingKind::Open,
+            payer: Some(record.terms.payer),
+            lamports: fee.saturating_add(prices.channel_rent).saturating_add(prices.token_account_rent),
+            charge: fee.saturating_add(prices.close_fee),
+            channels: 1,
+        }
+    }
+
+    /// An open whose fee and rent its payer pays: nothing leaves now, but its close is ours to pay.
+    pub(crate) fn open_by_payer(record: &ChannelRecord, prices: &Prices) -> Outlay {
+        Outlay {
+            kind: SpendingKind::Close,
+            payer: Some(record.terms.payer),
+            lamports: 0,
+            charge: prices.close_fee,
+            channels: 1,
+        }
+    }
+
+    /// A top-up at `fee`, paid by us.
+    pub(crate) fn top_up(record: &ChannelRecord, fee: u64) -> Outlay {
+        let payer = Some(record.terms.payer);
+        Outlay { kind: SpendingKind::TopUp, payer, lamports: fee, charge: fee, channels: 0 }
+    }
+
+    /// A settle without close at `fee`.
+    pub(crate) fn settle(record: &ChannelRecord, fee: u64) -> Outlay {
+        let payer = Some(record.terms.payer);
+        Outlay { kind: SpendingKind::Settle, payer, lamports: fee, charge: fee, channels: 0 }
+    }
+
+    /// A token account for a payer's refund. Its rent is the payer's from then on.
+    pub(crate) fn refund_account(record: &ChannelRecord, prices: &Prices) -> Outlay {
+        let (payer, rent) = (Some(record.terms.payer), prices.token_account_rent);
+        Outlay { kind: SpendingKind::RefundAccount, payer, lamports: rent, charge: rent, channels: 0 }
+    }
+
+    /// `count` token accounts of the operator's own.
+    pub(crate) fn own_accounts(prices: &Prices, count: u64) -> Outlay {
+        let lamports = prices.token_account_rent.saturating_mul(count);
+        Outlay { kind: SpendingKind::OwnAccount, payer: None, lamports, charge: 0, channels: 0 }
+    }
+
+    /// A transaction at `fee` that brings a channel nearer to its end. The open was charged for it.
+    pub(crate) fn close(record: Option<&ChannelRecord>, fee: u64) -> Outlay {
+        let payer = record.map(|record| record.terms.payer);
+        Outlay { kind: SpendingKind::Close, payer, lamports: fee, charge: 0, channels: 0 }
+    }
+}
