@@ -3,7 +3,8 @@
 //! Accepting a voucher charges for good, so what happens afterwards decides only what a repeat of the same
 //! credential and request gets:
 //!
-//! - An answer below 500 is kept (bodies up to [`MAX_REPLAY_BODY`]) and returned again, nothing else runs.
+//! - An answer below 500 is kept (bodies up to [`MAX_REPLAY_BODY`]) and returned again, nothing else runs. Where it
+//!   is kept, and for how long, [`crate::repeat`] says.
 //! - A failure (5xx, also the proxy's own 502 and 504) is passed on and not kept: the payer was charged but
 //!   not served, so the repeat runs the service again without a second charge, a few times a minute.
 //! - An answer whose body was too long, or broke off after it had begun, is not kept; the repeat gets 409
@@ -13,6 +14,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
@@ -24,11 +26,15 @@ use http::{HeaderMap, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use toll_ledger::{Ledger, StoredResponse};
+use toll_protocol::ChannelId;
 use tower::{Service, ServiceExt};
 use tracing::Instrument;
 
+use crate::gateway::Gateway;
 use crate::header::{PAYMENT_RECEIPT, mark_private};
 use crate::in_flight::Turn;
+use crate::recent::Recent;
+use crate::repeat::Shelf;
 
 /// Longest body kept for replays.
 pub const MAX_REPLAY_BODY: usize = 64 * 1024;
@@ -37,22 +43,16 @@ pub const MAX_REPLAY_BODY: usize = 64 * 1024;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Undelivered;
 
-/// Answers a paid request: calls `inner`, adds `receipt` to a success, keeps the answer under the turn's key.
+/// Answers a paid request: calls `inner`, adds `receipt` to a success, keeps the answer with `keeper`.
 ///
 /// Once begun it runs to its end even when the client hangs up: otherwise hanging up and repeating would make
 /// the service work any number of times for one charge.
-pub(crate) async fn deliver<S>(
-    ledger: &Ledger,
-    turn: Turn,
-    receipt: HeaderValue,
-    request: Request,
-    inner: S,
-) -> Response
+pub(crate) async fn deliver<S>(keeper: Keeper, receipt: HeaderValue, request: Request, inner: S) -> Response
 where
     S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
     S::Future: Send,
 {
-    let running = tokio::spawn(run(ledger.clone(), turn, receipt, request, inner).in_current_span());
+    let running = tokio::spawn(run(keeper, receipt, request, inner).in_current_span());
     running.await.unwrap_or_else(|error| {
         tracing::error!(%error, "the handler of a paid request panicked");
         failure(StatusCode::INTERNAL_SERVER_ERROR)
@@ -66,7 +66,7 @@ fn failure(status: StatusCode) -> Response {
     response
 }
 
-async fn run<S>(ledger: Ledger, turn: Turn, receipt: HeaderValue, request: Request, inner: S) -> Response
+async fn run<S>(keeper: Keeper, receipt: HeaderValue, request: Request, inner: S) -> Response
 where
     S: Service<Request, Response = Response, Error = Infallible>,
 {
@@ -81,17 +81,16 @@ where
     mark_private(response.headers_mut());
 
     let (parts, body) = response.into_parts();
-    let keeper = Keeper { ledger, turn, status: parts.status.as_u16(), headers: parts.headers.clone() };
+    let head = Head { status: parts.status.as_u16(), headers: parts.headers.clone() };
     let bounded = body.size_hint().upper().is_some_and(|upper| upper <= MAX_REPLAY_BODY as u64);
     if !bounded {
-        let recorded = Recorded { body, kept: Some(BytesMut::new()), keeper: Some(keeper) };
+        let recorded = Recorded { body, kept: Some(BytesMut::new()), keeper: Some((keeper, head)) };
         return Response::from_parts(parts, Body::new(recorded));
     }
     match body.collect().await {
         Ok(collected) => {
             let bytes = collected.to_bytes();
-            // Repeats wait for the turn, and with it for this; the first answer does not.
-            tokio::spawn(keeper.keep(Some(bytes.clone())));
+            keeper.keep(head, Some(bytes.clone()));
             Response::from_parts(parts, Body::from(bytes))
         }
         // Nothing has left yet, so the repeat may run the service again.
@@ -102,29 +101,62 @@ where
     }
 }
 
-/// Writes an answer to the ledger, holding the request's turn until it is written.
-struct Keeper {
-    ledger: Ledger,
+/// Puts an answer where repeats find it, holding the request's turn until it is there.
+pub(crate) struct Keeper {
     turn: Turn,
+    place: Place,
+}
+
+enum Place {
+    Ledger(Ledger),
+    Memory(Arc<Recent>, ChannelId),
+}
+
+/// An answer without its body.
+struct Head {
     status: u16,
     headers: HeaderMap,
 }
 
 impl Keeper {
-    async fn keep(self, body: Option<Bytes>) {
-        let stored = match body {
-            Some(body) => self.ledger.store_response(self.turn.key(), self.response(&body)).await,
-            None => self.ledger.note_served(self.turn.key()).await,
+    /// Keeps the answer to the request that `turn` is for, on `shelf`.
+    pub(crate) fn new(gateway: &Gateway, shelf: Shelf, channel: ChannelId, turn: Turn) -> Self {
+        let place = match shelf {
+            Shelf::Ledger => Place::Ledger(gateway.ledger.clone()),
+            Shelf::Memory => Place::Memory(Arc::clone(&gateway.recent), channel),
         };
-        if let Err(error) = stored {
-            // The repeat then runs the service again: charged once all the same.
-            tracing::error!(%error, "cannot keep the answer to a paid request");
+        Self { turn, place }
+    }
+
+    /// Keeps the answer, or without a `body` that there was one. Writing to disk goes on in the background: repeats
+    /// wait for the turn, and with it for that; the first answer does not.
+    fn keep(self, head: Head, body: Option<Bytes>) {
+        let response = body.map(|body| head.with(&body));
+        match self.place {
+            Place::Memory(recent, channel) => recent.finish(channel, *self.turn.key(), response),
+            Place::Ledger(ledger) => {
+                // Without a runtime the process is ending.
+                if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                    runtime.spawn(store(ledger, self.turn, response));
+                }
+            }
         }
     }
 }
 
-impl Keeper {
-    fn response(&self, body: &Bytes) -> StoredResponse {
+async fn store(ledger: Ledger, turn: Turn, response: Option<StoredResponse>) {
+    let stored = match response {
+        Some(response) => ledger.store_response(turn.key(), response).await,
+        None => ledger.note_served(turn.key()).await,
+    };
+    if let Err(error) = stored {
+        // The repeat then runs the service again: charged once all the same.
+        tracing::error!(%error, "cannot keep the answer to a paid request");
+    }
+}
+
+impl Head {
+    fn with(&self, body: &Bytes) -> StoredResponse {
         let headers = self
             .headers
             .iter()
@@ -139,16 +171,13 @@ struct Recorded {
     body: Body,
     /// The copy, until it grows too long.
     kept: Option<BytesMut>,
-    keeper: Option<Keeper>,
+    keeper: Option<(Keeper, Head)>,
 }
 
 impl Recorded {
     fn finish(&mut self, complete: bool) {
-        let Some(keeper) = self.keeper.take() else { return };
-        let kept = self.kept.take().filter(|_| complete).map(BytesMut::freeze);
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(keeper.keep(kept));
-        }
+        let Some((keeper, head)) = self.keeper.take() else { return };
+        keeper.keep(head, self.kept.take().filter(|_| complete).map(BytesMut::freeze));
     }
 }
 

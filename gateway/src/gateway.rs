@@ -1,5 +1,6 @@
 //! What every request shares: terms, ledger, challenge secret, limits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -9,6 +10,7 @@ use toll_protocol::{ChallengeSecret, ChannelId, Receipt};
 
 use crate::in_flight::InFlight;
 use crate::limit::RateLimit;
+use crate::recent::Recent;
 use crate::reject::Rejection;
 use crate::terms::Terms;
 use crate::transaction::Rules;
@@ -23,16 +25,23 @@ pub struct Gateway {
     pub(crate) terms: Terms,
     pub(crate) secret: ChallengeSecret,
     pub(crate) in_flight: InFlight,
+    pub(crate) recent: Arc<Recent>,
+    /// When this process began to charge, in unix seconds.
+    pub(crate) started_at: i64,
     opens: RateLimit<Pubkey>,
     updates: RateLimit<ChannelId>,
     repeats: RateLimit<ChannelId>,
     vouchers: RateLimit<ChannelId>,
     refusals: RateLimit<ChannelId>,
     reruns: RateLimit<ReplayKey>,
+    doubts: RateLimit<ChannelId>,
 }
 
 /// How often a minute the service may fail one paid request and be tried again for it.
 const RERUNS_PER_MINUTE: u32 = 5;
+
+/// How many of a channel's requests a minute run again because nobody knows whether they were served.
+const DOUBTS_PER_MINUTE: u32 = 30;
 
 impl Gateway {
     /// A gateway that charges by `terms` into `ledger`, and signs its challenges with `secret`.
@@ -46,7 +55,13 @@ impl Gateway {
             vouchers: RateLimit::new(terms.limits.vouchers_per_second, second),
             refusals: RateLimit::new(terms.limits.refusals_per_second, second),
             reruns: RateLimit::new(RERUNS_PER_MINUTE, minute),
+            doubts: RateLimit::new(DOUBTS_PER_MINUTE, minute),
             in_flight: InFlight::default(),
+            recent: Arc::new(Recent::new(
+                terms.limits.recent_answer_bytes,
+                terms.limits.recent_answer_bytes_per_channel,
+            )),
+            started_at: ledger.now(),
             ledger,
             terms,
             secret,
@@ -121,6 +136,14 @@ impl Gateway {
         let limited =
             |retry_after| Rejection::RateLimited { detail: "this request failed too often", retry_after };
         self.reruns.take(key).map_err(limited)
+    }
+
+    pub(crate) fn limit_doubt(&self, channel: ChannelId) -> Result<(), Rejection> {
+        let limited = |retry_after| Rejection::RateLimited {
+            detail: "too many requests of this channel are in doubt",
+            retry_after,
+        };
+        self.doubts.take(channel).map_err(limited)
     }
 
     /// A payer that keeps forcing closes costs grace periods and rent (draft-solana-session, "Security

@@ -13,15 +13,17 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::Method;
 use http::request::Parts;
-use toll_ledger::{Acceptance, Accepted, Answer, ChannelRecord, ChannelState, Charge, Replay, Watermarks};
+use toll_ledger::{Acceptance, Accepted, ChannelRecord, ChannelState, Charge, Watermarks};
 use toll_protocol::{Amount, Challenge, ChannelId, SignedVoucher, VerifiedVoucher, VoucherAction};
 use tower::Service;
 
 use crate::body::RequestBody;
+use crate::deliver::Keeper;
 use crate::extract::Paid;
 use crate::gateway::{Gateway, receipt_header};
 use crate::price::Price;
 use crate::reject::{Figures, Refusal, Rejection};
+use crate::repeat::{self, Repeat, Shelf};
 use crate::{answer, deliver, fingerprint};
 
 /// How long a repeat waits for the answer that is being made to its first try.
@@ -65,7 +67,8 @@ where
     let request = PaidRequest { parts, body: body.read().await? };
     let charge = charge(gateway, price, challenge, action, &request)?;
 
-    if gateway.ledger.replay(&charge.replay).await?.is_none() {
+    let repeated = gateway.ledger.replay(&charge.replay).await?.is_some();
+    if !repeated {
         match check_cheaply(gateway, &channel, signed, &charge).await {
             Ok(()) => {}
             // The ledger will refuse it too, and knows whether it repeats a key.
@@ -86,15 +89,22 @@ where
         retry_after: 1,
     })?;
     let cost = charge.cost;
-    let (watermarks, challenge_id) = match gateway.ledger.accept(&verified, charge.clone()).await? {
-        Acceptance::Accepted(Accepted { watermarks, .. }) => (watermarks, challenge.id.clone()),
-        Acceptance::Replayed(replay) => match replayed(&channel, replay)? {
-            Repeat::Answered(response) => return Ok(response),
-            Repeat::Unserved { watermarks, challenge_id } => {
-                gateway.limit_rerun(charge.replay)?;
-                (watermarks, challenge_id)
+    let shelf = Shelf::of(&request.parts);
+    if !repeated && shelf == Shelf::Memory {
+        // Before the charge: whoever hangs up in between was charged and not served.
+        gateway.recent.begin(channel.id, charge.replay);
+    }
+    let (watermarks, challenge_id, shelf) = match gateway.ledger.accept(&verified, charge.clone()).await? {
+        Acceptance::Accepted(Accepted { watermarks, .. }) => (watermarks, challenge.id.clone(), shelf),
+        Acceptance::Replayed(replay) => {
+            match repeat::look_up(gateway, &channel, &charge.replay, replay, shelf)? {
+                Repeat::Answered(response) => return Ok(response),
+                Repeat::Unserved { watermarks, challenge_id, shelf } => {
+                    gateway.limit_rerun(charge.replay)?;
+                    (watermarks, challenge_id, shelf)
+                }
             }
-        },
+        }
         refused => return Err(refusal(&channel, signed, &charge, refused)),
     };
     let paid = ChannelRecord { watermarks, ..channel };
@@ -104,7 +114,8 @@ where
     }
     let evidence = Paid { channel: paid.id, payer: paid.terms.payer, charged: cost, watermarks };
     let request = request.into_request(evidence);
-    Ok(deliver::deliver(&gateway.ledger, turn, receipt_header(&receipt), request, inner).await)
+    let keeper = Keeper::new(gateway, shelf, paid.id, turn);
+    Ok(deliver::deliver(keeper, receipt_header(&receipt), request, inner).await)
 }
 
 /// A body takes memory and time while it arrives: not for strangers, and not freely for a voucher that can at
@@ -307,27 +318,4 @@ fn refusal(channel: &ChannelRecord, signed: &SignedVoucher, charge: &Charge, ref
         | Acceptance::Replayed(_) => Rejection::ChannelNotFound,
     };
     rejection.resuming(&now)
-}
-
-/// A request that was charged before.
-enum Repeat {
-    /// It was answered: here is the answer.
-    Answered(Response),
-    /// It was charged and never served.
-    Unserved { watermarks: Watermarks, challenge_id: String },
-}
-
-fn replayed(channel: &ChannelRecord, replay: Replay) -> Result<Repeat, Refusal> {
-    match replay.answer {
-        Answer::Kept(stored) => match deliver::replayed(stored) {
-            Some(response) => Ok(Repeat::Answered(response)),
-            None => Err(Rejection::ReplayBodyGone.resuming(channel)),
-        },
-        Answer::NotKept => Err(Rejection::ReplayBodyGone.resuming(channel)),
-        Answer::Unserved => {
-            let watermarks =
-                Watermarks { accepted: replay.accepted, spent: replay.spent, ..channel.watermarks };
-            Ok(Repeat::Unserved { watermarks, challenge_id: replay.challenge_id })
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::error::ConfigError;
 use solana_pubkey::Pubkey;
 use toll_protocol::{Amount, Network, Realm, Splits};
 
@@ -77,6 +78,10 @@ pub struct Limits {
     pub repeats_per_minute: u32,
     /// Vouchers per channel and second.
     pub vouchers_per_second: u32,
+    /// Bytes of memory for the answers to requests without an `Idempotency-Key`, which their repeats get.
+    pub recent_answer_bytes: usize,
+    /// The same for the answers of one channel.
+    pub recent_answer_bytes_per_channel: usize,
     /// Refused vouchers per channel and second that still get a reason.
     pub refusals_per_second: u32,
     /// Forced closes by one payer that suspend further opens.
@@ -93,9 +98,49 @@ impl Default for Limits {
             repeats_per_minute: 30,
             vouchers_per_second: 10_000,
             refusals_per_second: 20,
+            recent_answer_bytes: 64 << 20,
+            recent_answer_bytes_per_channel: 256 << 10,
             forced_closes: 2,
             forced_close_pause: 3_600,
         }
+    }
+}
+
+impl Limits {
+    /// Checks what the values mean.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let Self {
+            opens_per_minute,
+            updates_per_minute,
+            repeats_per_minute,
+            vouchers_per_second,
+            recent_answer_bytes,
+            recent_answer_bytes_per_channel,
+            refusals_per_second,
+            forced_closes,
+            forced_close_pause,
+        } = *self;
+        let zeroes = [
+            ("gateway.limits.opens_per_minute", opens_per_minute == 0),
+            ("gateway.limits.updates_per_minute", updates_per_minute == 0),
+            ("gateway.limits.repeats_per_minute", repeats_per_minute == 0),
+            ("gateway.limits.vouchers_per_second", vouchers_per_second == 0),
+            ("gateway.limits.recent_answer_bytes", recent_answer_bytes == 0),
+            ("gateway.limits.recent_answer_bytes_per_channel", recent_answer_bytes_per_channel == 0),
+            ("gateway.limits.refusals_per_second", refusals_per_second == 0),
+            ("gateway.limits.forced_closes", forced_closes == 0),
+            ("gateway.limits.forced_close_pause", forced_close_pause == 0),
+        ];
+        if let Some((setting, _)) = zeroes.into_iter().find(|(_, zero)| *zero) {
+            return Err(ConfigError::Invalid { setting, reason: "must not be zero".to_owned() });
+        }
+        if recent_answer_bytes_per_channel > recent_answer_bytes {
+            return Err(ConfigError::Invalid {
+                setting: "gateway.limits.recent_answer_bytes_per_channel",
+                reason: "is above gateway.limits.recent_answer_bytes".to_owned(),
+            });
+        }
+        Ok(())
     }
 }
 

@@ -95,6 +95,7 @@ impl GatewayConfig {
             return Err(invalid("gateway.upstream", "must have no query and no fragment"));
         }
         self.realm()?;
+        self.limits.validate()?;
         if self.challenge_ttl_seconds == 0 || self.landing_timeout_seconds == 0 {
             return Err(invalid(
                 "gateway.challenge_ttl_seconds, landing_timeout_seconds",

@@ -116,6 +116,22 @@ fn the_mint_allow_list_is_explicit() {
 }
 
 #[test]
+fn no_limit_may_be_zero() {
+    let limits = serde_json::to_value(toll_gateway::Limits::default()).expect("JSON");
+    for setting in limits.as_object().expect("a section").keys() {
+        let section = format!("[gateway.limits]\n{setting} = 0\n\n[session]");
+        let refused = refusal(&bent("[session]", &section));
+        assert!(refused.starts_with(&format!("gateway.limits.{setting}: ")), "{refused}");
+    }
+}
+
+#[test]
+fn one_channels_answers_fit_the_memory_for_all() {
+    let section = "[gateway.limits]\nrecent_answer_bytes = 1000\n\n[session]";
+    assert!(refusal(&bent("[session]", section)).contains("recent_answer_bytes_per_channel"));
+}
+
+#[test]
 fn a_grace_period_of_zero_is_refused() {
     assert!(
         refusal(&bent("decimals = 6", "decimals = 6\ngrace_period_seconds = 0")).contains("grace_period")

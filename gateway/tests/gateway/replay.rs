@@ -281,6 +281,89 @@ async fn an_old_repeat_is_neither_served_nor_charged() {
 }
 
 #[tokio::test]
+async fn a_request_without_a_key_is_one_write() {
+    let (world, session) = opened().await;
+    let before = world.ledger.commits();
+    world.get("/paid", &session.voucher(PRICE)).await.receipt();
+    world.get("/paid", &session.voucher(PRICE)).await.receipt();
+    world.get("/paid", &session.voucher(2 * PRICE)).await.receipt();
+    assert_eq!(world.ledger.commits() - before, 2, "two charges; the repeat changed nothing");
+    assert_eq!(world.ledger.answer_bytes().await.expect("ledger"), 0);
+    world.send(keyed("/paid", &session.voucher(3 * PRICE), "k")).await.receipt();
+    stored(&world).await;
+    assert!(world.ledger.answer_bytes().await.expect("ledger") > 0);
+}
+
+/// The gateway is killed and started again.
+fn restarted(world: &World) -> World {
+    World::over(world.ledger.clone(), world.clock.clone(), crate::world::terms())
+}
+
+#[tokio::test]
+async fn a_keyed_answer_outlives_a_restart() {
+    let (world, session) = opened().await;
+    let first = world.send(keyed("/paid", &session.voucher(PRICE), "k")).await;
+    stored(&world).await;
+    let later = restarted(&world);
+    let again = later.send(keyed("/paid", &session.voucher(PRICE), "k")).await;
+    assert_eq!((again.status, again.body), (first.status, first.body));
+    assert_eq!(later.served.count(), 0);
+}
+
+#[tokio::test]
+async fn after_a_restart_the_last_request_runs_once_more_at_no_charge() {
+    let (world, session) = opened().await;
+    world.get("/paid", &session.voucher(PRICE)).await.receipt();
+    world.pass(1).await;
+    let later = restarted(&world);
+    assert_eq!(later.get("/paid", &session.voucher(PRICE)).await.text(), "served 1");
+    stored(&later).await;
+    for gateway in [&later, &restarted(&later)] {
+        assert_eq!(gateway.get("/paid", &session.voucher(PRICE)).await.text(), "served 1");
+    }
+    assert_eq!((later.served.count(), spent(&later, &session).await), (1, PRICE));
+}
+
+#[tokio::test]
+async fn after_a_restart_what_was_paid_before_the_last_requests_is_not_served_again() {
+    let (world, session) = opened().await;
+    world.get("/paid", &session.voucher(PRICE)).await.receipt();
+    world.pass(60).await;
+    world.get("/paid", &session.voucher(2 * PRICE)).await.receipt();
+    let later = restarted(&world);
+    let again = request(Method::GET, "/paid", Some(&session.voucher(PRICE)), "");
+    later.refuses(again, 409, "about:blank", "replay-body-gone").await;
+}
+
+#[tokio::test]
+async fn an_answer_that_was_forgotten_is_not_served_again() {
+    let world = World::with(|terms| terms.limits.recent_answer_bytes_per_channel = 1_000).await;
+    let session = world.opened().await;
+    world.pass(1).await;
+    for round in 1..=3 {
+        world.get("/paid", &session.voucher(round * PRICE)).await.receipt();
+    }
+    let again = request(Method::GET, "/paid", Some(&session.voucher(PRICE)), "");
+    world.refuses(again, 409, "about:blank", "replay-body-gone").await;
+    assert_eq!(world.get("/paid", &session.voucher(3 * PRICE)).await.text(), "served 3");
+}
+
+#[tokio::test]
+async fn answers_of_all_channels_share_a_memory() {
+    let limits = |terms: &mut toll_gateway::Terms| {
+        (terms.limits.recent_answer_bytes, terms.limits.recent_answer_bytes_per_channel) = (1_000, 1_000);
+    };
+    let world = World::with(limits).await;
+    let (session, other) = (world.opened().await, world.opened_with(8, 1_000).await);
+    world.pass(1).await;
+    world.get("/paid", &session.voucher(PRICE)).await.receipt();
+    world.get("/paid", &other.voucher(PRICE)).await.receipt();
+    let again = request(Method::GET, "/paid", Some(&session.voucher(PRICE)), "");
+    world.refuses(again, 409, "about:blank", "replay-body-gone").await;
+    assert_eq!(world.get("/paid", &other.voucher(PRICE)).await.text(), "served 2");
+}
+
+#[tokio::test]
 async fn handlers_cannot_forge_receipts_or_public_caching() {
     let (world, session) = opened().await;
     let answer = world.get("/answers/forged", &session.voucher(PRICE)).await;
