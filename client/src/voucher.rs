@@ -4,7 +4,7 @@ use http::StatusCode;
 use http::header::AUTHORIZATION;
 use rand::RngCore;
 use toll_protocol::{
-    Action, Amount, Credential, RefusalCode, SignedVoucher, Voucher, VoucherAction, base64url_encode,
+    Action, Amount, Credential, RefusalCode, Remedy, SignedVoucher, Voucher, VoucherAction, base64url_encode,
 };
 
 use crate::channel::{ChannelStage, SavedChannel, Unanswered};
@@ -189,7 +189,8 @@ impl Conversation<'_> {
             | RefusalCode::ExceedsDeposit
             | RefusalCode::DeltaTooSmall
             | RefusalCode::ExcessiveIncrement
-            | RefusalCode::Challenge => {}
+            | RefusalCode::Challenge
+            | RefusalCode::BodyMismatch => {}
             _ => return Err(refusal.into()),
         }
         let known = (channel.accepted, channel.price, channel.deposit);
@@ -215,7 +216,7 @@ impl Conversation<'_> {
         }
         // Asking again makes sense only if something was learned; a repeat knew less to begin with.
         let learned = (channel.accepted, channel.price, channel.deposit) != known;
-        let answers_another = code == RefusalCode::Challenge && channel.challenge.id != challenge;
+        let answers_another = code.remedy() == Remedy::AnswerAfresh && channel.challenge.id != challenge;
         if !(learned || repeated || answers_another) {
             return Err(refusal.into());
         }

@@ -11,6 +11,8 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
+use toll_protocol::BodyDigest;
+
 use crate::reject::Rejection;
 
 /// What reading bodies may take.
@@ -58,6 +60,8 @@ pub(crate) struct RequestBody {
 enum State {
     Unread(Body),
     Read(Bytes),
+    /// It went by, and this is its digest.
+    Digested(String),
     /// It failed, and nothing is left of it.
     Lost,
 }
@@ -93,6 +97,29 @@ impl RequestBody {
         let bytes = Bytes::from_owner(Held { bytes: bytes.freeze(), _held: held });
         self.state = State::Read(bytes.clone());
         Ok(bytes)
+    }
+
+    /// The digest of a body that is not empty, for a challenge. An unread body is not kept for it; of one that
+    /// failed before there is none.
+    pub(crate) async fn digest(&mut self) -> Result<Option<String>, Rejection> {
+        match &self.state {
+            State::Read(bytes) => return Ok((!bytes.is_empty()).then(|| BodyDigest::of(bytes))),
+            State::Digested(digest) => return Ok(Some(digest.clone())),
+            State::Lost => return Ok(None),
+            State::Unread(_) => {}
+        }
+        let (mut digest, mut is_empty) = (BodyDigest::default(), true);
+        self.stream(|data| {
+            is_empty &= data.is_empty();
+            digest.update(data);
+            Ok(())
+        })
+        .await?;
+        self.state = if is_empty { State::Read(Bytes::new()) } else { State::Digested(digest.finish()) };
+        Ok(match &self.state {
+            State::Digested(digest) => Some(digest.clone()),
+            _ => None,
+        })
     }
 
     /// Passes the body through `each`, a piece at a time, and leaves nothing of it.

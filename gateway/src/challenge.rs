@@ -118,12 +118,13 @@ impl Gateway {
 
     /// A challenge for the route, as a `WWW-Authenticate` value. With `resume` it offers to go on with that
     /// channel, if the channel can. It names no sponsor when the sponsor pays for nothing at present, or when
-    /// `funding` says so.
+    /// `funding` says so. With `digest` it is for that request body only.
     pub(crate) async fn fresh_challenge(
         &self,
         price: &Price,
         resume: Option<&ChannelRecord>,
         funding: Funding,
+        digest: Option<String>,
     ) -> Result<HeaderValue, Rejection> {
         let request = match resume.filter(|channel| self.can_resume(channel)) {
             Some(channel) => self.resume_request(price, channel, funding.for_top_ups(self).await?),
@@ -137,7 +138,7 @@ impl Gateway {
         let nonce = toll_protocol::base64url_encode(rand::random::<[u8; 16]>());
         let opaque = BTreeMap::from([("n".to_owned(), nonce), (ROUTE_TAG.to_owned(), price.route.clone())]);
         let offer = Offer { realm: &self.terms.realm, request: &request, expires_at, opaque: &opaque };
-        let challenge = Challenge::issue(&self.secret, offer).map_err(unissuable)?;
+        let challenge = Challenge::issue_for_body(&self.secret, offer, digest).map_err(unissuable)?;
         let value = format_www_authenticate(&challenge).map_err(unissuable)?;
         HeaderValue::from_str(&value).map_err(unissuable)
     }

@@ -25,6 +25,7 @@
 //! refusal carries a fresh challenge.
 
 mod answer;
+mod binding;
 mod body;
 mod challenge;
 mod close;

@@ -17,6 +17,7 @@ use toll_ledger::{Acceptance, Accepted, ChannelRecord, ChannelState, Charge, Wat
 use toll_protocol::{Amount, Challenge, ChannelId, SignedVoucher, VerifiedVoucher, VoucherAction};
 use tower::Service;
 
+use crate::binding;
 use crate::body::RequestBody;
 use crate::deliver::Keeper;
 use crate::extract::Paid;
@@ -77,6 +78,10 @@ where
         }
     }
     let verified = verify(signed, &channel)?;
+    if request.parts.method != Method::HEAD || !request.body.is_empty() {
+        binding::check(challenge, &request.body, price.bind_body)
+            .map_err(|mismatch| mismatch.resuming(&channel))?;
+    }
     gateway.limit_voucher(channel.id)?;
     if request.parts.method == Method::HEAD {
         // It is free, and leaves a voucher and an entry in the ledger.

@@ -14,6 +14,8 @@ pub struct Price {
     pub headroom: Amount,
     /// Names the route in challenges, so that an `open` answers the route it was asked by.
     pub route: String,
+    /// Whether a challenge is good for the body of one request only: it then carries the body's digest.
+    pub bind_body: bool,
 }
 
 /// The answer to "what does this request cost".
@@ -48,6 +50,7 @@ impl FixedPrice {
             unit_type: Some("request".to_owned()),
             headroom: Amount::ZERO,
             route: "*".to_owned(),
+            bind_body: false,
         })
     }
 }

@@ -34,6 +34,9 @@ pub(crate) enum Rejection {
     /// The echoed challenge is not ours, not for this, or no longer good.
     #[error("{0}")]
     Challenge(String),
+    /// The echoed challenge was issued for another body, or for none on a route that binds bodies.
+    #[error("the challenge is for another request body; answer the fresh one")]
+    BodyMismatch,
     /// An `open` disagrees with its challenge, its transaction or the rules.
     #[error("{0}")]
     OpenMismatch(String),
@@ -223,6 +226,7 @@ impl Rejection {
             Self::OpensSuspended { .. } => RefusalCode::OpensSuspended,
             Self::KeyReuse => RefusalCode::IdempotencyKeyReuse,
             Self::ReplayBodyGone => RefusalCode::ReplayBodyGone,
+            Self::BodyMismatch => RefusalCode::BodyMismatch,
             Self::BodyTooLarge(_) => RefusalCode::BodyTooLarge,
             Self::BodyTimeout => RefusalCode::BodyTimeout,
         }

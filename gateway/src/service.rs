@@ -12,6 +12,7 @@ use toll_protocol::{
 };
 use tower::{Service, ServiceExt};
 
+use crate::binding;
 use crate::body::{BodyRules, RequestBody};
 use crate::gateway::Gateway;
 use crate::header::{PAYMENT_RECEIPT, is_payment};
@@ -47,7 +48,7 @@ where
     let mut body = RequestBody::new(body, bodies);
     match admit(gateway, &price, parts, &mut body, inner).await {
         Ok(response) => response,
-        Err(refusal) => refuse(gateway, &price, refusal).await,
+        Err(refusal) => refuse(gateway, &price, &mut body, refusal).await,
     }
 }
 
@@ -66,6 +67,9 @@ where
     strip_own(&mut parts.headers);
     gateway.recognize(&credential.challenge)?;
     let challenge = &credential.challenge;
+    if !matches!(credential.action, Action::Voucher(_)) {
+        binding::check_if_present(challenge, body, price.bind_body).await?;
+    }
     match &credential.action {
         Action::Open(action) => open::open(gateway, price, challenge, action).await,
         Action::Voucher(action) => pay::pay(gateway, price, challenge, action, parts, body, inner).await,
@@ -103,11 +107,19 @@ fn is_for_another_method(payment: &HeaderValue) -> bool {
 
 /// Answers a refusal, with a fresh challenge: to resume the channel whose key the sender holds, else for a new
 /// one. Without a usable blockhash there is nothing to challenge with, and the answer is 503.
-async fn refuse(gateway: &Gateway, price: &Price, refusal: Refusal) -> Response {
-    let Refusal { rejection, resume } = refusal;
+async fn refuse(gateway: &Gateway, price: &Price, body: &mut RequestBody, refusal: Refusal) -> Response {
+    let Refusal { mut rejection, resume } = refusal;
+    let mut digest = None;
+    if price.bind_body && rejection.status() == StatusCode::PAYMENT_REQUIRED.as_u16() {
+        match body.digest().await {
+            Ok(known) => digest = known,
+            // There is nothing to challenge for.
+            Err(unreadable) => rejection = unreadable,
+        }
+    }
     tracing::debug!(code = %rejection.code(), route = price.route, "refused");
     let funding = Funding::after(&rejection);
-    match gateway.fresh_challenge(price, resume.as_deref(), funding).await {
+    match gateway.fresh_challenge(price, resume.as_deref(), funding, digest).await {
         Ok(challenge) => rejection.into_response(Some(challenge)),
         Err(unavailable) => {
             let needs_challenge = rejection.status() == StatusCode::PAYMENT_REQUIRED.as_u16();

@@ -134,6 +134,15 @@ impl Challenge {
     ///
     /// Fails only when `expires_at` is a time that RFC 3339 cannot write.
     pub fn issue(secret: &ChallengeSecret, offer: Offer<'_>) -> Result<Self, ChallengeError> {
+        Self::issue_for_body(secret, offer, None)
+    }
+
+    /// The same, bound to a request body by its `digest` ([`crate::BodyDigest`]).
+    pub fn issue_for_body(
+        secret: &ChallengeSecret,
+        offer: Offer<'_>,
+        digest: Option<String>,
+    ) -> Result<Self, ChallengeError> {
         let mut challenge = Self {
             id: String::new(),
             realm: offer.realm.as_str().to_owned(),
@@ -141,7 +150,7 @@ impl Challenge {
             intent: INTENT.to_owned(),
             request: base64url_encode(canonical_json(offer.request)?),
             expires: Some(format_time(offer.expires_at)?),
-            digest: None,
+            digest,
             description: None,
             opaque: if offer.opaque.is_empty() {
                 None

@@ -26,6 +26,8 @@ mod challenge;
 #[cfg(feature = "std")]
 mod credential;
 #[cfg(feature = "std")]
+mod digest;
+#[cfg(feature = "std")]
 mod event;
 #[cfg(feature = "std")]
 mod header;
@@ -69,6 +71,7 @@ pub use self::{
         Action, Authentication, CloseAction, CloseAuthority, Credential, CredentialError, OpenAction,
         PROOF_DOMAIN, ProofError, TopUpAction, UseAction, VoucherAction,
     },
+    digest::BodyDigest,
     event::{ChannelEvent, EventError},
     header::{
         Challenges, HeaderError, MAX_HEADER, format_authorization, format_receipt, format_www_authenticate,

@@ -100,6 +100,8 @@ refusals! {
     MethodUnsupported "method-unsupported" [400] MethodUnsupported Mend;
     /// The echoed challenge is not this server's, not for this route's terms, expired or used.
     Challenge "challenge" [402] InvalidChallenge AnswerAfresh;
+    /// The echoed challenge is for another request body.
+    BodyMismatch "body-mismatch" [402] VerificationFailed AnswerAfresh;
     /// The action belongs to operator-signed sessions.
     WrongMode "wrong-mode" [402] VerificationFailed Mend;
     /// Challenge, credential and transaction of an open disagree, or the open breaks a rule.

@@ -28,6 +28,10 @@ pub struct RouteConfig {
     /// How far a voucher may run ahead of the charge, in tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headroom: Option<String>,
+    /// Whether a challenge is good for the body of one request only, by its digest. A client then asks for a
+    /// challenge with each body.
+    #[serde(default)]
+    pub bind_body: bool,
 }
 
 fn default_unit_type() -> String {
@@ -71,7 +75,8 @@ impl RouteConfig {
         }
         let headroom = self.headroom.as_deref().map(tokens).transpose()?.unwrap_or(Amount::ZERO);
         let route = format!("{} {}", self.method.as_deref().unwrap_or("*"), self.path);
-        let price = Price { amount, unit_type: Some(self.unit_type.clone()), headroom, route };
+        let unit_type = Some(self.unit_type.clone());
+        let price = Price { amount, unit_type, headroom, route, bind_body: self.bind_body };
         Route::new(method, &self.path, price).map_err(|error| fail(error.to_string()))
     }
 }

@@ -9,6 +9,7 @@ fn table(unpriced: Unpriced) -> RouteTable {
             unit_type: None,
             headroom: Amount::ZERO,
             route: pattern.to_owned(),
+            bind_body: false,
         };
         Route::new(method, pattern, price).expect("pattern")
     };
@@ -67,7 +68,13 @@ fn another_case_or_a_last_slash_does_not_make_a_priced_path_free() {
 fn priced(routes: &[(&str, u64)]) -> RouteTable {
     let route = |(pattern, amount): &(&str, u64)| {
         let amount = Amount::new(*amount);
-        let price = Price { amount, unit_type: None, headroom: Amount::ZERO, route: (*pattern).to_owned() };
+        let price = Price {
+            amount,
+            unit_type: None,
+            headroom: Amount::ZERO,
+            route: (*pattern).to_owned(),
+            bind_body: false,
+        };
         Route::new(None, pattern, price).expect("pattern")
     };
     RouteTable::new(routes.iter().map(route).collect(), Unpriced::Free).expect("patterns")

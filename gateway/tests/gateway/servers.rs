@@ -121,7 +121,13 @@ fn table(routes: &[(impl AsRef<str>, u64)], unpriced: Unpriced) -> RouteTable {
     let route = |(pattern, amount): &(_, u64)| {
         let pattern: &str = AsRef::as_ref(pattern);
         let amount = Amount::new(*amount);
-        let price = Price { amount, unit_type: None, headroom: Amount::ZERO, route: pattern.to_owned() };
+        let price = Price {
+            amount,
+            unit_type: None,
+            headroom: Amount::ZERO,
+            route: pattern.to_owned(),
+            bind_body: false,
+        };
         Route::new(None, pattern, price).expect("a pattern")
     };
     RouteTable::new(routes.iter().map(route).collect(), unpriced).expect("a table")

@@ -116,6 +116,12 @@ path = "/echo"
 price = "0.000016"
 
 [[routes]]
+method = "POST"
+path = "/bound"
+price = "0.000016"
+bind_body = true
+
+[[routes]]
 path = "/ahead"
 price = "0.000016"
 headroom = "0.0001"
@@ -215,6 +221,7 @@ fn handlers(served: Served) -> Router {
         .route("/dear", get(paid))
         .route("/ahead", get(slow))
         .route("/echo", post(echo))
+        .route("/bound", post(echo))
         .route("/answers/{kind}", get(answer))
         .with_state(served)
 }

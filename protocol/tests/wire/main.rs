@@ -4,6 +4,7 @@ mod account;
 mod batch;
 mod challenge;
 mod credential;
+mod digest;
 mod header;
 mod instruction;
 mod json;
