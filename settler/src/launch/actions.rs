@@ -239,14 +239,18 @@ impl Actions {
             _ => Outlays::close(record, fee),
         }];
         let created = draft.instructions.iter().filter(|one| one.program_id == ASSOCIATED_TOKEN_PROGRAM);
-        let owners: Vec<_> = created.filter_map(|one| one.accounts.get(2)).map(|meta| meta.pubkey).collect();
+        // Accounts of the instruction: payer, new account, owner, mint, system program, token program.
+        let created: Vec<_> = created
+            .filter_map(|one| Some((one.accounts.get(2)?.pubkey, one.accounts.get(5)?.pubkey)))
+            .collect();
         let is_refund = |owner: &Pubkey| record.is_some_and(|record| record.terms.payer == *owner);
-        let own = owners.iter().filter(|owner| !is_refund(owner)).count();
-        if let Some(record) = record.filter(|_| owners.len() > own) {
+        let own: Vec<_> =
+            created.iter().filter(|(owner, _)| !is_refund(owner)).map(|(_, program)| *program).collect();
+        if let Some(record) = record.filter(|_| created.len() > own.len()) {
             outlays.push(Outlays::refund_account(record, &prices));
         }
-        if own > 0 {
-            outlays.push(Outlays::own_accounts(&prices, own as u64));
+        if !own.is_empty() {
+            outlays.push(Outlays::own_accounts(&prices, &own));
         }
         outlays
     }

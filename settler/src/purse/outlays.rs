@@ -1,5 +1,6 @@
 //! What each kind of transaction takes.
 
+use solana_pubkey::Pubkey;
 use toll_ledger::{ChannelRecord, SpendingKind};
 
 use super::{Outlay, Prices};
@@ -13,7 +14,9 @@ impl Outlays {
         Outlay {
             kind: SpendingKind::Open,
             payer: Some(record.terms.payer),
-            lamports: fee.saturating_add(prices.channel_rent).saturating_add(prices.token_account_rent),
+            lamports: fee
+                .saturating_add(prices.channel_rent)
+                .saturating_add(prices.account_rent(&record.token_program)),
             charge: fee.saturating_add(prices.close_fee),
             channels: 1,
         }
@@ -44,13 +47,14 @@ impl Outlays {
 
     /// A token account for a payer's refund. Its rent is the payer's from then on.
     pub(crate) fn refund_account(record: &ChannelRecord, prices: &Prices) -> Outlay {
-        let (payer, rent) = (Some(record.terms.payer), prices.token_account_rent);
+        let (payer, rent) = (Some(record.terms.payer), prices.account_rent(&record.token_program));
         Outlay { kind: SpendingKind::RefundAccount, payer, lamports: rent, charge: rent, channels: 0 }
     }
 
-    /// `count` token accounts of the operator's own.
-    pub(crate) fn own_accounts(prices: &Prices, count: u64) -> Outlay {
-        let lamports = prices.token_account_rent.saturating_mul(count);
+    /// Token accounts of the operator's own, of these token programs.
+    pub(crate) fn own_accounts(prices: &Prices, token_programs: &[Pubkey]) -> Outlay {
+        let rents = token_programs.iter().map(|program| prices.account_rent(program));
+        let lamports = rents.fold(0, u64::saturating_add);
         Outlay { kind: SpendingKind::OwnAccount, payer: None, lamports, charge: 0, channels: 0 }
     }
 

@@ -1,8 +1,11 @@
 //! What transactions cost, in lamports.
 
 use solana_message::VersionedMessage;
+use solana_pubkey::Pubkey;
 use toll_chain::ChainRent;
-use toll_protocol::{COMPUTE_BUDGET_PROGRAM, ComputeBudget, ED25519_PROGRAM, decode_transaction};
+use toll_protocol::{
+    COMPUTE_BUDGET_PROGRAM, ComputeBudget, ED25519_PROGRAM, TOKEN_PROGRAM, decode_transaction,
+};
 
 /// Fee per signature, of the transaction's signers as of the ed25519 program's. The same on every cluster.
 pub(crate) const PER_SIGNATURE: u64 = 5_000;
@@ -28,14 +31,19 @@ pub struct Prices {
     pub close_fee: u64,
     /// Rent of a channel's account; comes back.
     pub channel_rent: u64,
-    /// Rent of a token account. Comes back only from a channel's escrow.
+    /// Rent of a token account of the larger kind. Comes back only from a channel's escrow.
     pub token_account_rent: u64,
+    /// Rent of an SPL Token account, the smaller kind.
+    pub spl_account_rent: u64,
     /// What an account that exists must have: the fee payer as well.
     pub empty_account_rent: u64,
 }
 
 /// Bytes of a channel's account.
 const CHANNEL_SIZE: u64 = 256;
+
+/// Bytes of SPL Token's accounts.
+const SPL_ACCOUNT_SIZE: u64 = 165;
 
 /// Bytes of the larger kind of token account, Token-2022's with an immutable owner.
 const TOKEN_ACCOUNT_SIZE: u64 = 170;
@@ -48,8 +56,14 @@ impl Prices {
             close_fee: fees.close_fee(),
             channel_rent: rent.minimum(CHANNEL_SIZE),
             token_account_rent: rent.minimum(TOKEN_ACCOUNT_SIZE),
+            spl_account_rent: rent.minimum(SPL_ACCOUNT_SIZE),
             empty_account_rent: rent.minimum(0),
         }
+    }
+
+    /// Rent of a token account of `token_program`.
+    pub(crate) fn account_rent(&self, token_program: &Pubkey) -> u64 {
+        if *token_program == TOKEN_PROGRAM { self.spl_account_rent } else { self.token_account_rent }
     }
 
     /// Lamports that leave with an open.
@@ -132,7 +146,6 @@ mod tests {
     use solana_hash::Hash;
     use solana_instruction::{AccountMeta, Instruction};
     use solana_message::v0;
-    use solana_pubkey::Pubkey;
     use toll_protocol::{compute_unit_limit, compute_unit_price};
 
     use super::*;

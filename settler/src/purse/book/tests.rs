@@ -8,6 +8,7 @@ const PRICES: Prices = Prices {
     close_fee: 25,
     channel_rent: 200,
     token_account_rent: 100,
+    spl_account_rent: 100,
     empty_account_rent: 50,
 };
 
