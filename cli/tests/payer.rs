@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use support::gateway::{Customer, Merchant, PRICE, is_private};
 use toll_client::{ChannelStage, Unanswered};
 use toll_client::{PayError, Request};
+use toll_ledger::Sponsor;
 use toll_protocol::Amount;
 
 #[tokio::test]
@@ -393,6 +394,68 @@ async fn the_body_arrives_with_the_paid_request() {
     let reply = customer.payer.pay(&customer.book(), &request).await.unwrap();
     assert_eq!(reply.status, 200);
     assert_eq!(reply.payment.unwrap().charged, PRICE);
+}
+
+/// What the sponsor of [`Merchant`] pays for, all in all.
+fn willing() -> Sponsor {
+    Sponsor {
+        opens: true,
+        top_ups: true,
+        vouchers: true,
+        channels_per_payer: 100,
+        minimum_top_up: Amount::ZERO,
+        payer_budget: 1_000_000,
+        open_charge: 1_000,
+        published_at: 0,
+    }
+}
+
+#[tokio::test]
+async fn a_channel_that_nobody_sponsors_is_opened_and_raised_by_its_payer_if_that_was_agreed_to() {
+    let merchant = Merchant::start().await;
+    merchant.ledger.publish_sponsor(Sponsor { opens: false, top_ups: false, ..willing() }).await.unwrap();
+
+    let unwilling = Customer::new();
+    let refused = unwilling.payer.pay(&unwilling.book(), &merchant.request()).await;
+    assert!(matches!(refused, Err(PayError::Unsponsored)), "{refused:?}");
+    assert!(unwilling.book().channels().is_empty());
+
+    let customer = Customer::with(|policy| {
+        policy.pay_fees = true;
+        policy.deposit = Some(Amount::new(2_000));
+    });
+    let book = customer.book();
+    for _ in 0..3 {
+        customer.payer.pay(&book, &merchant.request()).await.unwrap();
+    }
+
+    let channel = &book.channels()[0];
+    assert_eq!((channel.rent_payer, channel.deposit), (customer.payer.address(), Amount::new(4_000)));
+    let record = merchant.ledger.channel(&channel.channel_id).await.unwrap().unwrap();
+    assert_eq!(record.rent_payer, customer.payer.address());
+    assert_eq!(merchant.charged().await, 3_000);
+}
+
+#[tokio::test]
+async fn a_payer_whose_share_of_the_sponsor_is_used_up_goes_on_at_its_own_cost() {
+    let merchant = Merchant::start().await;
+    // The challenge offers a sponsor, who then does not pay for this payer.
+    merchant.ledger.publish_sponsor(Sponsor { payer_budget: 0, ..willing() }).await.unwrap();
+
+    let unwilling = Customer::new();
+    let refused = unwilling.payer.pay(&unwilling.book(), &merchant.request()).await;
+    assert!(matches!(refused, Err(PayError::Unsponsored)), "{refused:?}");
+    let stages: Vec<_> = unwilling.book().channels().iter().map(|channel| channel.stage).collect();
+    assert_eq!(stages, [ChannelStage::Abandoned]);
+
+    let customer = Customer::with(|policy| policy.pay_fees = true);
+    let book = customer.book();
+    let reply = customer.payer.pay(&book, &merchant.request()).await.unwrap();
+
+    assert!(reply.payment.unwrap().opened);
+    let [abandoned, channel] = &book.channels()[..] else { panic!("{} channels", book.channels().len()) };
+    assert_eq!((abandoned.stage, channel.stage), (ChannelStage::Abandoned, ChannelStage::Open));
+    assert_eq!(channel.rent_payer, customer.payer.address());
 }
 
 /// Moves the saved channel to another address of the same server.

@@ -20,7 +20,7 @@ use crate::request::Request;
 use crate::response::{Refusal, Response};
 use crate::voucher_key::VoucherKeySeeds;
 
-/// How often a deposit is signed anew because its blockhash expired before it landed.
+/// How often a deposit is signed anew because its blockhash expired before it landed, or nobody sponsors it.
 const OPEN_ATTEMPTS: usize = 2;
 
 /// How often the same credential is sent again while the server cannot say how it went.
@@ -32,6 +32,8 @@ pub(crate) enum Opening {
     Opened(Box<SavedChannel>),
     /// Its blockhash expired; nothing landed.
     BlockhashExpired,
+    /// The server does not sponsor it, and offers that the payer pays for fees and rent.
+    Unsponsored(Box<Offer>),
     /// The server does not know it.
     Unknown(Refusal),
 }
@@ -54,10 +56,11 @@ impl Conversation<'_> {
             channel.stage = ChannelStage::Abandoned;
             channel.pending = None;
             self.book.put(channel)?;
-            match opening {
+            offer = match opening {
                 Opening::Unknown(refusal) => return Err(refusal.into()),
-                _ => offer = self.fresh_offer(request).await?,
-            }
+                Opening::Unsponsored(another) => *another,
+                _ => self.fresh_offer(request).await?,
+            };
         }
         Err(PayError::Endless)
     }
@@ -117,6 +120,10 @@ impl Conversation<'_> {
                 503 if attempt < SUBMIT_ATTEMPTS => tokio::time::sleep(response.retry_after()).await,
                 402 if refusal.code() == Some(RefusalCode::BlockhashExpired) => {
                     return Ok(Opening::BlockhashExpired);
+                }
+                402 if refusal.code() == Some(RefusalCode::Unsponsored) => {
+                    let offer = Offer::from_headers(&response.headers, &channel.url, unix_now())?;
+                    return Ok(Opening::Unsponsored(Box::new(offer)));
                 }
                 400..=499 if response.status.as_u16() != 429 => return Ok(Opening::Unknown(refusal)),
                 _ => return Err(refusal.into()),

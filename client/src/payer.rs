@@ -58,7 +58,8 @@ impl Payer {
     /// A channel with the same server is used again, topped up within the limits, or replaced when it is
     /// closed. An error says what was refused; a voucher that was sent and not answered below 500 stays on record
     /// and is presented again by the next call for the same request, which is then not charged twice. A call
-    /// signs one price, the first that the server names for the request. Calls for one server take turns.
+    /// signs one price, the first that the server names for the request; only a server that calls a channel closed
+    /// and settles its last voucher all the same gets one more. Calls for one server take turns.
     pub async fn pay(&self, book: &Book, request: &Request) -> Result<Reply, PayError> {
         self.pay_over(&self.client, book, request, None).await
     }

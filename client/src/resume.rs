@@ -28,7 +28,9 @@ impl Conversation<'_> {
         match &channel.pending {
             Some(Pending::Open { .. }) => match self.submit_open(request, channel.clone()).await? {
                 Opening::Opened(channel) => Ok(Some(*channel)),
-                Opening::BlockhashExpired | Opening::Unknown(_) => self.look_up(channel).await,
+                Opening::BlockhashExpired | Opening::Unsponsored(_) | Opening::Unknown(_) => {
+                    self.look_up(channel).await
+                }
             },
             Some(Pending::TopUp { .. }) => match self.submit_top_up(request, channel).await? {
                 ToppedUp::Raised(channel) => Ok(Some(*channel)),
