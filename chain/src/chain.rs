@@ -116,6 +116,14 @@ pub enum Fate {
         /// The cluster's reason.
         error: String,
     },
+    /// It is in a block, but its fee payer could not pay for it: no fee, no effect, and its signature is used up
+    /// (SIMD-0290). Once the payer has enough, the same may be signed anew.
+    DidNotRun {
+        /// The slot of its block.
+        slot: u64,
+        /// What the payer lacks.
+        reason: String,
+    },
 }
 
 /// What a transaction cost.

@@ -200,6 +200,9 @@ impl Cluster {
                 Some(Fate::Failed { error, .. }) => {
                     return Err(ChainError::Failed { signature: *signature, reason: error });
                 }
+                Some(Fate::DidNotRun { reason, .. }) => {
+                    return Err(ChainError::DidNotRun { signature: *signature, reason });
+                }
                 Some(Fate::Pending | Fate::Unknown) | None => {}
             }
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -122,6 +122,14 @@ pub enum ChainError {
         /// The cluster's reason.
         reason: String,
     },
+    /// A transaction is on chain and did not run: its fee payer could not pay for it.
+    #[error("transaction {signature} did not run, its fee payer cannot pay: {reason}")]
+    DidNotRun {
+        /// Its signature.
+        signature: Signature,
+        /// What the payer lacks.
+        reason: String,
+    },
     /// A transaction was sent and its fate is unknown.
     #[error("transaction {signature} was sent, but is not confirmed")]
     Unconfirmed {

@@ -117,6 +117,7 @@ impl Status {
         match self.err {
             _ if !confirmed => Fate::Pending,
             None => Fate::Landed { slot: self.slot },
+            Some(Failure::PayerCannotPay(reason)) => Fate::DidNotRun { slot: self.slot, reason },
             Some(reason) => Fate::Failed { slot: self.slot, error: reason.to_string() },
         }
     }
@@ -328,6 +329,17 @@ mod tests {
         let status = json!({ "slot": 9, "confirmationStatus": "confirmed", "err": { "InstructionError": [1, { "Custom": 234 }] } });
         let Fate::Failed { slot: 9, error } = fate(&status) else { panic!("not failed") };
         assert!(error.contains("234"), "{error}");
+    }
+
+    #[test]
+    fn transaction_of_a_payer_that_cannot_pay_did_not_run() {
+        let status = json!({ "slot": 9, "confirmationStatus": "confirmed", "err": "InsufficientFundsForFee" });
+        assert!(matches!(fate(&status), Fate::DidNotRun { slot: 9, .. }));
+        let rent = json!({ "InsufficientFundsForRent": { "account_index": 0 } });
+        let status = json!({ "slot": 9, "confirmationStatus": "finalized", "err": rent });
+        assert!(matches!(fate(&status), Fate::DidNotRun { slot: 9, .. }));
+        let status = json!({ "slot": 9, "confirmationStatus": "processed", "err": "AccountNotFound" });
+        assert_eq!(fate(&status), Fate::Pending);
     }
 
     #[test]

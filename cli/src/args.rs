@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser};
 use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
-use toll_protocol::{ChannelId, Network, PROGRAM_ID};
+use toll_protocol::{ChannelId, Network, ProgramProfile};
 
 use crate::command::Command;
 use crate::error::{CliError, Exit, Result};
@@ -86,7 +86,7 @@ pub(crate) struct PayerArgs {
     #[arg(long, env = "TOLL_STATE", hide_env_values = true, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,
 
-    /// Channel programs to trust, besides the one this build knows on localnet; repeat for several
+    /// Trust this channel program instead of the canonical one; repeat for several
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub(crate) program: Vec<Pubkey>,
 
@@ -106,22 +106,15 @@ impl PayerArgs {
         self.state.clone().unwrap_or_else(default_state)
     }
 
-    /// The programs trusted on the chosen network.
-    ///
-    /// The default id has no audited deployment: outside localnet it is trusted only when named.
-    pub(crate) fn programs(&self) -> Result<Vec<Pubkey>> {
+    /// The programs trusted on the chosen network: those named, or the one that is known there. On localnet the
+    /// committed build is trusted besides.
+    pub(crate) fn programs(&self) -> Vec<Pubkey> {
+        let known = ProgramProfile::default_on(self.cluster.network).id;
         let mut programs = self.program.clone();
-        if self.cluster.network == Network::Localnet && !programs.contains(&PROGRAM_ID) {
-            programs.push(PROGRAM_ID);
+        if programs.is_empty() || (self.cluster.network == Network::Localnet && !programs.contains(&known)) {
+            programs.push(known);
         }
-        if programs.is_empty() {
-            return Err(CliError::new(
-                Exit::WrongCluster,
-                format_args!("no channel program is known on {}", self.cluster.network),
-                "name the one you trust with --program",
-            ));
-        }
-        Ok(programs)
+        programs
     }
 }
 

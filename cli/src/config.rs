@@ -15,7 +15,7 @@ use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_gateway::{GatewayConfig, RouteConfig, RouteTable, SessionConfig, Terms, parse_tokens, route_table};
 use toll_ledger::LedgerConfig;
-use toll_protocol::{Amount, Network, TREASURY_OWNER};
+use toll_protocol::{Amount, Network, ProgramProfile, TREASURY_OWNER};
 use toll_settler::{ListedMint, SettlerConfig, SettlerSettings, Surroundings};
 
 use crate::error::{CliError, Exit, Result};
@@ -98,15 +98,18 @@ impl Config {
         route_table(&self.routes, terms, self.gateway.unpriced).map_err(invalid)
     }
 
-    /// Who owns the treasury's token accounts. Only localnet has a default.
+    /// Who owns the treasury's token accounts: it is compiled into the program, so what is known of the program
+    /// says it too.
     pub fn treasury_owner(&self) -> Result<Pubkey> {
-        match (self.settler.treasury_owner, self.session.network) {
-            (Some(owner), _) => Ok(owner),
-            (None, Network::Localnet) => Ok(TREASURY_OWNER),
-            (None, network) => Err(invalid(format_args!(
-                "settler.treasury_owner: is needed on {network}; it is compiled into the deployed program"
-            ))),
-        }
+        let (network, program) = (self.session.network, self.session.program());
+        let known = ProgramProfile::of(&program).and_then(|profile| profile.treasury_owner(network));
+        // A program of one's own on a chain of one's own is a build of ours, more often than not.
+        let of_our_builds = (network == Network::Localnet).then_some(TREASURY_OWNER);
+        self.settler.treasury_owner.or(known).or(of_our_builds).ok_or_else(|| {
+            invalid(format_args!(
+                "settler.treasury_owner: is needed on {network} for {program}; it is compiled into that program"
+            ))
+        })
     }
 
     /// When to settle without closing.
@@ -122,7 +125,7 @@ impl Config {
     pub fn settler_config(&self, mints: Vec<ListedMint>) -> Result<SettlerConfig> {
         Ok(self.settler.config(Surroundings {
             network: self.session.network,
-            program: self.session.program,
+            program: self.session.program(),
             treasury_owner: self.treasury_owner()?,
             mints,
             compute_unit_cap: self.session.max_compute_unit_limit,
@@ -261,12 +264,45 @@ price = "0.001"
     }
 
     #[test]
-    fn the_treasury_owner_has_a_default_on_localnet_only() {
-        assert_eq!(parse(&example()).unwrap().treasury_owner().unwrap(), TREASURY_OWNER);
+    fn program_and_treasury_owner_are_those_of_the_cluster_unless_named() {
+        let on = |network: &str| parse(&example().replace("\"localnet\"", &format!("\"{network}\""))).unwrap();
+        let canonical = ProgramProfile::CANONICAL;
+        let mut owners = Vec::new();
+        for network in ["mainnet", "devnet"] {
+            let config = on(network);
+            assert_eq!(config.terms().unwrap().program, canonical.id);
+            let settler = config.settler_config(Vec::new()).unwrap();
+            assert_eq!(settler.program, canonical.id);
+            assert_eq!(Some(settler.treasury_owner), canonical.treasury_owner(config.session.network));
+            owners.push(settler.treasury_owner);
+        }
+        assert_ne!(owners[0], owners[1]);
+        let local = on("localnet");
+        assert_eq!(local.terms().unwrap().program, toll_protocol::PROGRAM_ID);
+        assert_eq!(local.treasury_owner().unwrap(), TREASURY_OWNER);
+    }
+
+    #[test]
+    fn a_program_that_is_not_known_on_a_public_cluster_needs_its_treasury_owner() {
         let devnet = example().replace("\"localnet\"", "\"devnet\"");
-        assert!(refusal(&devnet).contains("treasury_owner"));
-        let named = devnet.replace("[settler]\n", &format!("[settler]\ntreasury_owner = \"{KEY}\"\n"));
-        assert_eq!(parse(&named).unwrap().treasury_owner().unwrap().to_string(), KEY);
+        for program in [KEY.to_owned(), toll_protocol::PROGRAM_ID.to_string()] {
+            let named = devnet.replace("[session]\n", &format!("[session]\nprogram = \"{program}\"\n"));
+            assert!(refusal(&named).contains("settler.treasury_owner"));
+            let owned = named.replace("[settler]\n", &format!("[settler]\ntreasury_owner = \"{KEY}\"\n"));
+            let config = parse(&owned).unwrap();
+            assert_eq!(config.terms().unwrap().program.to_string(), program);
+            assert_eq!(config.treasury_owner().unwrap().to_string(), KEY);
+        }
+    }
+
+    #[test]
+    fn the_node_may_be_a_list() {
+        let text = example().replace(
+            "rpc = \"http://127.0.0.1:8899\"",
+            "rpc = [\"http://127.0.0.1:8899\", \"https://b.example\"]",
+        );
+        assert_eq!(parse(&text).unwrap().settler.rpc.urls(), ["http://127.0.0.1:8899", "https://b.example"]);
+        assert!(refusal(&text.replace("https://b", "b")).contains("settler.rpc: entry 2"));
     }
 
     #[test]

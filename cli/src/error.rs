@@ -146,6 +146,7 @@ impl From<ChainError> for CliError {
             ChainError::AirdropLost { .. } => (Exit::Network, "try again"),
             ChainError::Signing(_) => (Exit::Internal, "report this"),
             ChainError::NotTaken(_) => (Exit::Refused, "nothing was changed"),
+            ChainError::DidNotRun { .. } => (Exit::Funds, "give the fee payer SOL and try again"),
             ChainError::Failed { .. } => (Exit::Refused, "look at its logs on chain"),
             ChainError::Unconfirmed { .. } => (Exit::Network, "look it up before sending another"),
         };

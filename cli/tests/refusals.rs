@@ -50,11 +50,20 @@ async fn an_unknown_program_is_refused() {
 }
 
 #[tokio::test]
-async fn no_program_is_trusted_on_a_public_network_unless_named() {
+async fn on_a_public_network_the_canonical_program_is_trusted_and_no_other() {
     let mut request = acceptable();
     request.method_details.network = Network::Devnet;
-    let ended = pay(&request, &["--network", "devnet"]).await;
-    ended.fails_with(Exit::WrongCluster.code(), &["devnet", "--program"]);
+    let mint = request.currency.to_string();
+    let arguments = ["--network", "devnet", "--mint", &mint];
+    pay(&request, &arguments).await.fails_with(Exit::WrongCluster.code(), &["program", "--program"]);
+
+    request.method_details.channel_program = toll_protocol::ProgramProfile::CANONICAL.id;
+    // Trusted: what is refused is the chain it asks, which is not devnet.
+    pay(&request, &arguments).await.fails_with(Exit::WrongCluster.code(), &["not on devnet"]);
+    // One that is named is trusted in its place.
+    let another = toll_protocol::PROGRAM_ID.to_string();
+    let named = [&arguments[..], &["--program", &another]].concat();
+    pay(&request, &named).await.fails_with(Exit::WrongCluster.code(), &["program", "--program"]);
 }
 
 #[tokio::test]

@@ -38,6 +38,8 @@ mod json;
 #[cfg(feature = "std")]
 mod problem;
 #[cfg(feature = "std")]
+mod profile;
+#[cfg(feature = "std")]
 mod receipt;
 #[cfg(feature = "std")]
 mod refusal;
@@ -85,6 +87,7 @@ pub use self::{
     },
     json::JsonError,
     problem::{PROBLEM_BASE, Problem, ProblemType},
+    profile::{Capabilities, ProgramProfile},
     receipt::Receipt,
     refusal::{RefusalCode, Remedy, UnknownRefusal},
     session::{

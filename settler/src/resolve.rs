@@ -14,7 +14,7 @@ use solana_signature::Signature;
 use toll_chain::{Chain, ChainError, Cost, Fate};
 use toll_ledger::{ChannelRecord, CloseLanded, Ledger, Submission, SubmissionKind};
 use toll_protocol::{Amount, ChannelStatus};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use self::opened::opened;
 use crate::error::survive;
@@ -117,6 +117,7 @@ impl Resolve {
         match fate {
             Fate::Landed { slot } => self.landed(submission, slot).await,
             Fate::Failed { slot, error } => self.failed(submission, slot, &error).await,
+            Fate::DidNotRun { slot, reason } => self.did_not_run(submission, slot, &reason).await,
             Fate::Pending => Ok(false),
             Fate::Unknown
                 if submission.last_valid_block_height.is_some_and(|last| height > last + EXPIRY_MARGIN) =>
@@ -168,6 +169,29 @@ impl Resolve {
         self.spent(submission, Ended::Failed, cost).await?;
         self.ledger.failed(submission.id, reason).await?;
         self.report(submission, cost, Some(reason.to_owned()));
+        self.hook.reached(kind, Step::Marked);
+        Ok(true)
+    }
+
+    /// Our key could not pay for it: nothing was spent, and nothing happened. An open's payer signs another one;
+    /// what is ours is planned and signed anew after the pause, with other bytes.
+    async fn did_not_run(
+        &self,
+        submission: &Submission,
+        slot: u64,
+        reason: &str,
+    ) -> Result<bool, SettlerError> {
+        let kind = submission.kind;
+        self.hook.reached(kind, Step::Confirmed);
+        error!(%kind, slot, reason, "the fee payer cannot pay: fund it, nothing of ours runs before");
+        let reason = format!("it did not run, its fee payer cannot pay: {reason}");
+        if kind == SubmissionKind::Open {
+            for channel in &submission.channels {
+                self.ledger.open_failed(channel, &reason).await?;
+            }
+        }
+        self.ledger.failed(submission.id, &reason).await?;
+        self.report(submission, None, Some(reason));
         self.hook.reached(kind, Step::Marked);
         Ok(true)
     }

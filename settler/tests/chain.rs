@@ -41,6 +41,8 @@ pub struct Faults {
     pub lose_answers: bool,
     /// Blocks are processed but not confirmed.
     pub unconfirmed: bool,
+    /// Whoever pays fees has become unable to by the time a transaction is in a block.
+    pub payer_cannot_pay: bool,
     /// The node that simulates has not heard of the newest blockhashes.
     pub simulation_behind: bool,
     /// The node does not answer queries over a program's accounts.
@@ -193,6 +195,11 @@ impl Inner {
             return;
         }
         let slot = self.svm.get_sysvar::<Clock>().slot;
+        if self.faults.payer_cannot_pay {
+            let reason = "\"InsufficientFundsForFee\"".to_owned();
+            self.fates.insert(signature, (Fate::DidNotRun { slot, reason }, Cost::default()));
+            return;
+        }
         let (fate, meta) = match self.svm.send_transaction(transaction) {
             Ok(meta) => {
                 self.landed.push(bytes.to_vec());

@@ -119,6 +119,29 @@ async fn close_that_fails_on_chain_is_planned_anew_from_what_the_chain_says() {
 }
 
 #[tokio::test]
+async fn close_that_did_not_run_for_want_of_sol_is_signed_anew_and_lands() {
+    let (world, id) = closing_channel().await;
+    let settler = world.settler().await;
+    world.chain.fault(Faults { payer_cannot_pay: true, ..Default::default() });
+    settler.pass(true).await.unwrap();
+    settler.pass(true).await.unwrap();
+    assert_eq!(world.account(&id).unwrap().status, ChannelStatus::Open);
+    assert_eq!(world.record(&id).await.state, ChannelState::Closing);
+
+    world.chain.fault(Default::default());
+    world.drive(&settler).await;
+
+    let closes = world.submissions(&id, SubmissionKind::Close).await;
+    let states: Vec<_> = closes.iter().map(|close| close.state).collect();
+    assert_eq!(states, [SubmissionState::Failed, SubmissionState::Landed]);
+    assert!(closes[0].error.as_ref().unwrap().contains("did not run"), "{:?}", closes[0].error);
+    // The used-up signature is not tried again, and no fee was booked for it.
+    assert_ne!(closes[0].signature, closes[1].signature);
+    assert_eq!(closes[0].fee_lamports.unwrap_or(0), 0);
+    world.assert_paid_out(&id, 1_000, 160).await;
+}
+
+#[tokio::test]
 async fn close_that_would_fail_is_never_sent() {
     let (world, id) = closing_channel().await;
     let settler = world.settler().await;

@@ -137,7 +137,7 @@ pub(super) fn payer(who: &PayerArgs, limits: &LimitArgs) -> Result<Payer> {
         allow_http: limits.allow_http,
         max_body: limits.max_body,
         timeout: Duration::from_secs(limits.timeout),
-        ..Policy::new(who.cluster.network, who.programs()?)
+        ..Policy::new(who.cluster.network, who.programs())
     };
     let cluster = (!limits.no_balance_check).then(|| who.cluster.cluster());
     Ok(Payer::new(who.key()?, policy, cluster)?)

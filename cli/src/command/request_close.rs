@@ -34,7 +34,7 @@ impl RequestClose {
         let cluster: Cluster = self.payer.cluster.cluster();
         let book = Book::open(&self.payer.state_path(), STATE_PATIENCE)?;
         let (channel, account, _) =
-            escape::find(&cluster, &book, &self.payer.programs()?, &self.channel, &payer.pubkey()).await?;
+            escape::find(&cluster, &book, &self.payer.programs(), &self.channel, &payer.pubkey()).await?;
         if account.status != ChannelStatus::Open {
             return Err(CliError::new(
                 Exit::Refused,

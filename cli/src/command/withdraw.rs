@@ -34,7 +34,7 @@ impl Withdraw {
         let cluster = self.payer.cluster.cluster();
         let book = Book::open(&self.payer.state_path(), STATE_PATIENCE)?;
         let (channel, account, decimals) =
-            escape::find(&cluster, &book, &self.payer.programs()?, &self.channel, &payer.pubkey()).await?;
+            escape::find(&cluster, &book, &self.payer.programs(), &self.channel, &payer.pubkey()).await?;
         let refused = |what: String, remedy: &str| Err(CliError::new(Exit::Refused, what, remedy));
         let mut instructions = Vec::new();
         match account.status {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use solana_pubkey::Pubkey;
 use toll_ledger::MAX_PAYABLE_RECIPIENTS;
 use toll_protocol::{
-    Amount, MAX_IDLE_TIMEOUT, Network, PROGRAM_ID, Split, Splits, TOKEN_2022_PROGRAM, TOKEN_PROGRAM,
+    Amount, MAX_IDLE_TIMEOUT, Network, ProgramProfile, Split, Splits, TOKEN_2022_PROGRAM, TOKEN_PROGRAM,
 };
 
 use super::{GatewayConfig, invalid, key, parse_tokens};
@@ -21,10 +21,10 @@ pub struct SessionConfig {
     /// `mainnet`, `devnet` or `localnet`.
     #[schemars(with = "String")]
     pub network: Network,
-    /// The channel program.
-    #[serde(default = "default_program", with = "key")]
-    #[schemars(with = "String")]
-    pub program: Pubkey,
+    /// The channel program. Unless given: the canonical one on mainnet and devnet, the committed build's on localnet.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "toll_protocol::base58::optional")]
+    #[schemars(with = "Option<String>")]
+    pub program: Option<Pubkey>,
     /// Key that earns.
     #[serde(with = "key")]
     #[schemars(with = "String")]
@@ -99,10 +99,6 @@ pub struct SplitConfig {
     pub share_bps: u16,
 }
 
-fn default_program() -> Pubkey {
-    PROGRAM_ID
-}
-
 fn default_token_program() -> Pubkey {
     TOKEN_PROGRAM
 }
@@ -137,6 +133,11 @@ fn default_max_compute_unit_price() -> u64 {
 }
 
 impl SessionConfig {
+    /// The channel program named, or the network's.
+    pub fn program(&self) -> Pubkey {
+        self.program.unwrap_or(ProgramProfile::default_on(self.network).id)
+    }
+
     /// Validates the section and turns it into [`Terms`] for `gateway`'s realm.
     pub fn terms(&self, gateway: &GatewayConfig) -> Result<Terms, ConfigError> {
         let tokens = |setting, text: &str| {
@@ -203,7 +204,7 @@ impl SessionConfig {
         Ok(Terms {
             realm: gateway.realm()?,
             network: self.network,
-            program: self.program,
+            program: self.program(),
             mint: self.mint,
             token_program: self.token_program,
             decimals: self.decimals,
