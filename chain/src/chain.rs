@@ -15,7 +15,8 @@ use crate::{ChainError, Failure};
 /// Address of the clock sysvar: the time and slot that programs see.
 pub const CLOCK: Pubkey = Pubkey::from_str_const("SysvarC1ock11111111111111111111111111111111");
 
-/// A cluster, as the settler needs it. Everything is answered at `confirmed` commitment unless it says otherwise.
+/// A cluster, as the settler needs it. Everything is answered at `confirmed` commitment unless it says otherwise,
+/// and at `finalized` where the cluster runs Alpenglow.
 ///
 /// Any call may fail with [`ChainError::Unreachable`], which says nothing about what happened: the caller
 /// asks again later. Implementations retry a few times themselves; each call may be repeated safely.
@@ -102,7 +103,8 @@ pub struct Simulation {
 pub enum Fate {
     /// No block that the node knows contains it.
     Unknown,
-    /// A block contains it, but the block is not confirmed yet.
+    /// A block contains it, but nobody confirms the block: not yet, or not while the cluster changes its consensus.
+    /// It is no failure, however long it takes.
     Pending,
     /// It took effect.
     Landed {

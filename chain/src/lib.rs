@@ -7,6 +7,7 @@
 mod chain;
 mod cluster;
 mod connection;
+mod consensus;
 mod endpoints;
 mod error;
 mod failure;
@@ -23,6 +24,7 @@ mod stub_node;
 
 pub use chain::{Accounts, CLOCK, Chain, ChainClock, ChainTip, Cost, Fate, Simulation};
 pub use cluster::{Cluster, Landed};
+pub use consensus::Consensus;
 pub use endpoints::Endpoints;
 pub use error::{ChainError, cause};
 pub use failure::Failure;

@@ -17,6 +17,7 @@ use toll_protocol::Network;
 
 use crate::chain::{Accounts, Chain, ChainTip, Cost, Fate, Simulation};
 use crate::connection::{Connection, not_past};
+use crate::consensus::{Consensus, Detection};
 use crate::hints::Hints;
 use crate::program_accounts::{self, ChannelFilter, FoundChannels};
 use crate::{ChainError, Endpoints, Failure};
@@ -31,9 +32,10 @@ const SIGNATURES_PER_CALL: usize = 256;
 /// or anybody's, that is newer than it believes us to be.
 pub(crate) const TRANSACTION_VERSION: u8 = 1;
 
-/// The nodes of a cluster, at `confirmed`.
+/// The nodes of a cluster, at the commitment that its consensus makes good enough.
 pub struct RpcChain {
     connection: Arc<Connection>,
+    detection: Detection,
     websocket: Option<String>,
 }
 
@@ -43,12 +45,26 @@ impl RpcChain {
     /// With several, a question goes to the first that is well; a node whose genesis hash differs from that of
     /// the others is asked nothing.
     pub fn new(endpoints: impl Into<Endpoints>) -> Self {
-        Self { connection: Arc::new(Connection::new(&endpoints.into(), None)), websocket: None }
+        Self::with(&endpoints.into(), None)
     }
 
     /// The same, for nodes that must be on `network`.
     pub fn on(network: Network, endpoints: impl Into<Endpoints>) -> Self {
-        Self { connection: Arc::new(Connection::new(&endpoints.into(), Some(network))), websocket: None }
+        Self::with(&endpoints.into(), Some(network))
+    }
+
+    fn with(endpoints: &Endpoints, network: Option<Network>) -> Self {
+        let connection = Arc::new(Connection::new(endpoints, network));
+        Self { connection, detection: Detection::on(network), websocket: None }
+    }
+
+    /// Asks a public cluster how it agrees on blocks, if that is due, and reads accordingly from here on.
+    pub(crate) async fn detect_consensus(&self) {
+        self.detection.refresh(&self.connection).await;
+    }
+
+    fn commitment(&self) -> &'static str {
+        self.detection.consensus().commitment()
     }
 
     /// Takes hints from a node's subscriptions at `url` (`ws://` or `wss://`).
@@ -64,7 +80,7 @@ impl RpcChain {
     /// One account, and the slot at which it looked so.
     pub(crate) async fn account(&self, address: &Pubkey) -> Result<Option<Account>, ChainError> {
         const WHAT: &str = "getAccountInfo";
-        let params = json!([address.to_string(), { "commitment": "confirmed", "encoding": "base64" }]);
+        let params = json!([address.to_string(), { "commitment": self.commitment(), "encoding": "base64" }]);
         let floor = self.connection.floor();
         let found: Response<Option<UiAccount>> =
             self.connection.call_at(WHAT, RpcRequest::GetAccountInfo, params, floor).await?;
@@ -108,9 +124,12 @@ struct Status {
 }
 
 impl Status {
-    fn fate(self) -> Fate {
+    fn fate(self, consensus: Consensus) -> Fate {
+        use TransactionConfirmationStatus::{Confirmed, Finalized, Processed};
         let confirmed = match self.confirmation_status {
-            Some(status) => status != TransactionConfirmationStatus::Processed,
+            Some(Processed) => false,
+            Some(Confirmed) => consensus == Consensus::Tower,
+            Some(Finalized) => true,
             // Nodes that leave the status out mark rooted transactions with `confirmations: null`.
             None => self.confirmations.is_none(),
         };
@@ -160,10 +179,6 @@ fn list<T>(list: Vec<T>, what: &'static str, expected: usize) -> Result<Vec<T>, 
     Ok(list)
 }
 
-fn confirmed() -> Value {
-    json!({ "commitment": "confirmed" })
-}
-
 #[async_trait]
 impl Chain for RpcChain {
     async fn genesis_hash(&self) -> Result<String, ChainError> {
@@ -172,6 +187,8 @@ impl Chain for RpcChain {
 
     async fn tip(&self) -> Result<ChainTip, ChainError> {
         const WHAT: &str = "getLatestBlockhash";
+        self.detect_consensus().await;
+        let commitment = self.commitment();
         let floor = self.connection.floor();
         // One node for both: a height has no slot to compare.
         let (latest, block_height) = self
@@ -182,9 +199,13 @@ impl Chain for RpcChain {
                         node.ask::<Response<RpcBlockhash>>(
                             WHAT,
                             RpcRequest::GetLatestBlockhash,
-                            json!([confirmed()])
+                            json!([{ "commitment": commitment }])
                         ),
-                        node.ask::<u64>("getBlockHeight", RpcRequest::GetBlockHeight, json!([confirmed()])),
+                        node.ask::<u64>(
+                            "getBlockHeight",
+                            RpcRequest::GetBlockHeight,
+                            json!([{ "commitment": commitment }])
+                        ),
                     )?;
                     not_past(node, latest.context.slot, floor)?;
                     Ok((latest, height))
@@ -204,7 +225,7 @@ impl Chain for RpcChain {
 
     async fn accounts(&self, addresses: &[Pubkey]) -> Result<Accounts, ChainError> {
         let floor = self.connection.floor();
-        let found = self.accounts_at("confirmed", addresses, floor).await?;
+        let found = self.accounts_at(self.commitment(), addresses, floor).await?;
         if !addresses.is_empty() {
             self.connection.reached(found.slot);
         }
@@ -221,7 +242,7 @@ impl Chain for RpcChain {
         filter: &ChannelFilter,
         min_slot: u64,
     ) -> Result<FoundChannels, ChainError> {
-        let params = filter.params("confirmed", min_slot.max(self.connection.floor()));
+        let params = filter.params(self.commitment(), min_slot.max(self.connection.floor()));
         let answer: Value =
             self.connection.call(program_accounts::METHOD, RpcRequest::GetProgramAccounts, params).await?;
         program_accounts::read(&answer)
@@ -232,7 +253,7 @@ impl Chain for RpcChain {
     }
 
     async fn is_blockhash_valid(&self, blockhash: &Hash) -> Result<bool, ChainError> {
-        let params = json!([blockhash.to_string(), confirmed()]);
+        let params = json!([blockhash.to_string(), { "commitment": self.commitment() }]);
         let floor = self.connection.floor();
         let answer: Response<bool> =
             self.connection.call_at("isBlockhashValid", RpcRequest::IsBlockhashValid, params, floor).await?;
@@ -240,7 +261,7 @@ impl Chain for RpcChain {
     }
 
     async fn simulate(&self, transaction: &[u8]) -> Result<Simulation, ChainError> {
-        let config = json!({ "commitment": "confirmed", "encoding": "base64", "sigVerify": false });
+        let config = json!({ "commitment": self.commitment(), "encoding": "base64", "sigVerify": false });
         let params = json!([STANDARD.encode(transaction), config]);
         let floor = self.connection.floor();
         let answer: Response<Simulated> = self
@@ -254,7 +275,7 @@ impl Chain for RpcChain {
     async fn submit(&self, transaction: &[u8]) -> Result<(), ChainError> {
         // Simulated already, and a resend after landing must not be refused for it.
         let config =
-            json!({ "encoding": "base64", "skipPreflight": true, "preflightCommitment": "confirmed" });
+            json!({ "encoding": "base64", "skipPreflight": true, "preflightCommitment": self.commitment() });
         let sent: String = self
             .connection
             .call_all(
@@ -272,6 +293,7 @@ impl Chain for RpcChain {
         // A node's own slot is ahead of what is confirmed, so it raises no floor; but one that is below what
         // was seen confirmed would call unknown what has landed.
         let floor = self.connection.floor();
+        let consensus = self.detection.consensus();
         let mut fates = Vec::with_capacity(signatures.len());
         for chunk in signatures.chunks(SIGNATURES_PER_CALL) {
             let texts: Vec<_> = chunk.iter().map(Signature::to_string).collect();
@@ -279,14 +301,18 @@ impl Chain for RpcChain {
             let answer: Response<Vec<Option<Status>>> =
                 self.connection.call_at(WHAT, RpcRequest::GetSignatureStatuses, params, floor).await?;
             let statuses = list(answer.value, WHAT, chunk.len())?;
-            fates.extend(statuses.into_iter().map(|status| status.map_or(Fate::Unknown, Status::fate)));
+            fates.extend(
+                statuses
+                    .into_iter()
+                    .map(|status| status.map_or(Fate::Unknown, |status| status.fate(consensus))),
+            );
         }
         Ok(fates)
     }
 
     async fn cost(&self, signature: &Signature) -> Result<Option<Cost>, ChainError> {
         let config = json!({
-            "commitment": "confirmed",
+            "commitment": self.commitment(),
             "encoding": "base64",
             "maxSupportedTransactionVersion": TRANSACTION_VERSION,
         });
@@ -306,7 +332,7 @@ mod tests {
     use crate::stub_node::node;
 
     fn fate(status: &Value) -> Fate {
-        serde_json::from_value::<Status>(status.clone()).unwrap().fate()
+        serde_json::from_value::<Status>(status.clone()).unwrap().fate(Consensus::Tower)
     }
 
     #[test]
@@ -333,7 +359,8 @@ mod tests {
 
     #[test]
     fn transaction_of_a_payer_that_cannot_pay_did_not_run() {
-        let status = json!({ "slot": 9, "confirmationStatus": "confirmed", "err": "InsufficientFundsForFee" });
+        let status =
+            json!({ "slot": 9, "confirmationStatus": "confirmed", "err": "InsufficientFundsForFee" });
         assert!(matches!(fate(&status), Fate::DidNotRun { slot: 9, .. }));
         let rent = json!({ "InsufficientFundsForRent": { "account_index": 0 } });
         let status = json!({ "slot": 9, "confirmationStatus": "finalized", "err": rent });

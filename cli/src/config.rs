@@ -265,7 +265,8 @@ price = "0.001"
 
     #[test]
     fn program_and_treasury_owner_are_those_of_the_cluster_unless_named() {
-        let on = |network: &str| parse(&example().replace("\"localnet\"", &format!("\"{network}\""))).unwrap();
+        let on =
+            |network: &str| parse(&example().replace("\"localnet\"", &format!("\"{network}\""))).unwrap();
         let canonical = ProgramProfile::CANONICAL;
         let mut owners = Vec::new();
         for network in ["mainnet", "devnet"] {

@@ -22,10 +22,6 @@ use crate::sponsorship::Funding;
 /// Member of `opaque` that names the route a challenge is for.
 const ROUTE_TAG: &str = "op";
 
-/// How many slots after `recent_slot` an open is still recorded. A blockhash lives 150 blocks, and the settler
-/// needs some of them; refusing here costs the client a new challenge and nobody a fee.
-const BLOCKHASH_MARGIN_SLOTS: u64 = 120;
-
 impl Gateway {
     /// The challenge is for this scheme and realm, and was issued here.
     pub(crate) fn recognize(&self, challenge: &Challenge) -> Result<(), Rejection> {
@@ -109,7 +105,8 @@ impl Gateway {
         if request != now_offered || route_tag(challenge).as_deref() != Some(price.route.as_str()) {
             return refuse("the challenge is for other terms than this route's");
         }
-        if tip.slot.saturating_sub(recent_slot) > BLOCKHASH_MARGIN_SLOTS {
+        // In slots and not in time: how long a slot takes is the cluster's affair.
+        if tip.slot.saturating_sub(recent_slot) > self.terms.hint_life_slots {
             let reason = "the challenged blockhash is about to expire; sign for the fresh challenge";
             return Err(Rejection::BlockhashExpired(reason.to_owned()));
         }

@@ -230,9 +230,11 @@ fn check_open_slot(open_slot: u64, recent_slot: u64, tip_slot: u64) -> Result<()
             "openSlot {open_slot} is after recentSlot {recent_slot}"
         )));
     }
-    if current - open_slot > OPEN_SLOT_WINDOW {
+    // The program looks when it lands, which may be as late as its blockhash dies.
+    const OLDEST: u64 = OPEN_SLOT_WINDOW - BLOCKHASH_LIFE;
+    if current - open_slot > OLDEST {
         return Err(Rejection::OpenMismatch(format!(
-            "openSlot {open_slot} is more than {OPEN_SLOT_WINDOW} slots before {current}"
+            "openSlot {open_slot} is more than {OLDEST} slots before {current}"
         )));
     }
     Ok(())

@@ -51,6 +51,9 @@ pub struct Terms {
     pub min_voucher_life: u32,
     /// Oldest comparison of channels with the chain that still allows new vouchers.
     pub observation_max_age: u32,
+    /// How many slots after a challenge's `recentSlot` an open that answers it is still recorded. A blockhash lives
+    /// 150 blocks, and the settler needs some of them; refusing costs the client a new challenge and nobody a fee.
+    pub hint_life_slots: u64,
     /// Oldest published blockhash that a challenge quotes.
     pub tip_max_age: u32,
     /// How long a request waits for the settler to land its transaction before it is told to retry.
@@ -62,6 +65,9 @@ pub struct Terms {
     /// Rate limits.
     pub limits: Limits,
 }
+
+/// Blocks that a blockhash lives; a block takes a slot or more.
+pub(crate) const BLOCKHASH_LIFE: u64 = 150;
 
 /// Largest deposit of a channel, in base units: the ledger's integers are signed.
 pub(crate) const LARGEST_DEPOSIT: Amount = Amount::new(i64::MAX as u64);

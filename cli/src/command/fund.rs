@@ -15,9 +15,6 @@ use crate::keys;
 use crate::money::{self, Quantity};
 use crate::output::Output;
 
-/// Lamports below which an account without data pays no rent and does not exist.
-const SMALLEST_ACCOUNT: u64 = 890_880;
-
 /// Flags of `toll fund`.
 #[derive(Debug, Args)]
 pub(crate) struct Fund {
@@ -65,7 +62,8 @@ impl Fund {
         let mut lamports = 0;
         if let Some(sol) = self.sol {
             lamports = base_units(sol, 9)?.get();
-            if lamports < SMALLEST_ACCOUNT {
+            // Of no data, in what the cluster asks for today.
+            if lamports < cluster.rent().await?.minimum(0) {
                 let what = format!("{lamports} lamports are too few for an account to exist");
                 return Err(CliError::new(Exit::Usage, what, "write one SOL as 1.0: an integer is lamports"));
             }

@@ -12,7 +12,7 @@ use toll_protocol::{
 
 use super::{GatewayConfig, invalid, key, parse_tokens};
 use crate::error::ConfigError;
-use crate::terms::Terms;
+use crate::terms::{BLOCKHASH_LIFE, Terms};
 
 /// `[session]`: what a channel to this merchant looks like.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -76,7 +76,11 @@ pub struct SessionConfig {
     /// Oldest chain observation that still allows new vouchers (at most a tenth of the grace period counts).
     #[serde(default = "default_observation_max_age")]
     pub observation_max_age_seconds: u32,
-    /// Oldest chain tip that challenges still quote, in seconds.
+    /// Slots after a challenge's `recentSlot` until which an open may answer it; then it gets a fresh challenge. At
+    /// most 149: a blockhash lives 150 blocks.
+    #[serde(default = "default_hint_life")]
+    pub hint_life_slots: u64,
+    /// Oldest chain tip that challenges still quote, in seconds. Its blockhash lives half a minute.
     #[serde(default = "default_tip_max_age")]
     pub tip_max_age_seconds: u32,
     /// Largest compute-unit limit of a transaction to co-sign.
@@ -119,8 +123,12 @@ fn default_observation_max_age() -> u32 {
     30
 }
 
+fn default_hint_life() -> u64 {
+    120
+}
+
 fn default_tip_max_age() -> u32 {
-    30
+    10
 }
 
 fn default_max_compute_unit_limit() -> u32 {
@@ -167,6 +175,9 @@ impl SessionConfig {
         }
         if self.grace_period_seconds == 0 {
             return Err(invalid("session.grace_period_seconds", "must not be zero"));
+        }
+        if !(1..BLOCKHASH_LIFE).contains(&self.hint_life_slots) {
+            return Err(invalid("session.hint_life_slots", format!("must be 1 to {}", BLOCKHASH_LIFE - 1)));
         }
         self.check_idle_timeouts()?;
         let minimum_deposit = tokens("session.minimum_deposit", &self.minimum_deposit)?;
@@ -224,6 +235,7 @@ impl SessionConfig {
                 .min_voucher_life_seconds
                 .unwrap_or_else(|| self.grace_period_seconds.saturating_add(60)),
             observation_max_age: self.observation_max_age_seconds,
+            hint_life_slots: self.hint_life_slots,
             tip_max_age: self.tip_max_age_seconds,
             landing_timeout: gateway.landing_timeout_seconds,
             max_compute_unit_limit: self.max_compute_unit_limit,

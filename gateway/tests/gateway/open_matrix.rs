@@ -114,7 +114,7 @@ rejects! {
     a_slot_after_the_challenged_one: "verification-failed" "open-mismatch",
         |opening| opening.set_terms(|terms| terms.open_slot = SLOT + 1);
     a_slot_older_than_the_window: "verification-failed" "open-mismatch",
-        |opening| opening.set_terms(|terms| terms.open_slot = SLOT - OPEN_SLOT_WINDOW - 1);
+        |opening| opening.set_terms(|terms| terms.open_slot = SLOT - OLDEST - 1);
     a_deposit_below_the_minimum: "verification-failed" "deposit-too-small",
         |opening| { opening.open.deposit = Amount::new(99); opening.action.deposit = Amount::new(99); };
     an_idle_timeout_nobody_offered: "verification-failed" "idle-timeout-not-offered",
@@ -312,19 +312,23 @@ rejects! {
         |opening| opening.bend_payload(|payload| payload["authorizationPolicy"] = json!({ "x": "y".repeat(1_024) }));
 }
 
+/// How many slots before the tip an open may start: it must be in the program's window for as long as its blockhash
+/// lives, which is 150 blocks.
+const OLDEST: u64 = OPEN_SLOT_WINDOW - 150;
+
 #[tokio::test]
-async fn the_oldest_slot_of_the_window_opens() {
+async fn the_oldest_slot_that_can_still_land_opens() {
     let world = World::new().await;
     let mut opening = Opening::answering(&world.challenge("/paid").await, 7, DEPOSIT);
-    opening.set_terms(|terms| terms.open_slot = SLOT - OPEN_SLOT_WINDOW);
+    opening.set_terms(|terms| terms.open_slot = SLOT - OLDEST);
     assert_eq!(world.get("/paid", &opening.authorization()).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_slot_that_left_the_window_since_the_challenge_rejects() {
+async fn a_slot_that_could_leave_the_window_before_it_lands_rejects() {
     let world = World::new().await;
     let mut opening = Opening::answering(&world.challenge("/paid").await, 7, DEPOSIT);
-    opening.set_terms(|terms| terms.open_slot = SLOT - OPEN_SLOT_WINDOW);
+    opening.set_terms(|terms| terms.open_slot = SLOT - OLDEST);
     world.publish_tip(SLOT + 1).await;
     world.refuses_402(&opening.authorization(), "verification-failed", "open-mismatch").await;
 }
