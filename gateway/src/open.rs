@@ -12,7 +12,7 @@ use crate::challenge::OpeningTerms;
 use crate::gateway::Gateway;
 use crate::price::Price;
 use crate::reject::{Refusal, Rejection};
-use crate::terms::LARGEST_DEPOSIT;
+use crate::terms::{BLOCKHASH_LIFE, LARGEST_DEPOSIT};
 use crate::transaction::{ClientTransaction, TransactionRefused};
 use crate::{answer, sponsorship, wait};
 
