@@ -275,6 +275,9 @@ fn settler_error(error: &SettlerError) -> CliError {
         SettlerError::NoProgram { .. } | SettlerError::NoMint { .. } => {
             CliError::new(Exit::WrongCluster, error, "check settler.rpc and the [session] section")
         }
+        SettlerError::PayeeAccount { .. } => {
+            CliError::new(Exit::Config, error, "a payout would be forfeited otherwise")
+        }
         SettlerError::NoTreasuryAccount { .. } | SettlerError::Treasury { .. } => {
             CliError::new(Exit::Config, error, "see settler.treasury_owner")
         }

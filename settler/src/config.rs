@@ -59,6 +59,8 @@ pub struct SettlerConfig {
     pub mints: Vec<ListedMint>,
     /// Whether a missing treasury account is created at start. `None`: on localnet only.
     pub create_treasury_accounts: Option<bool>,
+    /// Whether a missing token account of our own payee is created at start. `None`: on localnet only.
+    pub create_payee_accounts: Option<bool>,
     /// Warn when the fee payer holds less, in lamports.
     pub low_balance: u64,
     /// What may be spent on sponsoring, and what is kept.
@@ -114,5 +116,10 @@ impl SettlerConfig {
     /// Whether a missing treasury account is created at start.
     pub fn creates_treasury_accounts(&self) -> bool {
         self.create_treasury_accounts.unwrap_or(self.network == Network::Localnet)
+    }
+
+    /// Whether a missing token account of our own payee is created at start.
+    pub fn creates_payee_accounts(&self) -> bool {
+        self.create_payee_accounts.unwrap_or(self.network == Network::Localnet)
     }
 }

@@ -80,7 +80,7 @@ impl Settler {
         let purse = Purse::open(ledger.clone(), Arc::clone(&chain), &keys, &config).await?;
         let (settler, shared) = Self::assemble(ledger, chain, keys, config, purse, lock);
         if !missing.is_empty() {
-            startup::create_treasury_accounts(&shared, &settler.launch, &settler.resolve).await?;
+            startup::create_accounts(&shared, &settler.launch, &settler.resolve).await?;
         }
         settler.publish_tip().await?;
         info!(cluster = %cluster, fee_payer = %settler.fee_payer(), payee = %settler.payee(), "settler ready");

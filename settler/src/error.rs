@@ -54,6 +54,20 @@ pub enum SettlerError {
         /// The treasury's owner.
         owner: Pubkey,
     },
+    /// Our payee cannot receive a listed mint. Other payees' accounts are their own affair.
+    #[error(
+        "the payee's token account {account} for mint {mint} is {problem}; create or mend it (owner {owner}), or set `create_payee_accounts`"
+    )]
+    PayeeAccount {
+        /// The listed mint.
+        mint: Pubkey,
+        /// The token account.
+        account: Pubkey,
+        /// The payee.
+        owner: Pubkey,
+        /// What it is.
+        problem: &'static str,
+    },
     /// The start-up transaction that creates the treasury's token accounts did not land.
     #[error("could not create the treasury's token accounts: {reason}")]
     Treasury {

@@ -186,7 +186,7 @@ impl Resolve {
         error!(%kind, slot, reason, "the fee payer cannot pay: fund it, nothing of ours runs before");
         let reason = format!("it did not run, its fee payer cannot pay: {reason}");
         if kind == SubmissionKind::Open {
-            for channel in &submission.channels {
+            for channel in submission.channels() {
                 self.ledger.open_failed(channel, &reason).await?;
             }
         }

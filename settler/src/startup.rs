@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use solana_account::Account;
+use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_ledger::{ClusterIdentity, Ledger, Submission, SubmissionKind};
 use toll_protocol::associated_token_address;
@@ -18,8 +19,8 @@ use toll_chain::{Chain, ChainError, check_genesis};
 /// Least time between two questions about them.
 const LEAST_PAUSE: Duration = Duration::from_millis(20);
 
-/// How long creating the treasury's accounts may take.
-const TREASURY_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long creating the accounts may take.
+const CREATION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Asks the cluster who it is and refuses the wrong one.
 ///
@@ -33,18 +34,26 @@ pub(crate) async fn identify(
     Ok(ClusterIdentity { network: config.network, genesis_hash, program: config.program })
 }
 
-/// Checks the program, the fee payer's balance and the treasury's token accounts. Returns those that are missing
-/// and may be created.
+/// A token account that must be there before the first channel is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MissingAccount {
+    listed: ListedMint,
+    owner: Pubkey,
+}
+
+/// Checks the program, the fee payer's balance and the token accounts of the treasury and of our payee. Returns
+/// those that are missing and may be created.
 pub(crate) async fn check_accounts(
     chain: &dyn Chain,
     keys: &SettlerKeys,
     config: &SettlerConfig,
-) -> Result<Vec<ListedMint>, SettlerError> {
+) -> Result<Vec<MissingAccount>, SettlerError> {
     let fee_payer = keys.fee_payer.pubkey();
     let mut addresses = vec![config.program, fee_payer];
     for listed in &config.mints {
         addresses.push(listed.mint);
-        addresses.push(treasury(listed, config).account);
+        addresses.push(account_of(config.treasury_owner, listed).account);
+        addresses.push(account_of(keys.payee.pubkey(), listed).account);
     }
     let found = chain.accounts(&addresses).await?.accounts;
     let [program, payer, listed @ ..] = found.as_slice() else {
@@ -58,14 +67,16 @@ pub(crate) async fn check_accounts(
         warn!(%fee_payer, lamports = balance, "the fee payer is low on SOL; fund it or opens and closes will fail");
     }
     let mut missing = Vec::new();
-    for (listed, pair) in config.mints.iter().zip(listed.chunks_exact(2)) {
-        if pair[0].as_ref().is_none_or(|mint| mint.owner != listed.token_program) {
+    for (listed, found) in config.mints.iter().zip(listed.chunks_exact(3)) {
+        if found[0].as_ref().is_none_or(|mint| mint.owner != listed.token_program) {
             return Err(SettlerError::NoMint { mint: listed.mint, token_program: listed.token_program });
         }
-        let account = treasury(listed, config);
-        match readiness(&account, pair[1].as_ref(), &listed.mint, &listed.token_program) {
+        let account = account_of(config.treasury_owner, listed);
+        match readiness(&account, found[1].as_ref(), &listed.mint, &listed.token_program) {
             Readiness::Ready => {}
-            Readiness::Missing if config.creates_treasury_accounts() => missing.push(*listed),
+            Readiness::Missing if config.creates_treasury_accounts() => {
+                missing.push(MissingAccount { listed: *listed, owner: account.owner });
+            }
             Readiness::Missing => {
                 let Beneficiary { owner, account } = account;
                 return Err(SettlerError::NoTreasuryAccount { mint: listed.mint, account, owner });
@@ -74,6 +85,25 @@ pub(crate) async fn check_accounts(
                 return Err(SettlerError::Treasury { reason: format!("{} is {reason}", account.account) });
             }
         }
+        if keys.payee.pubkey() == config.treasury_owner {
+            continue;
+        }
+        let Beneficiary { owner, account } = account_of(keys.payee.pubkey(), listed);
+        let problem = match readiness(
+            &Beneficiary { owner, account },
+            found[2].as_ref(),
+            &listed.mint,
+            &listed.token_program,
+        ) {
+            Readiness::Ready => continue,
+            Readiness::Missing if config.creates_payee_accounts() => {
+                missing.push(MissingAccount { listed: *listed, owner });
+                continue;
+            }
+            Readiness::Missing => "missing",
+            Readiness::Unusable(reason) => reason,
+        };
+        return Err(SettlerError::PayeeAccount { mint: listed.mint, account, owner, problem });
     }
     Ok(missing)
 }
@@ -87,16 +117,14 @@ fn check_program(account: Option<&Account>, config: &SettlerConfig) -> Result<()
     }
 }
 
-fn treasury(listed: &ListedMint, config: &SettlerConfig) -> Beneficiary {
-    let owner = config.treasury_owner;
-    let account = associated_token_address(&owner, &listed.mint, &listed.token_program);
-    Beneficiary { owner, account }
+fn account_of(owner: Pubkey, listed: &ListedMint) -> Beneficiary {
+    Beneficiary { owner, account: associated_token_address(&owner, &listed.mint, &listed.token_program) }
 }
 
-/// Creates the treasury's missing token accounts and waits until they are there.
+/// Creates the missing token accounts of the treasury and of our payee, and waits until they are there.
 ///
 /// One that an earlier start has on record is resolved before another is made.
-pub(crate) async fn create_treasury_accounts(
+pub(crate) async fn create_accounts(
     shared: &Shared,
     launch: &Launch,
     resolve: &Resolve,
@@ -112,8 +140,8 @@ pub(crate) async fn create_treasury_accounts(
                 return Ok(());
             }
             let mut started = Vec::with_capacity(missing.len());
-            for listed in missing {
-                match launch.create_account(&config.treasury_owner, &listed).await {
+            for MissingAccount { listed, owner } in missing {
+                match launch.create_account(&owner, &listed).await {
                     Err(SettlerError::Build { reason, .. }) => return Err(refused(reason)),
                     id => started.push(id?),
                 }
@@ -127,7 +155,7 @@ pub(crate) async fn create_treasury_accounts(
         }
     };
     let late = |_| refused("not confirmed in time; start again".to_owned());
-    tokio::time::timeout(TREASURY_TIMEOUT, created).await.map_err(late)?
+    tokio::time::timeout(CREATION_TIMEOUT, created).await.map_err(late)?
 }
 
 /// Resolves until no account's creation is in doubt.

@@ -133,6 +133,40 @@ async fn creating_a_treasury_account_is_on_record_before_it_is_sent_and_finished
 }
 
 #[tokio::test]
+async fn missing_account_of_the_payee_is_refused_by_its_address_where_it_may_not_be_created() {
+    let world = World::new();
+    let payee = world.payee.pubkey();
+    world.remove_tokens(payee);
+    let config = SettlerConfig { create_payee_accounts: Some(false), ..world.config() };
+
+    let error = refusal(&world, config).await;
+
+    let expected = world.token_account(&payee);
+    assert!(error.to_string().contains(&expected.to_string()), "{error}");
+    assert!(matches!(error, SettlerError::PayeeAccount { owner, .. } if owner == payee), "{error}");
+    assert_eq!(world.chain.lock().submitted.len(), 0);
+}
+
+#[tokio::test]
+async fn missing_account_of_the_payee_is_created_on_localnet() {
+    let world = World::new();
+    world.remove_tokens(world.payee.pubkey());
+    drop(world.settler().await);
+    assert!(world.chain.account(&world.token_account(&world.payee.pubkey())).is_some());
+}
+
+#[tokio::test]
+async fn frozen_account_of_the_payee_is_refused() {
+    let world = World::new();
+    let payee = world.payee.pubkey();
+    let mut frozen = crate::tokens::account(world.mint, payee, world.token_program, 0);
+    frozen.data[108] = 2;
+    world.put(world.token_account(&payee), frozen);
+    let error = refusal(&world, world.config()).await;
+    assert!(matches!(error, SettlerError::PayeeAccount { problem: "frozen", .. }), "{error}");
+}
+
+#[tokio::test]
 async fn frozen_treasury_account_is_refused() {
     let world = World::new();
     let mut frozen = crate::tokens::account(world.mint, TREASURY_OWNER, world.token_program, 0);

@@ -29,6 +29,10 @@ pub struct SettlerSettings {
     /// Whether a missing treasury account is created at start. On localnet only unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub create_treasury_accounts: Option<bool>,
+    /// Whether a missing token account of the payee, whose key is ours, is created at start. On localnet only unless
+    /// given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create_payee_accounts: Option<bool>,
     /// Whether open channels are closed when the settler is stopped. A restart is no reason to close.
     #[serde(default)]
     pub close_on_shutdown: bool,
@@ -149,6 +153,7 @@ impl SettlerSettings {
             payee: payee.into(),
             treasury_owner: None,
             create_treasury_accounts: None,
+            create_payee_accounts: None,
             close_on_shutdown: false,
             drain_timeout_seconds: default_drain_timeout(),
             settle_threshold: None,
@@ -205,6 +210,7 @@ impl SettlerSettings {
             treasury_owner: _,   // in the surroundings, with the network's default
             settle_threshold: _, // in the surroundings, in base units
             create_treasury_accounts,
+            create_payee_accounts,
             close_on_shutdown,
             drain_timeout_seconds,
             settle_before_expiry_seconds,
@@ -237,6 +243,7 @@ impl SettlerSettings {
             treasury_owner,
             mints,
             create_treasury_accounts: *create_treasury_accounts,
+            create_payee_accounts: *create_payee_accounts,
             low_balance: *low_balance_lamports,
             purse: purse.clone(),
             refund_patience: seconds(refund_patience_seconds),
