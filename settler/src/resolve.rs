@@ -187,7 +187,7 @@ impl Resolve {
         let reason = format!("it did not run, its fee payer cannot pay: {reason}");
         if kind == SubmissionKind::Open {
             for channel in submission.channels() {
-                self.ledger.open_failed(channel, &reason).await?;
+                self.ledger.open_failed(&channel, &reason).await?;
             }
         }
         self.ledger.failed(submission.id, &reason).await?;
