@@ -536,3 +536,24 @@ async fn a_top_up_by_hand_raises_the_deposit_by_exactly_that() {
     let refused = customer.payer.top_up(&book, &id, Amount::new(10_000_000)).await;
     assert!(matches!(refused, Err(PayError::DepositAboveLimit { .. })), "{refused:?}");
 }
+
+#[tokio::test]
+async fn where_challenges_are_for_one_body_each_body_is_paid_for_by_its_own() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    let url = merchant.listen_binding_bodies().await;
+    let book = customer.book();
+
+    for (number, body) in ["one", "two", "", "one"].into_iter().enumerate() {
+        let request = Request {
+            method: http::Method::POST,
+            body: body.as_bytes().to_vec(),
+            ..Request::get(url.clone())
+        };
+        let reply = customer.payer.pay(&book, &request).await.unwrap();
+        assert_eq!(reply.body, format!("answer {number}").as_bytes());
+        assert_eq!(reply.payment.unwrap().charged, PRICE);
+    }
+
+    assert_eq!(merchant.channels().await, 1);
+    assert_eq!(merchant.charged().await, 4_000);
+}

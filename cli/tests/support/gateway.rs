@@ -21,7 +21,7 @@ use solana_signature::Signature;
 use toll_cli::config::Config;
 use toll_client::Book;
 use toll_client::{Payer, Policy, Request as PayerRequest};
-use toll_gateway::{FixedPrice, Gateway, PaymentLayer};
+use toll_gateway::{FixedPrice, Gateway, PaymentLayer, Price};
 use toll_ledger::{ChannelState, CloseLanded, Ledger, Submission, SubmissionKind, SystemClock, Tip};
 use toll_protocol::{
     Amount, ChannelAccount, ChannelStatus, Network, Open, PROGRAM_ID, TopUp, decode_transaction,
@@ -81,6 +81,16 @@ impl Merchant {
 
     /// The same, with another challenge secret.
     pub(crate) async fn listen_with(&self, price: Amount, secret: [u8; 32]) -> reqwest::Url {
+        self.listen_at(FixedPrice::new(price), secret).await
+    }
+
+    /// Another listener, whose challenges are good for one request body each.
+    pub(crate) async fn listen_binding_bodies(&self) -> reqwest::Url {
+        let FixedPrice(price) = FixedPrice::new(PRICE);
+        self.listen_at(FixedPrice(Price { bind_body: true, ..price }), [7; 32]).await
+    }
+
+    async fn listen_at(&self, price: FixedPrice, secret: [u8; 32]) -> reqwest::Url {
         let config = Config::parse(&config_text(), self.folder.path()).unwrap();
         let secret = toll_protocol::ChallengeSecret::new(secret.to_vec()).unwrap();
         let gateway = Arc::new(Gateway::new(self.ledger.clone(), config.terms().unwrap(), secret));
@@ -98,7 +108,7 @@ impl Merchant {
         let router = Router::new()
             .route("/thing", get(serve.clone()).post(serve.clone()))
             .route("/other", get(serve))
-            .layer(PaymentLayer::new(gateway, Arc::new(FixedPrice::new(price))))
+            .layer(PaymentLayer::new(gateway, Arc::new(price)))
             .layer(middleware::from_fn(move |request: Request, next: Next| {
                 let (lose, stall) = (Arc::clone(&lose), Arc::clone(&stall));
                 let hang_up = hang_up.load(Ordering::SeqCst);
