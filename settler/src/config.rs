@@ -97,6 +97,8 @@ pub struct SettlerConfig {
     pub drain_timeout: Duration,
     /// How many channels are worked on at once.
     pub concurrency: usize,
+    /// Most transactions of unknown fate at once, of those payers ask for and of our own, each.
+    pub in_flight: usize,
 }
 
 impl SettlerConfig {

@@ -1,5 +1,8 @@
 //! Runs watching, planning, launching and resolving.
 
+mod drain;
+mod loops;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,11 +11,13 @@ use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_chain::Chain;
 use toll_ledger::{ChannelState, CloseReason, Ledger, SettlerLock, SubmissionKind};
-use tracing::{info, warn};
+use tracing::info;
 
+use self::drain::{Last, drain};
+use self::loops::Loops;
 use crate::config::{SettlerConfig, SettlerKeys};
 use crate::error::survive;
-use crate::in_flight::InFlight;
+use crate::in_flight::{InFlight, Lane};
 use crate::launch::{Launch, Launched, Shared};
 use crate::pauses::Pauses;
 use crate::planner::Planner;
@@ -24,10 +29,7 @@ use crate::tips::Tips;
 use crate::watch::Watch;
 use crate::{SettlerError, Step, startup};
 
-/// How often another process's writes are looked for while nothing else is due.
-const LEDGER_INTERVAL: Duration = Duration::from_millis(250);
-
-/// Least time between two passes, so that a stream of accepted vouchers does not drive the loop.
+/// Least time between two rounds of anything.
 const LEAST_PAUSE: Duration = Duration::from_millis(20);
 
 /// Lands what the gateway records, closes channels, and resolves every transaction it ever sent.
@@ -44,6 +46,7 @@ pub struct Settler {
     launch: Arc<Launch>,
     purse: Arc<Purse>,
     resolve: Resolve,
+    in_flight: Arc<InFlight>,
     pauses: Arc<Pauses>,
     journal: Arc<Journal>,
     hook: StepHook,
@@ -79,6 +82,7 @@ impl Settler {
         let missing = startup::check_accounts(chain.as_ref(), &keys, &config).await?;
         let purse = Purse::open(ledger.clone(), Arc::clone(&chain), &keys, &config).await?;
         let (settler, shared) = Self::assemble(ledger, chain, keys, config, purse, lock);
+        settler.in_flight.resume(&settler.ledger.unresolved().await?);
         if !missing.is_empty() {
             startup::create_accounts(&shared, &settler.launch, &settler.resolve).await?;
         }
@@ -97,7 +101,7 @@ impl Settler {
     ) -> (Self, Shared) {
         let shared = Shared {
             tips: Arc::new(Tips::new(ledger.clone(), Arc::clone(&chain))),
-            in_flight: Arc::new(InFlight::default()),
+            in_flight: Arc::new(InFlight::new(config.in_flight)),
             pauses: Arc::new(Pauses::default()),
             journal: Arc::new(Journal::default()),
             hook: StepHook::default(),
@@ -107,7 +111,8 @@ impl Settler {
             ledger,
             chain,
         };
-        let Shared { ledger, chain, keys, config, tips, pauses, journal, hook, purse, .. } = shared.clone();
+        let Shared { ledger, chain, keys, config, tips, in_flight, pauses, journal, hook, purse, .. } =
+            shared.clone();
         let watch = Watch::new(ledger.clone(), chain, Arc::clone(&tips), Arc::clone(&pauses), config.network);
         let watch = Arc::new(watch);
         let planner = Planner::new(ledger.clone(), Arc::clone(&pauses), keys.payee.pubkey(), &config);
@@ -123,6 +128,7 @@ impl Settler {
             launch,
             purse,
             resolve,
+            in_flight,
             pauses,
             journal,
             hook,
@@ -137,45 +143,35 @@ impl Settler {
         self
     }
 
-    /// Works until `shutdown` resolves; then, if configured, closes every open channel first.
+    /// Works until `shutdown` resolves. Then nothing new is started, unless every open channel is to be closed first
+    /// ([`SettlerConfig::close_on_shutdown`]), and what is on its way is resolved, all within
+    /// [`SettlerConfig::drain_timeout`].
     ///
     /// An unreachable cluster is waited for. Returns early only when the ledger fails.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Summary, SettlerError> {
-        tokio::pin!(shutdown);
-        let mut changes = self.ledger.changes();
-        let mut tip_at = Instant::now();
-        let (mut poll_at, mut purge_at) = (tip_at, tip_at);
-        loop {
-            let now = Instant::now();
-            if now >= purge_at {
-                survive("purge", self.purge().await)?;
-                purge_at = now + self.config.purge_interval;
-            }
-            if now >= tip_at {
-                survive("tip", self.publish_tip().await)?;
-                tip_at = now + self.config.tip_interval;
-            }
-            let everything = now >= poll_at;
-            if everything {
-                poll_at = now + self.config.poll_interval;
-            }
-            let pass = survive("pass", self.pass(everything).await)?.unwrap_or_default();
-            let idle = if pass.in_flight > 0 { self.config.confirm_interval } else { LEDGER_INTERVAL };
-            tokio::select! {
-                biased;
-                () = &mut shutdown => break,
-                () = async { tokio::time::sleep(LEAST_PAUSE).await; changes.changed(idle).await; } => {}
-            }
+        let settler = Arc::new(self);
+        let mut loops = Loops::start(&settler);
+        tokio::select! {
+            biased;
+            () = shutdown => {}
+            failed = loops.failed() => failed?,
         }
-        info!(close = self.config.close_on_shutdown, "stopping");
-        self.drain(self.config.close_on_shutdown.then_some(CloseReason::Shutdown)).await?;
-        Ok(self.take_summary())
+        let deadline = Instant::now() + settler.config.drain_timeout;
+        info!(close = settler.config.close_on_shutdown, "stopping");
+        loops.stop(Instant::now() + settler.config.drain_timeout / 3).await?;
+        let last = if settler.config.close_on_shutdown {
+            Last::Closes(CloseReason::Shutdown)
+        } else {
+            Last::Nothing
+        };
+        drain(&settler, last, deadline).await?;
+        Ok(settler.take_summary())
     }
 
     /// Does everything that can be done now, waits for its transactions, and returns.
     pub async fn once(&self) -> Result<Summary, SettlerError> {
         self.publish_tip().await?;
-        self.drain(None).await?;
+        drain(self, Last::Everything, Instant::now() + self.config.drain_timeout).await?;
         self.purge().await?;
         Ok(self.take_summary())
     }
@@ -231,7 +227,7 @@ impl Settler {
             self.close_idle().await?;
         }
         let round = self.watch.round(everything).await?;
-        let agenda = self.planner.agenda(round.sightings).await?;
+        let agenda = self.planner.agenda(round.sightings, self.in_flight.room(Lane::Own)).await?;
         let launched = self.launch.tasks(agenda.tasks).await?;
         match round.failure {
             Some(error) => Err(error),
@@ -254,31 +250,5 @@ impl Settler {
             info!(?purged, "purged");
         }
         Ok(())
-    }
-
-    /// Passes until nothing is in flight and nothing was sent, or the drain timeout is over.
-    ///
-    /// With a reason, channels are closed as they come into sight, those whose opens land meanwhile included.
-    async fn drain(&self, close: Option<CloseReason>) -> Result<(), SettlerError> {
-        let deadline = Instant::now() + self.config.drain_timeout;
-        let mut everything = true;
-        loop {
-            if let Some(reason) = close {
-                self.close_all(reason).await?;
-            }
-            let pass = survive("pass", self.pass(everything).await)?;
-            let opened = close.is_some() && !self.ledger.channels(&[ChannelState::Open]).await?.is_empty();
-            let idle = pass == Some(Pass::default()) && !opened;
-            if idle && everything {
-                return Ok(());
-            }
-            // Look everywhere at the start and, to be sure, at the end.
-            everything = idle || pass.is_none();
-            if Instant::now() >= deadline {
-                warn!(?pass, "out of time; the next run goes on from here");
-                return Ok(());
-            }
-            tokio::time::sleep(self.config.confirm_interval.max(LEAST_PAUSE)).await;
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! Brings a plan what it asks for: what was seen on chain and what the ledger holds.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,10 +54,19 @@ impl Planner {
         Self { ledger, pauses, payee, partial, hold: config.poll_interval }
     }
 
-    /// Plans for everything in sight that is not paused.
-    pub(crate) async fn agenda(&self, sightings: Vec<Sighting>) -> Result<Agenda, SettlerError> {
+    /// Plans for what is in sight and not paused, at most `room` tasks: forced closes first, then the most exposed.
+    pub(crate) async fn agenda(
+        &self,
+        mut sightings: Vec<Sighting>,
+        room: usize,
+    ) -> Result<Agenda, SettlerError> {
+        sightings.sort_by_key(|sighting| Reverse(urgency(sighting)));
         let mut agenda = Agenda::default();
         for sighting in sightings {
+            if agenda.tasks.len() >= room {
+                agenda.waiting += usize::from(sighting.record.state == ChannelState::Closing);
+                continue;
+            }
             let channel = sighting.record.id;
             if self.pauses.is_paused(&channel) {
                 agenda.waiting += usize::from(self.pauses.is_worth_waiting_for(&channel));
@@ -106,4 +116,11 @@ impl Planner {
     fn settles_early(&self) -> bool {
         self.partial.threshold.is_some() || self.partial.before_expiry.is_some()
     }
+}
+
+/// A forced close has a deadline; after that, whatever is accepted and not settled is at risk.
+fn urgency(sighting: &Sighting) -> (bool, Amount) {
+    let Sighting { record, account, .. } = sighting;
+    let exposure = record.watermarks.accepted.saturating_sub(account.settled);
+    (account.status == ChannelStatus::Closing, exposure)
 }

@@ -32,6 +32,9 @@ use crate::{SettlerError, Step};
 /// reports statuses is behind the one that reports heights.
 const EXPIRY_MARGIN: u64 = 8;
 
+/// Transactions that one question covers: a node answers for so many signatures at once.
+const MOST: usize = 256;
+
 /// Finds out what became of transactions.
 pub(crate) struct Resolve {
     ledger: Ledger,
@@ -79,6 +82,20 @@ impl Resolve {
         }
         // Height before statuses: whatever could land up to this height is in the statuses.
         let height = self.tips.current().await?.block_height;
+        let (mut in_flight, mut failure) = (0, None);
+        for recorded in recorded.chunks(MOST) {
+            match self.resolve_some(recorded.to_vec(), height).await {
+                Ok(left) => in_flight += left,
+                // An answer that does not come leaves these for the next round, and no others.
+                Err(error) if error.is_survivable() => failure = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        failure.map_or(Ok(in_flight), Err)
+    }
+
+    /// Resolves what one question covers. Returns how many are left.
+    async fn resolve_some(&self, recorded: Vec<Submission>, height: u64) -> Result<usize, SettlerError> {
         let signatures: Vec<Signature> = recorded.iter().filter_map(|one| one.signature).collect();
         let fates = self.chain.statuses(&signatures).await?;
         if fates.len() != recorded.len() {

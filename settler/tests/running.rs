@@ -107,14 +107,17 @@ async fn shutdown_leaves_channels_open_when_told_to() {
 }
 
 #[tokio::test]
-async fn open_recorded_just_before_shutdown_is_closed_as_well() {
+async fn open_recorded_just_before_shutdown_is_left_to_the_next_start() {
     let world = World::new();
     let settler = world.start(world.keys(), lazy(&world)).await.unwrap();
     let id = world.record_open(1, 1_000).await;
 
     Running::start(settler).stop().await;
 
-    assert_eq!(world.record(&id).await.state, ChannelState::Closed);
+    assert_eq!(world.record(&id).await.state, ChannelState::Opening);
+    assert_eq!(world.chain.lock().submitted.len(), 0);
+    world.drive(&world.settler().await).await;
+    assert_eq!(world.record(&id).await.state, ChannelState::Open);
 }
 
 #[tokio::test]

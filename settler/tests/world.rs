@@ -382,6 +382,12 @@ impl World {
         assert!(record.close_signature.is_some());
     }
 
+    /// Asserts that a channel's tokens have left it.
+    pub fn assert_paid_out_on_chain(&self, id: &ChannelId) {
+        let status = self.account(id).map(|account| account.status);
+        assert_eq!(status, Some(toll_protocol::ChannelStatus::Distributed));
+    }
+
     /// Asserts that all rent is back: the fee payer is short of nothing but fees.
     pub fn assert_rent_returned(&self, fees: u64, channels_not_reclaimed: u64) {
         let out = FEE_PAYER_LAMPORTS - self.chain.lamports(&self.fee_payer.pubkey());

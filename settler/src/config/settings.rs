@@ -76,6 +76,10 @@ pub struct SettlerSettings {
     /// Channels worked on at once.
     #[serde(default = "default_concurrency")]
     pub concurrency: u16,
+    /// Most transactions of unknown fate at once, of those that payers ask for and of our own, each. What is above
+    /// that waits for one to land or expire.
+    #[serde(default = "default_in_flight")]
+    pub in_flight: u16,
     /// What the fee payer's lamports may be spent on.
     #[serde(default)]
     pub purse: PurseSettings,
@@ -113,6 +117,10 @@ fn default_purge_interval() -> u32 {
 }
 fn default_concurrency() -> u16 {
     16
+}
+
+fn default_in_flight() -> u16 {
+    64
 }
 
 /// What a settler is told by other sections.
@@ -168,6 +176,7 @@ impl SettlerSettings {
             resend_interval_ms: default_resend_interval(),
             purge_interval_seconds: default_purge_interval(),
             concurrency: default_concurrency(),
+            in_flight: default_in_flight(),
             purse: PurseSettings::default(),
         }
     }
@@ -186,6 +195,7 @@ impl SettlerSettings {
             ("settler.resend_interval_ms", self.resend_interval_ms),
             ("settler.purge_interval_seconds", self.purge_interval_seconds),
             ("settler.concurrency", self.concurrency.into()),
+            ("settler.in_flight", self.in_flight.into()),
         ];
         if let Some((setting, _)) = not_zero.into_iter().find(|(_, value)| *value == 0) {
             return refuse(setting, "must not be zero");
@@ -224,6 +234,7 @@ impl SettlerSettings {
             resend_interval_ms,
             purge_interval_seconds,
             concurrency,
+            in_flight,
             purse,
         } = self;
         let Surroundings {
@@ -262,6 +273,7 @@ impl SettlerSettings {
             close_on_shutdown: *close_on_shutdown,
             drain_timeout: seconds(drain_timeout_seconds),
             concurrency: (*concurrency).into(),
+            in_flight: (*in_flight).into(),
         }
     }
 }
@@ -288,6 +300,7 @@ mod tests {
             "resend_interval_ms",
             "purge_interval_seconds",
             "concurrency",
+            "in_flight",
         ] {
             let mut values = serde_json::to_value(SettlerSettings::new("http://node", "a", "b")).unwrap();
             values[setting] = 0.into();

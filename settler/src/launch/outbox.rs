@@ -72,14 +72,14 @@ impl Outbox {
 
     /// Sends what is on record and not resolved once more, if its time has come.
     pub(crate) async fn send_again(&self, submission: &Submission) {
-        if self.in_flight.is_due(submission.id, self.resend_interval) {
+        if self.in_flight.is_due(submission, self.resend_interval) {
             debug!(id = %submission.id, "sending again");
             self.submit(submission.kind, &submission.transaction).await;
         }
     }
 
     async fn send(&self, id: SubmissionId, kind: SubmissionKind, bytes: &[u8]) {
-        self.in_flight.sent(id);
+        self.in_flight.sent(id, kind);
         self.submit(kind, bytes).await;
     }
 

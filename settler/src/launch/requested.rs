@@ -18,14 +18,12 @@ use super::inspect::{Allowed, OPEN_FEE_PAYER_POSITIONS, Objection, PaidBy, inspe
 use super::transaction::co_sign;
 use super::{Launched, Outbox, Shared, instructions_of};
 use crate::error::survive;
+use crate::in_flight::Lane;
 use crate::purse::{Held, Outlay, Outlays, fee_of};
 use crate::{SettlerError, Step};
 
 /// Blocks that a blockhash can live at most: the bound for one whose age we don't know.
 const BLOCKHASH_LIFE: u64 = 150;
-
-/// Requests handled in one round: closes, which may be urgent, wait no longer than these take.
-const PER_ROUND: usize = 64;
 
 /// Handles what payers asked for.
 pub(crate) struct Requests {
@@ -53,8 +51,9 @@ impl Requests {
         if requested.is_empty() {
             return Ok(Launched::default());
         }
-        let waiting = requested.len().saturating_sub(PER_ROUND);
-        requested.truncate(PER_ROUND);
+        let room = self.shared.in_flight.room(Lane::Requested);
+        let waiting = requested.len().saturating_sub(room);
+        requested.truncate(room);
         let tip = self.shared.tips.current().await?;
         let requested = self.funded(requested).await?;
         // What was paid into or out of the fee payer since the last look counts from here on.

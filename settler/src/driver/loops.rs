@@ -1,0 +1,159 @@
+//! What goes on at the same time while the settler runs. No loop waits for another.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+
+use super::{LEAST_PAUSE, Settler};
+use crate::SettlerError;
+use crate::error::survive;
+use crate::in_flight::Lane;
+
+/// How often another process's writes are looked for while nothing else is due.
+const LEDGER_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The loops of a running settler. Dropping them ends them where they stand.
+pub(super) struct Loops {
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<Result<(), SettlerError>>,
+}
+
+/// Resolves once the loops are asked to stop.
+#[derive(Clone)]
+struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    async fn asked(&mut self) {
+        // Whoever could ask is gone: that is an answer, too.
+        let _ = self.0.wait_for(|asked| *asked).await;
+    }
+
+    fn is_asked(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits for `wake`. False when the loop is asked to stop.
+    async fn or(&mut self, wake: impl Future<Output = ()>) -> bool {
+        tokio::select! {
+            biased;
+            () = self.asked() => false,
+            () = wake => true,
+        }
+    }
+}
+
+impl Loops {
+    pub(super) fn start(settler: &Arc<Settler>) -> Self {
+        let (stop, asked) = watch::channel(false);
+        let (mut tasks, stopped) = (JoinSet::new(), Stop(asked));
+        tasks.spawn(tips(Arc::clone(settler), stopped.clone()));
+        tasks.spawn(purges(Arc::clone(settler), stopped.clone()));
+        tasks.spawn(resolving(Arc::clone(settler), stopped.clone()));
+        tasks.spawn(channels(Arc::clone(settler), stopped.clone()));
+        tasks.spawn(requests(Arc::clone(settler), stopped));
+        Self { stop, tasks }
+    }
+
+    /// Waits for a loop to end by itself, which only a failing ledger makes it do.
+    pub(super) async fn failed(&mut self) -> Result<(), SettlerError> {
+        match self.tasks.join_next().await {
+            Some(ended) => outcome(ended),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets every loop finish what it is at, at most until `deadline`.
+    pub(super) async fn stop(mut self, deadline: Instant) -> Result<(), SettlerError> {
+        self.stop.send_replace(true);
+        let all = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                outcome(ended)?;
+            }
+            Ok(())
+        };
+        // What hangs is ended where it stands, as a crash would.
+        tokio::time::timeout_at(deadline.into(), all).await.unwrap_or(Ok(()))
+    }
+}
+
+fn outcome(ended: Result<Result<(), SettlerError>, JoinError>) -> Result<(), SettlerError> {
+    match ended {
+        Ok(outcome) => outcome,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Ok(()),
+    }
+}
+
+/// The gateway's challenges need a fresh tip whatever the other loops are at.
+async fn tips(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerError> {
+    loop {
+        let published = tokio::select! {
+            biased;
+            () = stop.asked() => return Ok(()),
+            published = settler.publish_tip() => published,
+        };
+        survive("tip", published)?;
+        if !stop.or(tokio::time::sleep(settler.config.tip_interval)).await {
+            return Ok(());
+        }
+    }
+}
+
+async fn purges(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerError> {
+    loop {
+        survive("purge", settler.purge().await)?;
+        if !stop.or(tokio::time::sleep(settler.config.purge_interval)).await {
+            return Ok(());
+        }
+    }
+}
+
+async fn resolving(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerError> {
+    while !stop.is_asked() {
+        let in_flight = survive("resolve", settler.resolve.round().await)?.unwrap_or(0);
+        let pause = if in_flight > 0 { settler.config.confirm_interval } else { LEAST_PAUSE };
+        stop.or(tokio::time::sleep(pause.max(LEAST_PAUSE))).await;
+    }
+    Ok(())
+}
+
+/// Closes, and what leads to them.
+async fn channels(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerError> {
+    let (mut changes, mut more_room) = (settler.ledger.changes(), settler.in_flight.more_room());
+    let mut poll_at = Instant::now();
+    while !stop.is_asked() {
+        let now = Instant::now();
+        let everything = now >= poll_at;
+        if everything {
+            poll_at = now + settler.config.poll_interval;
+        }
+        if everything || settler.in_flight.room(Lane::Own) > 0 {
+            survive("channels", settler.work(everything).await)?;
+        }
+        let due = poll_at.saturating_duration_since(Instant::now()).min(LEDGER_INTERVAL);
+        stop.or(wake(&mut changes, &mut more_room, due)).await;
+    }
+    Ok(())
+}
+
+/// Opens and top-ups.
+async fn requests(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerError> {
+    let (mut changes, mut more_room) = (settler.ledger.changes(), settler.in_flight.more_room());
+    while !stop.is_asked() {
+        survive("requests", settler.launch.requested().await)?;
+        stop.or(wake(&mut changes, &mut more_room, LEDGER_INTERVAL)).await;
+    }
+    Ok(())
+}
+
+/// Waits for a commit or for more room, at most for `interval`, and never for less than a moment: a stream of
+/// accepted vouchers must not drive the loop.
+async fn wake(changes: &mut toll_ledger::Changes, more_room: &mut watch::Receiver<u64>, interval: Duration) {
+    tokio::time::sleep(LEAST_PAUSE).await;
+    tokio::select! {
+        _ = changes.changed(interval) => {}
+        _ = more_room.changed() => {}
+    }
+}
