@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 use toll_protocol::{
-    Action, ChannelId, ChannelStatus, CloseAction, CloseAuthority, Credential, Receipt, RefusalCode,
+    Action, Amount, ChannelId, ChannelStatus, CloseAction, CloseAuthority, Credential, Receipt, RefusalCode,
 };
 
 use crate::channel::{ChannelStage, SavedChannel};
@@ -32,12 +32,14 @@ impl Conversation<'_> {
         // On record first: from here on no voucher is signed for service.
         channel.stage = ChannelStage::Closing;
         self.book.put(channel.clone())?;
+        let mut above = Amount::ZERO;
         for _ in 0..CLOSE_ATTEMPTS {
+            let last = channel.accepted.checked_add(above).unwrap_or(channel.accepted);
             let credential = Credential {
                 challenge: channel.challenge.clone(),
                 action: Action::Close(CloseAction {
                     channel_id: *id,
-                    authority: CloseAuthority::Voucher(self.sign(&channel, channel.accepted)?),
+                    authority: CloseAuthority::Voucher(self.sign(&channel, last)?),
                 }),
                 source: None,
             };
@@ -57,6 +59,17 @@ impl Conversation<'_> {
                 (503 | 429, _) => tokio::time::sleep(response.retry_after()).await,
                 // A voucher was accepted whose answer never came.
                 (402, Some(accepted)) if accepted > channel.accepted => adopt(&mut channel, accepted)?,
+                // The chain shows the last voucher, so it closes nothing: a base unit more shows who asks.
+                (402, _)
+                    if refusal.code() == Some(RefusalCode::VoucherPublished)
+                        && above.is_zero()
+                        && channel.accepted < channel.deposit =>
+                {
+                    above = Amount::new(1);
+                    let last = channel.accepted.checked_add(above).unwrap_or(channel.accepted);
+                    channel.signed = channel.signed.max(last);
+                    self.book.put(channel.clone())?;
+                }
                 // The server has changed its secret, as one that was restarted may have.
                 (402, _) if refusal.code() == Some(RefusalCode::Challenge) => {
                     let offer = Offer::from_headers(&response.headers, &channel.url, unix_now())?;

@@ -6,6 +6,7 @@ mod challenge;
 mod close;
 mod config;
 mod credential;
+mod example;
 mod listener;
 mod log;
 mod open;
