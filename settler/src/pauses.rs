@@ -13,6 +13,13 @@ const FIRST: Duration = Duration::from_millis(500);
 /// Longest pause between two attempts.
 const LONGEST: Duration = Duration::from_secs(30);
 
+/// Holds in a row after which each lasts twice as long as the one before: what a payer has spoiled for good must
+/// not cost a question per poll.
+const HOLDS_AT_ONCE: u32 = 4;
+
+/// Longest hold: what is put in order is noticed within this.
+const LONGEST_HOLD: Duration = Duration::from_secs(10 * 60);
+
 /// Failures in a row after which stopping no longer waits for a channel's next attempt.
 const FAILURES_WAITED_FOR: u32 = 4;
 
@@ -30,6 +37,7 @@ struct Kept {
 struct Pause {
     until: Instant,
     failures: u32,
+    holds: u32,
 }
 
 impl Pauses {
@@ -52,14 +60,19 @@ impl Pauses {
         let mut kept = self.lock();
         let failures = kept.failures(&channel);
         let pause = FIRST.saturating_mul(1 << failures.min(10)).min(LONGEST).min(longest);
-        kept.pauses.insert(channel, Pause { until: Instant::now() + pause, failures: failures + 1 });
+        kept.pauses
+            .insert(channel, Pause { until: Instant::now() + pause, failures: failures + 1, holds: 0 });
     }
 
-    /// Leaves a channel alone for `pause` because nothing may be done about it now.
+    /// Leaves a channel alone because nothing may be done about it now: for `pause` at first, and longer each time
+    /// that has not changed, at most ten minutes or `pause`.
     pub(crate) fn hold(&self, channel: ChannelId, reason: String, pause: Duration) {
         warn!(%channel, reason, "held");
         let mut kept = self.lock();
-        kept.pauses.insert(channel, Pause { until: Instant::now() + pause, failures: 0 });
+        let holds = kept.pauses.get(&channel).map_or(0, |pause| pause.holds) + 1;
+        let longer = pause.saturating_mul(1 << holds.saturating_sub(HOLDS_AT_ONCE).min(20));
+        let until = Instant::now() + longer.min(LONGEST_HOLD).max(pause);
+        kept.pauses.insert(channel, Pause { until, failures: 0, holds });
         kept.held.insert(channel, reason);
     }
 
@@ -124,6 +137,30 @@ mod tests {
         pauses.end(&channel());
         assert!(!pauses.is_paused(&channel()));
         assert_eq!(pauses.take_held(), []);
+    }
+
+    #[test]
+    fn held_channel_is_looked_at_less_and_less_often() {
+        let pauses = Pauses::default();
+        let poll = Duration::from_secs(5);
+        let hold = || {
+            pauses.hold(channel(), "reason".to_owned(), poll);
+            length(&pauses)
+        };
+        for _ in 0..HOLDS_AT_ONCE {
+            assert!(hold() <= poll);
+        }
+        let (twice, more) = (hold(), hold());
+        assert!(twice > poll && more > twice, "{twice:?} {more:?}");
+        // Every five seconds were 17,280 attempts a day.
+        let mut day = Duration::from_secs(24 * 60 * 60);
+        let mut attempts = 0;
+        while let Some(rest) = day.checked_sub(hold() + Duration::from_secs(1)) {
+            (day, attempts) = (rest, attempts + 1);
+        }
+        assert!(attempts < 160, "{attempts}");
+        pauses.end(&channel());
+        assert!(hold() <= poll);
     }
 
     #[test]

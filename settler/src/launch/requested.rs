@@ -54,6 +54,9 @@ impl Requests {
         let room = self.shared.in_flight.room(Lane::Requested);
         let waiting = requested.len().saturating_sub(room);
         requested.truncate(room);
+        if requested.is_empty() {
+            return Ok(Launched { sent: 0, waiting });
+        }
         let tip = self.shared.tips.current().await?;
         let requested = self.funded(requested).await?;
         // What was paid into or out of the fee payer since the last look counts from here on.
