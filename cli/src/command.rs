@@ -39,7 +39,8 @@ pub(crate) enum Command {
     Fund(fund::Fund),
     /// Guard a service: gateway and settler in one process
     ///
-    /// Stops in order at ctrl-c: running requests end, open channels are closed. With --json, prints one
+    /// Stops in order at ctrl-c: running requests end, and so do channels where
+    /// settler.close_on_shutdown says so. With --json, prints one
     /// document when it is ready and one when it has stopped.
     Serve(serve::Serve),
     /// Run the settler alone

@@ -22,6 +22,10 @@ use crate::error::{CliError, Exit, Result};
 use crate::keys;
 use crate::secret;
 
+mod schema;
+
+pub use schema::schema;
+
 /// A whole `toll.toml`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -83,9 +87,31 @@ impl Config {
         settler.validate().map_err(invalid)?;
         let terms = self.terms()?;
         self.routes(&terms)?;
-        self.treasury_owner()?;
-        self.settle_threshold()?;
-        Ok(())
+        let settler = self.settler_config(Vec::new())?;
+        let contradictions = [
+            (
+                settler.poll_interval.as_secs() >= terms.observation_limit().unsigned_abs(),
+                "settler.poll_interval_ms",
+                "must be below session.observation_max_age_seconds and a tenth of session.grace_period_seconds, or \
+                 nothing is ever sold",
+            ),
+            (
+                settler.tip_interval.as_secs() >= u64::from(terms.tip_max_age),
+                "settler.tip_interval_ms",
+                "must be below session.tip_max_age_seconds, or challenges have nothing to quote",
+            ),
+            (
+                settler
+                    .settle_before_expiry
+                    .is_some_and(|time| time.as_secs() >= u64::from(terms.min_voucher_life)),
+                "settler.settle_before_expiry_seconds",
+                "must be below session.min_voucher_life_seconds, or every voucher is settled at once",
+            ),
+        ];
+        match contradictions.into_iter().find(|(contradicts, ..)| *contradicts) {
+            Some((_, setting, reason)) => Err(invalid(format_args!("{setting}: {reason}"))),
+            None => Ok(()),
+        }
     }
 
     /// The terms of every channel.

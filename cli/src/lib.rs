@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 mod args;
+pub mod check;
 mod command;
 pub mod config;
 #[cfg(feature = "localnet")]

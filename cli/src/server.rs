@@ -177,10 +177,7 @@ async fn bind(config: &Config, ledger: Ledger) -> Result<(SocketAddr, TcpListene
 }
 
 async fn start_settler(config: &Config, ledger: Ledger) -> Result<Settler> {
-    let keys = SettlerKeys {
-        fee_payer: matching_key(&config.settler.fee_payer, &config.session.fee_payer, "fee_payer")?,
-        payee: matching_key(&config.settler.payee, &config.session.payee, "payee")?,
-    };
+    let keys = settler_keys(config)?;
     let cluster = Cluster::new(&config.settler.rpc);
     let mut mints = Vec::new();
     for mint in &config.session.allowed_mints {
@@ -193,6 +190,18 @@ async fn start_settler(config: &Config, ledger: Ledger) -> Result<Settler> {
     let settler = config.settler_config(mints)?;
     let chain = Arc::new(RpcChain::on(config.session.network, &config.settler.rpc));
     Settler::start(ledger, chain, keys, settler).await.map_err(|error| settler_error(&error))
+}
+
+/// Reads the settler's keys and forgets them again.
+pub(crate) fn check_keys(config: &Config) -> Result<()> {
+    settler_keys(config).map(drop)
+}
+
+fn settler_keys(config: &Config) -> Result<SettlerKeys> {
+    Ok(SettlerKeys {
+        fee_payer: matching_key(&config.settler.fee_payer, &config.session.fee_payer, "fee_payer")?,
+        payee: matching_key(&config.settler.payee, &config.session.payee, "payee")?,
+    })
 }
 
 /// The key in `path`, which must be the one that challenges name.

@@ -6,7 +6,8 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::settle::summary;
-use crate::config::Config;
+use crate::check::check;
+use crate::config::{self, Config};
 use crate::error::Result;
 use crate::output::Output;
 use crate::server::{Role, Server, interrupted};
@@ -30,15 +31,38 @@ pub(crate) struct Serve {
     /// Run one half; the other runs elsewhere on the same ledger
     #[arg(long, value_name = "HALF")]
     only: Option<Half>,
+
+    /// Read the configuration, check it and everything it names on this machine, say what would be done, and end:
+    /// code 0, or 3. Nothing is written and no cluster is asked
+    #[arg(long)]
+    check: bool,
+
+    /// Print the JSON schema of the configuration, with every setting, and end
+    #[arg(long, conflicts_with_all = ["check", "config", "only"])]
+    schema: bool,
 }
 
 impl Serve {
     pub(super) async fn run(self, output: Output) -> Result<()> {
+        if self.schema {
+            let schema = config::schema();
+            output.result(&schema, || format!("{schema:#}"));
+            return Ok(());
+        }
         let role = match self.only {
             None => Role::Both,
             Some(Half::Gateway) => Role::Gateway,
             Some(Half::Settler) => Role::Settler,
         };
+        if self.check {
+            let checked = check(&self.config, role)?;
+            let document =
+                json!({ "config": self.config, "does": checked.does, "settings": checked.settings });
+            output.result(&document, || {
+                format!("{} works. toll serve\n  {}", self.config.display(), checked.does.join("\n  "))
+            });
+            return Ok(());
+        }
         run(&Config::read(&self.config)?, role, output).await
     }
 }

@@ -200,7 +200,7 @@ impl Customer {
     }
 }
 
-fn config_text() -> String {
+pub(crate) fn config_text() -> String {
     let key = |byte| Pubkey::new_from_array([byte; 32]);
     // A curve point: the base point's own encoding is one.
     let payee = "AKnL4NNf3DGWZJS6cPknBuEGnVsV4A4m5tgebLHaRSZ9";

@@ -80,6 +80,8 @@ fn default_request_body_limit() -> usize {
     2 * 1024 * 1024
 }
 
+const DAY: u32 = 24 * 60 * 60;
+
 impl GatewayConfig {
     /// Checks what the values mean: transport, upstream, realm, durations.
     pub fn validate(&self) -> Result<(), ConfigError> {
@@ -96,11 +98,16 @@ impl GatewayConfig {
         }
         self.realm()?;
         self.limits.validate()?;
-        if self.challenge_ttl_seconds == 0 || self.landing_timeout_seconds == 0 {
-            return Err(invalid(
-                "gateway.challenge_ttl_seconds, landing_timeout_seconds",
-                "must not be zero",
-            ));
+        let not_zero = [
+            ("gateway.challenge_ttl_seconds", self.challenge_ttl_seconds),
+            ("gateway.landing_timeout_seconds", self.landing_timeout_seconds),
+        ];
+        if let Some((setting, _)) = not_zero.into_iter().find(|(_, value)| *value == 0) {
+            return Err(invalid(setting, "must not be zero"));
+        }
+        // The ledger archives a channel, and the use of its challenge with it, after a day at the earliest.
+        if self.challenge_ttl_seconds > DAY {
+            return Err(invalid("gateway.challenge_ttl_seconds", "must not be above a day"));
         }
         if self.upstream_timeout_seconds == 0 {
             return Err(invalid("gateway.upstream_timeout_seconds", "must not be zero"));

@@ -173,14 +173,23 @@ impl SessionConfig {
                 "must be a key that can sign: a program address cannot seal",
             ));
         }
-        if self.grace_period_seconds == 0 {
-            return Err(invalid("session.grace_period_seconds", "must not be zero"));
+        let not_zero = [
+            ("session.grace_period_seconds", self.grace_period_seconds),
+            ("session.observation_max_age_seconds", self.observation_max_age_seconds),
+            ("session.tip_max_age_seconds", self.tip_max_age_seconds),
+            ("session.max_compute_unit_limit", self.max_compute_unit_limit),
+        ];
+        if let Some((setting, _)) = not_zero.into_iter().find(|(_, value)| *value == 0) {
+            return Err(invalid(setting, "must not be zero"));
         }
         if !(1..BLOCKHASH_LIFE).contains(&self.hint_life_slots) {
             return Err(invalid("session.hint_life_slots", format!("must be 1 to {}", BLOCKHASH_LIFE - 1)));
         }
         self.check_idle_timeouts()?;
         let minimum_deposit = tokens("session.minimum_deposit", &self.minimum_deposit)?;
+        if minimum_deposit.is_zero() {
+            return Err(invalid("session.minimum_deposit", "must not be zero"));
+        }
         let suggested_deposit = self
             .suggested_deposit
             .as_deref()

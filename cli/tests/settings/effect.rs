@@ -1,0 +1,224 @@
+//! Every setting, changed in a file, changes what it is for.
+//!
+//! A setting without a row fails the test. `Seen` rows show the value where the work is done: in the terms, the
+//! settler's configuration, the price table. `Tested` rows name the test that sees the behaviour change.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use http::Method;
+use toll_cli::config::Config;
+use toll_gateway::{Pricer, RouteTable, Terms};
+use toll_settler::SettlerConfig;
+
+use super::example::{EXAMPLE, settings};
+
+const KEY: &str = "\"4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU\"";
+
+/// What a server is made of.
+struct Built {
+    config: Config,
+    terms: Terms,
+    settler: SettlerConfig,
+    routes: RouteTable,
+}
+
+enum Effect {
+    /// The file says this TOML; here is where it arrives, and how it reads there.
+    Seen(&'static str, fn(&Built) -> String, &'static str),
+    /// The file of a test, from the root of the repository, and its name.
+    Tested(&'static str, &'static str),
+}
+use Effect::{Seen, Tested};
+
+const SETTLER_RUNNING: &str = "settler/tests/running.rs";
+const ARCHIVE: &str = "ledger/tests/ledger/archive.rs";
+const ANSWER: &str = "ledger/tests/ledger/answer.rs";
+const BODIES: &str = "gateway/tests/gateway/bodies.rs";
+const LISTENER: &str = "gateway/tests/gateway/listener.rs";
+const PROXY: &str = "gateway/tests/gateway/proxy.rs";
+const ACT: &str = "cli/tests/settings/act.rs";
+
+#[rustfmt::skip]
+const ROWS: &[(&str, Effect)] = &[
+    ("ledger.path", Tested(ACT, "a_secret_that_no_file_names_outlives_the_server")),
+    ("ledger.replay_retention_seconds", Tested(ARCHIVE, "replay_retention_seconds_says_how_long_answers_are_kept")),
+    ("ledger.replay_entry_retention_days", Tested(ARCHIVE, "replay_entry_retention_days_bounds_the_requests_of_a_live_channel")),
+    ("ledger.max_answer_bytes", Tested(ANSWER, "the_oldest_answers_of_all_channels_make_room")),
+    ("ledger.max_answer_bytes_per_channel", Tested(ANSWER, "the_oldest_answers_of_a_channel_make_room")),
+    ("ledger.archive_after_days", Tested(ARCHIVE, "archive_after_days_says_when")),
+    ("ledger.archive_retention_days", Tested(ARCHIVE, "archive_retention_days_says_how_long")),
+    ("ledger.failed_open_retention_seconds", Tested(ARCHIVE, "failed_open_retention_seconds_says_how_long")),
+    ("ledger.max_failed_opens", Tested(ARCHIVE, "max_failed_opens_lets_the_oldest_go_early_but_no_address_that_could_still_open")),
+    ("ledger.max_requested", Tested(ARCHIVE, "max_requested_bounds_what_waits_for_the_settler")),
+    ("ledger.purge_batch_rows", Tested(ARCHIVE, "purge_batch_rows_bounds_each_transaction")),
+
+    ("gateway.listen", Tested("cli/tests/chain.rs", "a_server_whose_port_is_taken_does_not_start_and_leaves_its_channels_open")),
+    ("gateway.upstream", Tested(ACT, "the_limits_of_the_file_hold")),
+    ("gateway.realm", Seen("\"other\"", |built| built.terms.realm.as_str().to_owned(), "other")),
+    ("gateway.secret_file", Tested(ACT, "a_secret_that_the_file_names_is_the_one_that_is_used")),
+    ("gateway.previous_secret_file", Tested("gateway/tests/gateway/challenge.rs", "a_challenge_under_the_previous_secret_is_recognized")),
+    ("gateway.unpriced", Seen("\"free\"", |built| format!("{:?}", built.routes.quote(&Method::GET, &"/other".parse().unwrap())), "Free")),
+    ("gateway.trusted_proxy", Tested(PROXY, "a_trusted_proxy_may_say_where_a_request_came_from_and_not_what_it_is")),
+    ("gateway.insecure", Tested("gateway/tests/gateway/config.rs", "a_public_address_needs_tls_in_front")),
+    ("gateway.challenge_ttl_seconds", Seen("301", |built| built.terms.challenge_ttl.to_string(), "301")),
+    ("gateway.landing_timeout_seconds", Seen("31", |built| built.terms.landing_timeout.to_string(), "31")),
+    ("gateway.upstream_timeout_seconds", Tested(PROXY, "an_upstream_that_hangs_is_a_504")),
+    ("gateway.request_body_limit", Tested("gateway/tests/gateway/replay.rs", "a_body_over_the_limit_is_refused_before_the_charge")),
+    ("gateway.transport.header_timeout_seconds", Tested(LISTENER, "unfinished_headers_are_cut_off")),
+    ("gateway.transport.body_timeout_seconds", Tested(BODIES, "a_body_that_does_not_end_in_time_is_a_408_and_buys_nothing")),
+    ("gateway.transport.stall_timeout_seconds", Tested(LISTENER, "a_client_that_does_not_take_its_answer_is_cut_off")),
+    ("gateway.transport.upstream_stall_timeout_seconds", Tested(BODIES, "an_upstream_that_stops_in_the_middle_of_an_answer_is_not_waited_for")),
+    ("gateway.transport.idle_timeout_seconds", Tested(LISTENER, "a_connection_is_used_again_until_it_idles_for_too_long")),
+    ("gateway.transport.drain_timeout_seconds", Tested(LISTENER, "the_server_stops_although_a_request_hangs")),
+    ("gateway.transport.connections", Tested(LISTENER, "connections_beyond_the_cap_are_turned_away")),
+    ("gateway.transport.connections_per_peer", Tested(LISTENER, "connections_beyond_the_cap_are_turned_away")),
+    ("gateway.transport.buffered_body_bytes", Tested(BODIES, "bodies_share_a_budget_and_give_it_back")),
+    ("gateway.limits.opens_per_minute", Tested(ACT, "the_limits_of_the_file_hold")),
+    ("gateway.limits.updates_per_minute", Seen("31", |built| built.terms.limits.updates_per_minute.to_string(), "31")),
+    ("gateway.limits.repeats_per_minute", Seen("31", |built| built.terms.limits.repeats_per_minute.to_string(), "31")),
+    ("gateway.limits.vouchers_per_second", Seen("31", |built| built.terms.limits.vouchers_per_second.to_string(), "31")),
+    ("gateway.limits.refusals_per_second", Seen("31", |built| built.terms.limits.refusals_per_second.to_string(), "31")),
+    ("gateway.limits.recent_answer_bytes", Tested("gateway/tests/gateway/replay.rs", "answers_of_all_channels_share_a_memory")),
+    ("gateway.limits.recent_answer_bytes_per_channel", Tested("gateway/tests/gateway/replay.rs", "an_answer_that_was_forgotten_is_not_served_again")),
+    ("gateway.limits.forced_closes", Seen("3", |built| built.terms.limits.forced_closes.to_string(), "3")),
+    ("gateway.limits.forced_close_pause", Seen("31", |built| built.terms.limits.forced_close_pause.to_string(), "31")),
+
+    ("session.network", Seen("\"devnet\"", |built| format!("{} {}", built.terms.network, built.settler.network), "devnet devnet")),
+    ("session.program", Seen(KEY, |built| format!("{} {}", built.terms.program == built.terms.mint, built.settler.program == built.terms.mint), "true true")),
+    ("session.payee", Seen("\"4uQeVj5tqViQh7yWWGStvkEG1Zmhx6uasJtWCJziofM\"", |built| built.terms.payee.to_string(), "4uQeVj5tqViQh7yWWGStvkEG1Zmhx6uasJtWCJziofM")),
+    ("session.fee_payer", Seen(KEY, |built| format!("{:?}", built.terms.fee_payer), "4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU")),
+    ("session.mint", Tested("gateway/tests/gateway/config.rs", "the_mint_allow_list_is_explicit")),
+    ("session.allowed_mints", Tested("gateway/tests/gateway/config.rs", "the_mint_allow_list_is_explicit")),
+    ("session.token_program", Seen("\"TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb\"", |built| built.terms.token_program.to_string(), "TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb")),
+    ("session.decimals", Seen("5", |built| format!("{} {}", built.terms.decimals, built.terms.minimum_deposit), "5 10000")),
+    ("session.grace_period_seconds", Seen("901", |built| format!("{} {}", built.terms.grace_period, built.terms.min_voucher_life), "901 961")),
+    ("session.idle_timeout_seconds", Seen("601", |built| built.terms.idle_timeout.to_string(), "601")),
+    ("session.idle_timeout_options_seconds", Seen("[600, 900]", |built| format!("{:?}", built.terms.idle_timeout_options), "[600, 900]")),
+    ("session.minimum_deposit", Seen("\"0.2\"", |built| built.terms.minimum_deposit.to_string(), "200000")),
+    ("session.suggested_deposit", Seen("\"2\"", |built| format!("{:?}", built.terms.suggested_deposit.map(|it| it.get())), "Some(2000000)")),
+    ("session.min_voucher_delta", Seen("\"0.0001\"", |built| built.terms.min_voucher_delta.to_string(), "100")),
+    ("session.min_voucher_life_seconds", Seen("1000", |built| built.terms.min_voucher_life.to_string(), "1000")),
+    ("session.clock_tolerance_seconds", Seen("31", |built| built.terms.clock_tolerance.to_string(), "31")),
+    ("session.observation_max_age_seconds", Seen("20", |built| built.terms.observation_limit().to_string(), "20")),
+    ("session.hint_life_slots", Seen("100", |built| built.terms.hint_life_slots.to_string(), "100")),
+    ("session.tip_max_age_seconds", Seen("20", |built| built.terms.tip_max_age.to_string(), "20")),
+    ("session.max_compute_unit_limit", Seen("300000", |built| format!("{} {}", built.terms.max_compute_unit_limit, built.settler.compute_unit_cap), "300000 300000")),
+    ("session.max_compute_unit_price", Seen("40000", |built| format!("{} {}", built.terms.max_compute_unit_price, built.settler.compute_unit_price_cap), "40000 40000")),
+    ("session.splits.recipient", Tested("gateway/tests/gateway/challenge.rs", "splits_are_quoted")),
+    ("session.splits.share_bps", Tested("gateway/tests/gateway/challenge.rs", "splits_are_quoted")),
+
+    ("settler.rpc", Tested("cli/tests/chain.rs", "a_server_is_paid_in_earnest_and_stops_in_order")),
+    ("settler.fee_payer", Tested("cli/tests/settings/check.rs", "keys_of_others_are_refused")),
+    ("settler.payee", Tested("cli/tests/settings/check.rs", "what_is_missing_on_this_machine_is_named_by_its_setting")),
+    ("settler.treasury_owner", Seen(KEY, |built| built.settler.treasury_owner.to_string(), "4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU")),
+    ("settler.create_treasury_accounts", Seen("false", |built| built.settler.creates_treasury_accounts().to_string(), "false")),
+    ("settler.create_payee_accounts", Seen("false", |built| format!("{:?}", built.settler.create_payee_accounts), "Some(false)")),
+    ("settler.close_on_shutdown", Seen("true", |built| built.settler.close_on_shutdown.to_string(), "true")),
+    ("settler.drain_timeout_seconds", Seen("91", |built| format!("{:?}", built.settler.drain_timeout), "91s")),
+    ("settler.settle_threshold", Seen("\"5\"", |built| format!("{:?}", built.settler.settle_threshold.map(|it| it.get())), "Some(5000000)")),
+    ("settler.settle_before_expiry_seconds", Seen("0", |built| format!("{:?}", built.settler.settle_before_expiry), "None")),
+    ("settler.refund_patience_seconds", Seen("61", |built| format!("{:?}", built.settler.refund_patience), "61s")),
+    ("settler.low_balance_lamports", Seen("50000001", |built| built.settler.low_balance.to_string(), "50000001")),
+    ("settler.compute_unit_price", Seen("7", |built| built.settler.compute_unit_price.to_string(), "7")),
+    ("settler.blockhash_margin_blocks", Seen("21", |built| built.settler.blockhash_margin.to_string(), "21")),
+    ("settler.tip_interval_ms", Seen("2001", |built| format!("{:?}", built.settler.tip_interval), "2.001s")),
+    ("settler.poll_interval_ms", Seen("5001", |built| format!("{:?}", built.settler.poll_interval), "5.001s")),
+    ("settler.confirm_interval_ms", Seen("201", |built| format!("{:?}", built.settler.confirm_interval), "201ms")),
+    ("settler.resend_interval_ms", Seen("2001", |built| format!("{:?}", built.settler.resend_interval), "2.001s")),
+    ("settler.purge_interval_seconds", Tested(SETTLER_RUNNING, "ledger_is_purged_by_the_loop_and_by_a_single_round")),
+    ("settler.purse.open_budget_per_day", Seen("7", |built| format!("{:?}", built.settler.purse.open_budget_per_day), "Some(7)")),
+    ("settler.purse.top_up_budget_per_day", Seen("7", |built| format!("{:?}", built.settler.purse.top_up_budget_per_day), "Some(7)")),
+    ("settler.purse.settle_budget_per_day", Seen("7", |built| format!("{:?}", built.settler.purse.settle_budget_per_day), "Some(7)")),
+    ("settler.purse.refund_account_budget_per_day", Seen("7", |built| format!("{:?}", built.settler.purse.refund_account_budget_per_day), "Some(7)")),
+    ("settler.purse.payer_budget_per_day", Seen("7", |built| format!("{:?}", built.settler.purse.payer_budget_per_day), "7")),
+    ("settler.purse.budget_per_day", Seen("7", |built| format!("{:?}", built.settler.purse.budget_per_day), "Some(7)")),
+    ("settler.purse.budget", Seen("7", |built| format!("{:?}", built.settler.purse.budget), "Some(7)")),
+    ("settler.purse.minimum_reserve", Seen("7", |built| format!("{:?}", built.settler.purse.minimum_reserve), "7")),
+    ("settler.purse.reserve_per_channel", Seen("7", |built| format!("{:?}", built.settler.purse.reserve_per_channel), "Some(7)")),
+    ("settler.purse.channels_per_payer", Seen("7", |built| format!("{:?}", built.settler.purse.channels_per_payer), "7")),
+    ("settler.purse.minimum_top_up", Seen("7", |built| format!("{:?}", built.settler.purse.minimum_top_up), "7")),
+    ("settler.purse.settle_worth", Seen("7", |built| format!("{:?}", built.settler.purse.settle_worth), "7")),
+    ("settler.purse.refund_accounts_per_day", Seen("7", |built| format!("{:?}", built.settler.purse.refund_accounts_per_day), "7")),
+    ("settler.concurrency", Seen("17", |built| built.settler.concurrency.to_string(), "17")),
+
+    ("routes.method", Seen("\"POST\"", |built| quote(built, &Method::POST, "/v1/weather/x"), "1000")),
+    ("routes.path", Seen("\"/other\"", |built| quote(built, &Method::GET, "/other"), "1000")),
+    ("routes.price", Seen("\"0.002\"", |built| quote(built, &Method::GET, "/v1/weather/x"), "2000")),
+    ("routes.unit_type", Seen("\"call\"", |built| price(built, |price| price.unit_type.clone().unwrap_or_default()), "call")),
+    ("routes.bind_body", Seen("true", |built| price(built, |price| price.bind_body.to_string()), "true")),
+    ("routes.headroom", Seen("\"0.5\"", |built| price(built, |price| price.headroom.to_string()), "500000")),
+];
+
+fn quote(built: &Built, method: &Method, path: &str) -> String {
+    match built.routes.quote(method, &path.parse().unwrap()) {
+        toll_gateway::Quote::Priced(price) => price.amount.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn price(built: &Built, of: impl Fn(&toll_gateway::Price) -> String) -> String {
+    match built.routes.quote(&Method::GET, &"/v1/weather/x".parse().unwrap()) {
+        toll_gateway::Quote::Priced(price) => of(&price),
+        other => format!("{other:?}"),
+    }
+}
+
+/// The example with `value` at `path`.
+fn build(path: &str, value: &str) -> Built {
+    let mut file: toml::Table = EXAMPLE.parse().unwrap();
+    if path == "session.network" {
+        let settler = file["settler"].as_table_mut().unwrap();
+        settler.insert("treasury_owner".into(), KEY.trim_matches('"').into());
+    }
+    if !path.is_empty() {
+        let parsed: toml::Table = format!("value = {value}").parse().unwrap();
+        let (sections, name) = path.rsplit_once('.').unwrap();
+        let mut section = &mut file;
+        for part in sections.split('.') {
+            let next = section.entry(part).or_insert_with(|| toml::Table::new().into());
+            section = match next {
+                toml::Value::Array(items) => items[0].as_table_mut().unwrap(),
+                other => other.as_table_mut().unwrap(),
+            };
+        }
+        section.insert(name.to_owned(), parsed["value"].clone());
+    }
+    let text = toml::to_string(&file).unwrap();
+    let config = Config::parse(&text, Path::new("")).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let terms = config.terms().unwrap();
+    let settler = config.settler_config(Vec::new()).unwrap();
+    let routes = config.routes(&terms).unwrap();
+    Built { config, terms, settler, routes }
+}
+
+#[test]
+fn every_setting_acts() {
+    let rows: BTreeSet<String> = ROWS.iter().map(|(path, _)| (*path).to_owned()).collect();
+    assert_eq!(rows.len(), ROWS.len(), "a setting has two rows");
+    assert_eq!(rows, settings(), "each setting of the schema needs a row here");
+    let unchanged = build("", "");
+    for (path, effect) in ROWS {
+        match effect {
+            Seen(value, seen, expected) => {
+                assert_ne!(seen(&unchanged), *expected, "{path} reads so without being set");
+                assert_eq!(seen(&build(path, value)), *expected, "{path} = {value}");
+            }
+            Tested(file, name) => {
+                let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+                let text = std::fs::read_to_string(root.join(file)).unwrap();
+                assert!(text.contains(&format!("fn {name}(")), "{path}: {file} has no test {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_ledger_is_opened_with_the_settings_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut built = build("ledger.max_requested", "3");
+    built.config.ledger.path = folder.path().join("toll.db");
+    let ledger = toll_ledger::Ledger::with(built.config.ledger.clone(), toll_ledger::SystemClock).unwrap();
+    assert_eq!(ledger.settings(), &built.config.ledger);
+    assert_eq!(ledger.settings().max_requested, 3);
+}
