@@ -8,7 +8,7 @@ use serde_json::Value;
 use solana_rpc_client::nonblocking::rpc_client::RpcClient;
 use solana_rpc_client_api::client_error::{Error as ClientError, ErrorKind};
 use solana_rpc_client_api::request::{RpcError, RpcRequest};
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::ChainError;
 use crate::endpoints::origin;
@@ -93,7 +93,8 @@ impl Node {
             _ => FIRST_REST.saturating_mul(1 << health.failures.min(10)).min(LONGEST_REST),
         };
         if health.failures == 0 {
-            warn!(node = self.name, %error, "fails");
+            // Whoever asked reports what matters; with other nodes nothing does.
+            info!(node = self.name, %error, "fails");
         }
         health.failures = health.failures.saturating_add(1);
         health.resting_until = Some(Instant::now() + rest);

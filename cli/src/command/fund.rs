@@ -15,6 +15,9 @@ use crate::keys;
 use crate::money::{self, Quantity};
 use crate::output::Output;
 
+/// What one signature costs, in lamports.
+const SIGNATURE_FEE: u64 = 5_000;
+
 /// Flags of `toll fund`.
 #[derive(Debug, Args)]
 pub(crate) struct Fund {
@@ -62,8 +65,8 @@ impl Fund {
         let mut lamports = 0;
         if let Some(sol) = self.sol {
             lamports = base_units(sol, 9)?.get();
-            // Of no data, in what the cluster asks for today.
-            if lamports < cluster.rent().await?.minimum(0) {
+            // The cluster knows what an account must hold today; what pays for no signature is too little anywhere.
+            if lamports < SIGNATURE_FEE || lamports < cluster.rent().await?.minimum(0) {
                 let what = format!("{lamports} lamports are too few for an account to exist");
                 return Err(CliError::new(Exit::Usage, what, "write one SOL as 1.0: an integer is lamports"));
             }
