@@ -134,6 +134,33 @@ async fn an_unanswered_request_that_is_given_up_is_paid_for_anew() {
     assert_eq!(merchant.charged().await, 3_000);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_repeats_a_failed_request_free_and_pays_again_when_told_to() {
+    let (merchant, toll) = (Merchant::start().await, support::Toll::with_key());
+    let url = merchant.url.to_string();
+    let pay = ["pay", &url, "--no-balance-check"];
+
+    merchant.fail.store(1, Ordering::SeqCst);
+    let failed = toll.run_beside(&pay).await;
+    failed.fails_with(toll_cli::Exit::Refused.code(), &["500", "pays nothing more"]);
+    toll.run_beside(&pay).await.succeeds();
+    assert_eq!(merchant.charged().await, 1_000);
+
+    merchant.fail.store(1, Ordering::SeqCst);
+    assert_ne!(toll.run_beside(&pay).await.code, 0);
+    toll.run_beside(&[&pay[..], &["--pay-again"]].concat()).await.succeeds();
+    assert_eq!(merchant.charged().await, 3_000);
+    // It is the channel's own key that signed, and the payer's where that was asked for.
+    let signer = |toll: &support::Toll| {
+        let channel = toll.channels()[0].clone();
+        (channel["authorizedSigner"] == channel["payer"], channel["authorizedSigner"].is_string())
+    };
+    assert_eq!(signer(&toll), (false, true));
+    let asked = support::Toll::with_key();
+    asked.run_beside(&[&pay[..], &["--sign-with-payer-key"]].concat()).await.succeeds();
+    assert_eq!(signer(&asked), (true, true));
+}
+
 #[tokio::test]
 async fn a_voucher_that_never_arrived_pays_for_the_next_request_instead() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use crate::error::ConfigError;
 
 mod gateway;
-mod key;
 mod routes;
 mod session;
 mod tokens;

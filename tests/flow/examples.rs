@@ -3,7 +3,7 @@
 use toll_tests::World;
 use toll_tests::world::{AtShutdown, FUNDS, PRICE};
 
-#[allow(dead_code, reason = "its `main` is for people")]
+#[allow(dead_code, unreachable_pub, reason = "a program, whose `main` is for people")]
 #[path = "../../client/examples/pay.rs"]
 mod pay;
 

@@ -8,9 +8,10 @@ use solana_pubkey::Pubkey;
 use toll_ledger::MAX_PAYABLE_RECIPIENTS;
 use toll_protocol::{
     Amount, MAX_IDLE_TIMEOUT, Network, ProgramProfile, Split, Splits, TOKEN_2022_PROGRAM, TOKEN_PROGRAM,
+    base58,
 };
 
-use super::{GatewayConfig, invalid, key, parse_tokens};
+use super::{GatewayConfig, invalid, parse_tokens};
 use crate::error::ConfigError;
 use crate::terms::{BLOCKHASH_LIFE, Terms};
 
@@ -22,27 +23,27 @@ pub struct SessionConfig {
     #[schemars(with = "String")]
     pub network: Network,
     /// The channel program. Unless given: the canonical one on mainnet and devnet, the committed build's on localnet.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "toll_protocol::base58::optional")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "base58::optional")]
     #[schemars(with = "Option<String>")]
     pub program: Option<Pubkey>,
     /// Key that earns.
-    #[serde(with = "key")]
+    #[serde(with = "base58")]
     #[schemars(with = "String")]
     pub payee: Pubkey,
     /// Key that sponsors fees and rent.
-    #[serde(with = "key")]
+    #[serde(with = "base58")]
     #[schemars(with = "String")]
     pub fee_payer: Pubkey,
     /// Mint of prices and deposits.
-    #[serde(with = "key")]
+    #[serde(with = "base58")]
     #[schemars(with = "String")]
     pub mint: Pubkey,
     /// Every mint a channel may hold. No default: the operator vouches for each of them.
-    #[serde(default, with = "key::list")]
+    #[serde(default, with = "base58::list")]
     #[schemars(with = "Vec<String>")]
     pub allowed_mints: Vec<Pubkey>,
     /// The mint's token program, SPL Token unless given.
-    #[serde(default = "default_token_program", with = "key")]
+    #[serde(default = "default_token_program", with = "base58")]
     #[schemars(with = "String")]
     pub token_program: Pubkey,
     /// The mint's decimals.
@@ -96,7 +97,7 @@ pub struct SessionConfig {
 #[serde(deny_unknown_fields)]
 pub struct SplitConfig {
     /// Owner key that receives the share.
-    #[serde(with = "key")]
+    #[serde(with = "base58")]
     #[schemars(with = "String")]
     pub recipient: Pubkey,
     /// The share, in ten-thousandths.
