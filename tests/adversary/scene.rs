@@ -80,7 +80,7 @@ impl Scene {
 
     /// The honest payer is served whatever goes on.
     pub async fn buy(&mut self, requests: u64) {
-        self.world.pay(&self.honest, &mut self.book, requests).await;
+        self.world.pay(&self.honest, &self.book, requests).await;
         self.bought += requests;
     }
 

@@ -6,6 +6,7 @@ use toll_tests::{TestChain, World, scenario};
 mod crash_recovery;
 mod examples;
 mod self_funded;
+mod unsponsored;
 
 async fn world(at_shutdown: AtShutdown) -> World {
     World::start(TestChain::embedded().await, at_shutdown).await

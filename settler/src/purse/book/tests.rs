@@ -246,6 +246,9 @@ enum Op {
     Day,
 }
 
+/// Day, purpose, payer, and what was charged.
+type Charged = (i64, SpendingKind, u8, u64);
+
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     use SpendingKind::{Open, RefundAccount, Settle, TopUp};
     let kind = prop::sample::select(vec![Open, TopUp, Settle, RefundAccount]);
@@ -280,8 +283,7 @@ proptest! {
         book.saw_balance(book.mark(), balance);
         let mut on_chain = balance;
         let mut held: Vec<(Signature, Outlay, i64)> = Vec::new();
-        // (day, kind, payer, charged)
-        let mut spent_rows: Vec<(i64, SpendingKind, u8, u64)> = Vec::new();
+        let mut spent_rows: Vec<Charged> = Vec::new();
         for (step, op) in ops.into_iter().enumerate() {
             match op {
                 Op::Hold { kind, payer: number, lamports, charge } => {
@@ -322,7 +324,7 @@ proptest! {
                     (*day, outlay.kind, outlay.payer.map_or(0, |payer| payer.to_bytes()[0]), outlay.charge)
                 }))
                 .collect();
-            let sum = |keep: &dyn Fn(&(i64, SpendingKind, u8, u64)) -> bool| -> u64 {
+            let sum = |keep: &dyn Fn(&Charged) -> bool| -> u64 {
                 rows.iter().filter(|row| keep(row)).map(|row| row.3).sum()
             };
             prop_assert!(sum(&|_| true) <= 1_500);
