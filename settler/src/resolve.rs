@@ -207,6 +207,7 @@ impl Resolve {
                 self.ledger.open_failed(&channel, &reason).await?;
             }
         }
+        self.spent(submission, Ended::Never, None).await?;
         self.ledger.failed(submission.id, &reason).await?;
         self.report(submission, None, Some(reason));
         self.hook.reached(kind, Step::Marked);

@@ -132,12 +132,15 @@ async fn close_that_did_not_run_for_want_of_sol_is_signed_anew_and_lands() {
     world.drive(&settler).await;
 
     let closes = world.submissions(&id, SubmissionKind::Close).await;
-    let states: Vec<_> = closes.iter().map(|close| close.state).collect();
-    assert_eq!(states, [SubmissionState::Failed, SubmissionState::Landed]);
+    // How often it is tried meanwhile is the clock's affair.
+    let (landed, failed) = closes.split_last().unwrap();
+    assert_eq!(landed.state, SubmissionState::Landed);
+    assert!(!failed.is_empty() && failed.iter().all(|close| close.state == SubmissionState::Failed));
     assert!(closes[0].error.as_ref().unwrap().contains("did not run"), "{:?}", closes[0].error);
     // The used-up signature is not tried again, and no fee was booked for it.
     assert_ne!(closes[0].signature, closes[1].signature);
     assert_eq!(closes[0].fee_lamports.unwrap_or(0), 0);
+    assert_eq!(world.ledger.holds().await.unwrap(), [], "nor is anything held for it");
     world.assert_paid_out(&id, 1_000, 160).await;
 }
 

@@ -288,3 +288,26 @@ async fn a_poor_sponsor_starts_all_the_same_while_it_has_channels_to_close() {
     world.drive(&settler).await;
     world.assert_paid_out(&id, 1_000, 0).await;
 }
+
+#[tokio::test]
+async fn a_running_settler_says_when_the_sponsor_is_out_of_sol_and_when_it_is_back() {
+    let world = World::new();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(world.settler().await.run(async move {
+        let _ = stopped.await;
+    }));
+    for (lamports, opens) in [(EMPTY_ACCOUNT_RENT, false), (FEE_PAYER_LAMPORTS, true)] {
+        world.put(world.fee_payer.pubkey(), Account::new(lamports, 0, &SYSTEM_PROGRAM));
+        let mut said = None;
+        for _ in 0..500 {
+            said = world.ledger.sponsor().await.unwrap().map(|sponsor| sponsor.opens);
+            if said == Some(opens) {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        assert_eq!(said, Some(opens), "with {lamports} lamports");
+    }
+    stop.send(()).unwrap();
+    running.await.unwrap().unwrap();
+}

@@ -50,6 +50,7 @@ impl Loops {
         let (mut tasks, stopped) = (JoinSet::new(), Stop(asked));
         tasks.spawn(tips(Arc::clone(settler), stopped.clone()));
         tasks.spawn(purges(Arc::clone(settler), stopped.clone()));
+        tasks.spawn(purse(Arc::clone(settler), stopped.clone()));
         tasks.spawn(resolving(Arc::clone(settler), stopped.clone()));
         tasks.spawn(channels(Arc::clone(settler), stopped.clone()));
         tasks.spawn(requests(Arc::clone(settler), stopped));
@@ -108,6 +109,14 @@ async fn purges(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerErro
             return Ok(());
         }
     }
+}
+
+/// Whoever is refused for want of SOL asks no more: that there is some again is nobody else's to notice.
+async fn purse(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerError> {
+    while stop.or(tokio::time::sleep(settler.config.poll_interval)).await {
+        survive("purse", settler.purse.refresh().await)?;
+    }
+    Ok(())
 }
 
 async fn resolving(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerError> {
