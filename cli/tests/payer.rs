@@ -549,6 +549,21 @@ async fn a_close_below_what_was_delivered_is_corrected_not_insisted_on() {
 }
 
 #[tokio::test]
+async fn a_close_is_asked_for_by_what_the_chain_does_not_show() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    let book = customer.book();
+    customer.payer.pay(&book, &merchant.request()).await.unwrap();
+    let id = book.channels()[0].channel_id;
+    merchant.settle(&id, PRICE).await;
+
+    // Anybody could have read the last voucher: the payer signs one base unit more.
+    let receipt = customer.payer.close(&book, &id).await.unwrap();
+
+    assert_eq!(receipt.spent.get(), PRICE.get() + 1);
+    assert_eq!(book.channel(&id).unwrap().stage, ChannelStage::Closed);
+}
+
+#[tokio::test]
 async fn a_top_up_by_hand_raises_the_deposit_by_exactly_that() {
     let (merchant, customer) = (Merchant::start().await, Customer::new());
     let book = customer.book();

@@ -140,6 +140,13 @@ impl Merchant {
         channels.iter().map(|channel| channel.watermarks.spent.get()).sum()
     }
 
+    /// The chain shows that `settled` was settled, and so the voucher for it.
+    pub(crate) async fn settle(&self, id: &toll_protocol::ChannelId, settled: Amount) {
+        let record = self.ledger.channel(id).await.unwrap().unwrap();
+        let account = ChannelAccount { settled, ..account_of(&record) };
+        self.ledger.observe(id, Some(&account), record.observed_slot + 1).await.unwrap();
+    }
+
     pub(crate) async fn channels(&self) -> usize {
         self.ledger.channels(ChannelState::ALL).await.unwrap().len()
     }
