@@ -3,9 +3,12 @@
 //! It is never the record. A connection breaks without a word, and a node may skip a notification; whoever listens
 //! reads the state on a timer as well, and again after every connection.
 
+use std::fmt;
 use std::time::Duration;
 
 use futures::StreamExt;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use solana_pubsub_client::nonblocking::pubsub_client::PubsubClient;
 use solana_rpc_client_api::config::RpcProgramAccountsConfig;
 use tokio::sync::watch;
@@ -23,6 +26,17 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// How long connecting and subscribing may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where a node takes subscriptions. Providers hide access keys in paths and queries, so `Debug` names the origin only.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct WebsocketUrl(pub String);
+
+impl fmt::Debug for WebsocketUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&origin(&self.0))
+    }
+}
 
 /// Wakes whenever a channel may have come to match a filter.
 #[derive(Debug)]

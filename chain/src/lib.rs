@@ -29,7 +29,7 @@ pub use endpoints::Endpoints;
 pub use error::{ChainError, cause};
 pub use failure::Failure;
 pub use genesis::{DEVNET_GENESIS, MAINNET_GENESIS, check_genesis};
-pub use hints::{Hints, websocket_url};
+pub use hints::{Hints, WebsocketUrl, websocket_url};
 pub use mint::mint_to;
 pub use program_accounts::{ChannelFilter, FoundChannels};
 pub use rent::{ChainRent, RENT};

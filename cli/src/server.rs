@@ -188,7 +188,11 @@ async fn start_settler(config: &Config, ledger: Ledger) -> Result<Settler> {
         mints.push(ListedMint { mint: *mint, token_program });
     }
     let settler = config.settler_config(mints)?;
-    let chain = Arc::new(RpcChain::on(config.session.network, &config.settler.rpc));
+    let mut chain = RpcChain::on(config.session.network, &config.settler.rpc);
+    if let Some(url) = config.settler.hints_from() {
+        chain = chain.with_websocket(url);
+    }
+    let chain = Arc::new(chain);
     Settler::start(ledger, chain, keys, settler).await.map_err(|error| settler_error(&error))
 }
 

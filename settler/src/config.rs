@@ -71,8 +71,10 @@ pub struct SettlerConfig {
     pub refund_patience: Duration,
     /// How often the newest blockhash and slot are published to the ledger.
     pub tip_interval: Duration,
-    /// How often all live channels are compared with the chain. Keep it well below the grace period.
+    /// How often forced closes are looked for. At most a tenth of the grace period.
     pub poll_interval: Duration,
+    /// Channels compared with the chain in turn at every such look, besides those that need something.
+    pub comparisons_per_poll: usize,
     /// How often the fate of submitted transactions is asked for.
     pub confirm_interval: Duration,
     /// How often an unconfirmed transaction is sent again.

@@ -111,10 +111,8 @@ impl Settler {
             ledger,
             chain,
         };
-        let Shared { ledger, chain, keys, config, tips, in_flight, pauses, journal, hook, purse, .. } =
-            shared.clone();
-        let watch = Watch::new(ledger.clone(), chain, Arc::clone(&tips), Arc::clone(&pauses), config.network);
-        let watch = Arc::new(watch);
+        let Shared { ledger, keys, config, tips, in_flight, pauses, journal, hook, purse, .. } = shared.clone();
+        let watch = Arc::new(Watch::new(shared.clone()));
         let planner = Planner::new(ledger.clone(), Arc::clone(&pauses), keys.payee.pubkey(), &config);
         let launch = Arc::new(Launch::new(shared.clone()));
         let resolve = Resolve::new(shared.clone(), Arc::clone(&watch), Arc::clone(&launch));
@@ -186,8 +184,8 @@ impl Settler {
 
     /// One pass: resolve what is in flight, start what channels need, send what the gateway asks for.
     ///
-    /// With `everything`, all live channels are compared with the chain and idle ones are closed; otherwise
-    /// only what the ledger says is urgent is looked at. An error in one part is returned after the others have
+    /// With `everything`, forced closes are looked for and idle channels are closed; otherwise only what the ledger
+    /// says is urgent is looked at. An error in one part is returned after the others have
     /// had their turn.
     pub async fn pass(&self, everything: bool) -> Result<Pass, SettlerError> {
         let resolved = self.resolve.round().await;
@@ -231,7 +229,10 @@ impl Settler {
         let launched = self.launch.tasks(agenda.tasks).await?;
         match round.failure {
             Some(error) => Err(error),
-            None => Ok(Launched { waiting: launched.waiting + agenda.waiting, ..launched }),
+            None => {
+                let waiting = launched.waiting + agenda.waiting + round.taken_back;
+                Ok(Launched { waiting, ..launched })
+            }
         }
     }
 

@@ -1,24 +1,33 @@
 //! Chain → ledger: copies what the chain says about channels, before anything is decided.
 
+mod busy;
+mod candidates;
+mod finality;
+mod search;
 mod view;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use toll_chain::{Chain, ChainClock};
-use toll_ledger::{ChannelRecord, ChannelState, Ledger, SubmissionKind};
-use toll_protocol::{ChannelAccount, ChannelId, ChannelStatus, Network, OPEN_SLOT_WINDOW};
+use solana_pubkey::Pubkey;
+use solana_signer::Signer;
+use toll_chain::{Chain, ChainClock, Hints};
+use toll_ledger::{ChannelRecord, Ledger};
+use toll_protocol::{ChannelAccount, ChannelId, ChannelStatus, Network};
 use tracing::error;
 
+use self::busy::Busy;
+use self::candidates::Early;
+use self::search::{Found, Search};
 pub(crate) use self::view::View;
 use self::view::{MOST, is_known};
 use crate::SettlerError;
+use crate::error::survive;
+use crate::launch::Shared;
 use crate::pauses::Pauses;
 use crate::plan::grace_deadline;
 use crate::tips::Tips;
-
-/// Seconds for which a channel that vanished unpaid is still looked for.
-const VANISHED_WATCH: i64 = 24 * 60 * 60;
 
 /// How far a public cluster's clock may run behind ours before its node counts as lagging, in seconds.
 const CLOCK_SLACK: i64 = 60;
@@ -29,7 +38,14 @@ pub(crate) struct Watch {
     chain: Arc<dyn Chain>,
     tips: Arc<Tips>,
     pauses: Arc<Pauses>,
+    search: Search,
+    early: Early,
+    /// Channels compared in a round besides what is urgent.
+    comparisons: usize,
+    /// How long a round may go on comparing where the node does not search.
+    longest_round: Duration,
     network: Network,
+    payee: Pubkey,
 }
 
 /// A channel that no transaction of unknown fate acts on, as the chain shows it.
@@ -44,57 +60,124 @@ pub(crate) struct Sighting {
 }
 
 /// What one round of looking showed.
-#[derive(Default)]
 pub(crate) struct Round {
     /// The channels that are there and free to be acted on.
     pub(crate) sightings: Vec<Sighting>,
     /// Why some channels could not be looked at; the others were.
     pub(crate) failure: Option<SettlerError>,
+    /// Channels that a fork took back to an earlier state: the next pass has work on them.
+    pub(crate) taken_back: usize,
+    /// When it began, in unix seconds.
+    started_at: i64,
+    /// Up to when what was seen goes, in unix seconds.
+    seen_at: i64,
+    /// The oldest slot of what was seen, if anything was.
+    slot: Option<u64>,
+}
+
+impl Round {
+    fn started(at: i64) -> Self {
+        Self { sightings: Vec::new(), failure: None, taken_back: 0, started_at: at, seen_at: at, slot: None }
+    }
 }
 
 impl Watch {
-    pub(crate) fn new(
-        ledger: Ledger,
-        chain: Arc<dyn Chain>,
-        tips: Arc<Tips>,
-        pauses: Arc<Pauses>,
-        network: Network,
-    ) -> Self {
-        Self { ledger, chain, tips, pauses, network }
+    pub(crate) fn new(shared: Shared) -> Self {
+        let Shared { ledger, chain, tips, pauses, config, keys, .. } = shared;
+        Self {
+            search: Search::new(config.program),
+            early: Early::by(&config),
+            comparisons: config.comparisons_per_poll,
+            longest_round: config.poll_interval,
+            network: config.network,
+            payee: keys.payee.pubkey(),
+            ledger,
+            chain,
+            tips,
+            pauses,
+        }
+    }
+
+    /// Hints that a payer may be forcing a close.
+    pub(crate) fn hints(&self) -> Option<Hints> {
+        self.chain.hints(&self.search.filter(self.payee))
     }
 
     /// Looks at channels and copies what they show into the ledger.
     ///
-    /// With `everything`, all live channels are compared; otherwise only those that are closing. An answer that
-    /// does not come leaves out the channels it was asked for, no others.
+    /// Always at those that are closing; with `everything`, also for forced closes on all the others, at whatever
+    /// there may be something to do about, and at the next few in turn. An answer that does not come leaves out the
+    /// channels it was asked for, no others.
     pub(crate) async fn round(&self, everything: bool) -> Result<Round, SettlerError> {
-        let busy = self.busy().await?;
-        let started_at = self.ledger.now();
-        let mut round = Round::default();
-        let records = match self.candidates(everything, &busy).await {
-            Ok(records) => records,
+        let busy = Busy::of(&self.ledger).await?;
+        let mut round = Round::started(self.ledger.now());
+        if !everything {
+            let closing = candidates::closing(&self.ledger, &self.pauses, &busy).await?;
+            self.compare(closing, &busy, &mut round).await?;
+            return Ok(round);
+        }
+        let due = match candidates::due(&self.ledger, &self.tips, self.early).await {
+            Ok(due) => due,
             // What is closing can be looked at without a tip.
             Err(error) if error.is_survivable() => {
                 round.failure = Some(error);
-                self.candidates(false, &busy).await?
+                candidates::closing(&self.ledger, &self.pauses, &busy).await?
             }
             Err(error) => return Err(error),
         };
-        let mut seen_at = started_at;
-        for records in records.chunks(MOST) {
-            match self.compare(records, &busy).await {
-                Ok(view) => {
-                    seen_at = seen_at.min(self.seen_at(&view, started_at));
-                    round.sightings.extend(sightings(records, view, &busy));
+        // Whoever is due leaves room for the others' turn, but never none.
+        let turns = self.comparisons.saturating_sub(due.len()).max(1);
+        let mut seen: HashSet<ChannelId> = due.iter().map(|record| record.id).collect();
+        let next =
+            candidates::next_in_turn(&self.ledger, round.started_at, turns + due.len(), &mut seen).await?;
+        let records = due.into_iter().chain(next.into_iter().take(turns)).collect();
+        self.compare(records, &busy, &mut round).await?;
+        if round.failure.is_none() {
+            self.look_for_forced_closes(&busy, &mut round).await?;
+        }
+        let finality = finality::compare(&self.ledger, self.chain.as_ref()).await;
+        round.taken_back = survive("finality", finality)?.unwrap_or(0);
+        Ok(round)
+    }
+
+    /// Finds the forced closes that nobody knows of yet, and notes up to when there are no others.
+    async fn look_for_forced_closes(&self, busy: &Busy, round: &mut Round) -> Result<(), SettlerError> {
+        let Some(min_slot) = round.slot else {
+            // No channel is live, so none can be closed.
+            return Ok(self.ledger.mark_channels_observed(round.seen_at).await?);
+        };
+        let seen_at = round.seen_at;
+        match self.search.forced_closes(&self.ledger, self.chain.as_ref(), min_slot).await? {
+            Found::News { slot, channels } => {
+                round.slot = None;
+                self.compare(channels, busy, round).await?;
+                // An answer from before the search shows them as they were before it.
+                let shown = round.slot.is_none_or(|shown| shown >= slot);
+                if round.failure.is_none() && shown {
+                    self.ledger.mark_channels_observed(seen_at).await?;
                 }
-                Err(error) if error.is_survivable() => round.failure = Some(error),
-                Err(error) => return Err(error),
+            }
+            Found::NoAnswer => {
+                self.compare_all(busy, round).await?;
+                let oldest = self.ledger.oldest_comparison().await?;
+                self.ledger.mark_channels_observed(oldest.unwrap_or(seen_at).min(seen_at)).await?;
             }
         }
-        if everything && round.failure.is_none() {
-            self.ledger.mark_channels_observed(seen_at).await?;
+        Ok(())
+    }
+
+    /// Compares every live channel in turn, for as long as a round may take; the next one goes on from there.
+    async fn compare_all(&self, busy: &Busy, round: &mut Round) -> Result<(), SettlerError> {
+        let began = Instant::now();
+        let mut seen = HashSet::new();
+        while began.elapsed() < self.longest_round && round.failure.is_none() {
+            let next = candidates::next_in_turn(&self.ledger, round.started_at, MOST, &mut seen).await?;
+            if next.is_empty() {
+                break;
+            }
+            self.compare(next, busy, round).await?;
         }
-        Ok(round)
+        Ok(())
     }
 
     /// Looks at a few channels without telling the ledger.
@@ -102,36 +185,31 @@ impl Watch {
         View::of(self.chain.as_ref(), records).await
     }
 
-    async fn compare(&self, records: &[ChannelRecord], busy: &Busy) -> Result<View, SettlerError> {
-        let view = self.look(records).await?;
-        self.observe(records, &view, busy).await?;
-        Ok(view)
-    }
-
-    async fn candidates(&self, everything: bool, busy: &Busy) -> Result<Vec<ChannelRecord>, SettlerError> {
-        use ChannelState::{Closed, Closing, Failed, Gone, Open, Opening};
-        if !everything {
-            let mut closing = self.ledger.channels(&[Closing]).await?;
-            closing.retain(|record| !busy.contains(&record.id) && !self.pauses.is_paused(&record.id));
-            return Ok(closing);
+    /// Compares channels with the chain, as many at a time as a node answers for at once.
+    async fn compare(
+        &self,
+        records: Vec<ChannelRecord>,
+        busy: &Busy,
+        round: &mut Round,
+    ) -> Result<(), SettlerError> {
+        for records in records.chunks(MOST) {
+            let view = match self.look(records).await {
+                Ok(view) => view,
+                Err(error) if error.is_survivable() => {
+                    round.failure = Some(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            self.observe(records, &view, busy).await?;
+            let seen_at = self.seen_at(&view, round.started_at);
+            let compared = records.iter().map(|record| record.id).collect();
+            self.ledger.mark_compared(compared, seen_at).await?;
+            round.seen_at = round.seen_at.min(seen_at);
+            round.slot = Some(round.slot.map_or(view.slot, |slot| slot.min(view.slot)));
+            round.sightings.extend(sightings(records, view, busy));
         }
-        let slot = self.tips.current().await?.slot;
-        let mut records = self.ledger.channels(&[Opening, Open, Closing, Closed, Failed]).await?;
-        let since = self.ledger.now().saturating_sub(VANISHED_WATCH);
-        records.extend(self.ledger.vanished_channels(since).await?);
-        records.retain(|record| {
-            let in_window = slot <= record.terms.open_slot.saturating_add(OPEN_SLOT_WINDOW);
-            match record.state {
-                Opening | Open | Closing => true,
-                // Nothing to do but reclaim, and not before the window ends.
-                Closed => !in_window,
-                // An open that was given up may show up after all, but not once its slot is too old.
-                Failed => in_window,
-                // It vanished with our money in it: a node that hid it, or a fork, may take that back.
-                Gone => true,
-            }
-        });
-        Ok(records)
+        Ok(())
     }
 
     /// Up to when a view shows the channels: a node that lags or hangs shows the past, however fast it answers,
@@ -165,30 +243,6 @@ impl Watch {
             }
         }
         Ok(())
-    }
-
-    /// What transactions of unknown fate act on.
-    async fn busy(&self) -> Result<Busy, SettlerError> {
-        let mut busy = Busy::default();
-        for submission in self.ledger.unresolved().await? {
-            busy.0.extend(submission.channels().into_iter().map(|channel| (channel, submission.kind)));
-        }
-        Ok(busy)
-    }
-}
-
-/// Channels that a transaction of unknown fate acts on: nothing new is started on those.
-#[derive(Default)]
-struct Busy(HashMap<ChannelId, SubmissionKind>);
-
-impl Busy {
-    fn contains(&self, channel: &ChannelId) -> bool {
-        self.0.contains_key(channel)
-    }
-
-    fn is_closing(&self, channel: &ChannelId) -> bool {
-        use SubmissionKind::{Close, Distribute, Seal};
-        self.0.get(channel).is_some_and(|kind| matches!(kind, Close | Seal | Distribute))
     }
 }
 

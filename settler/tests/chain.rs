@@ -72,8 +72,8 @@ pub struct Inner {
     finalized: Option<LiteSVM>,
     /// Wakes who listens for hints.
     pub hints: watch::Sender<u64>,
-    /// How often channels were searched for.
-    pub queries: usize,
+    /// How often anything was asked or sent.
+    pub calls: usize,
     /// How many transactions were simulated.
     pub simulated: usize,
     /// Every transaction handed in, repeats included.
@@ -96,7 +96,7 @@ impl TestChain {
             fates: HashMap::new(),
             finalized: None,
             hints: watch::channel(0).0,
-            queries: 0,
+            calls: 0,
             simulated: 0,
             submitted: Vec::new(),
             landed: Vec::new(),
@@ -136,6 +136,8 @@ impl TestChain {
             inner.svm = finalized;
             inner.svm.set_sysvar(&Clock { slot: clock.slot + 1, ..clock });
             inner.fates.clear();
+            // Each blockhash follows from the one before: another fork's must be others.
+            (0..8).for_each(|_| inner.svm.expire_blockhash());
         }
     }
 
@@ -152,7 +154,8 @@ impl TestChain {
     }
 
     fn reach(&self) -> Result<MutexGuard<'_, Inner>, ChainError> {
-        let inner = self.lock();
+        let mut inner = self.lock();
+        inner.calls += 1;
         if inner.faults.unreachable {
             return Err(ChainError::Unreachable {
                 method: "test",
@@ -251,8 +254,7 @@ impl Chain for TestChain {
     }
 
     async fn find_channels(&self, filter: &ChannelFilter, _: u64) -> Result<FoundChannels, ChainError> {
-        let mut inner = self.reach()?;
-        inner.queries += 1;
+        let inner = self.reach()?;
         if inner.faults.no_queries {
             return Err(ChainError::Refused {
                 method: "getProgramAccounts",

@@ -13,26 +13,26 @@ use crate::chain::Faults;
 use crate::world::World;
 
 /// A settler in its loop, and the means to stop it.
-struct Running {
+pub struct Running {
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<Summary, SettlerError>>,
 }
 
 impl Running {
-    fn start(settler: Settler) -> Self {
+    pub fn start(settler: Settler) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async move { stopped.await.unwrap_or(()) };
         Self { stop, task: tokio::spawn(settler.run(shutdown)) }
     }
 
-    async fn stop(self) -> Summary {
+    pub async fn stop(self) -> Summary {
         self.stop.send(()).expect("it runs");
         self.task.await.expect("it does not panic").expect("it ends well")
     }
 }
 
 /// Waits until a channel is in a state.
-async fn until(world: &World, id: &toll_protocol::ChannelId, state: ChannelState) {
+pub async fn until(world: &World, id: &toll_protocol::ChannelId, state: ChannelState) {
     for _ in 0..500 {
         if world.record(id).await.state == state {
             return;

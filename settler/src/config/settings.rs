@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use solana_pubkey::Pubkey;
-use toll_chain::Endpoints;
+use toll_chain::{Endpoints, WebsocketUrl};
 use toll_protocol::{Amount, Network};
 
 use super::{ListedMint, SettlerConfig};
@@ -18,6 +18,10 @@ use crate::purse::{PurseError, PurseSettings};
 pub struct SettlerSettings {
     /// The node, `http://` or `https://`; or a list of nodes of one cluster, in the order they are preferred in.
     pub rpc: Endpoints,
+    /// Where a node takes subscriptions, `ws://` or `wss://`: hints that let a forced close be found before the next
+    /// look. By custom the port after that of the first `rpc`, or the same name; that unless given. Empty: no hints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub websocket: Option<WebsocketUrl>,
     /// Key file that pays fees and rent: `session.fee_payer`.
     pub fee_payer: PathBuf,
     /// Key file that earns and seals: `session.payee`. May be the same file.
@@ -61,9 +65,13 @@ pub struct SettlerSettings {
     /// Milliseconds between two fetches of the newest blockhash.
     #[serde(default = "default_tip_interval")]
     pub tip_interval_ms: u32,
-    /// Milliseconds between two comparisons of all live channels with the chain.
+    /// Milliseconds between two looks for forced closes. At most a tenth of `session.grace_period_seconds`.
     #[serde(default = "default_poll_interval")]
     pub poll_interval_ms: u32,
+    /// Channels compared with the chain in turn at every such look, besides those that need something. 200,000 of them
+    /// come around in three hours by the defaults.
+    #[serde(default = "default_comparisons")]
+    pub comparisons_per_poll: u16,
     /// Milliseconds between two questions for the fate of what was sent.
     #[serde(default = "default_confirm_interval")]
     pub confirm_interval_ms: u32,
@@ -105,6 +113,10 @@ fn default_tip_interval() -> u32 {
 }
 fn default_poll_interval() -> u32 {
     5_000
+}
+/// One call: a node answers for a hundred accounts at once, the clock among them.
+fn default_comparisons() -> u16 {
+    99
 }
 fn default_confirm_interval() -> u32 {
     200
@@ -157,6 +169,7 @@ impl SettlerSettings {
     pub fn new(rpc: impl Into<Endpoints>, fee_payer: impl Into<PathBuf>, payee: impl Into<PathBuf>) -> Self {
         Self {
             rpc: rpc.into(),
+            websocket: None,
             fee_payer: fee_payer.into(),
             payee: payee.into(),
             treasury_owner: None,
@@ -172,6 +185,7 @@ impl SettlerSettings {
             blockhash_margin_blocks: default_blockhash_margin(),
             tip_interval_ms: default_tip_interval(),
             poll_interval_ms: default_poll_interval(),
+            comparisons_per_poll: default_comparisons(),
             confirm_interval_ms: default_confirm_interval(),
             resend_interval_ms: default_resend_interval(),
             purge_interval_seconds: default_purge_interval(),
@@ -191,6 +205,7 @@ impl SettlerSettings {
             ("settler.drain_timeout_seconds", self.drain_timeout_seconds),
             ("settler.tip_interval_ms", self.tip_interval_ms),
             ("settler.poll_interval_ms", self.poll_interval_ms),
+            ("settler.comparisons_per_poll", self.comparisons_per_poll.into()),
             ("settler.confirm_interval_ms", self.confirm_interval_ms),
             ("settler.resend_interval_ms", self.resend_interval_ms),
             ("settler.purge_interval_seconds", self.purge_interval_seconds),
@@ -199,6 +214,11 @@ impl SettlerSettings {
         ];
         if let Some((setting, _)) = not_zero.into_iter().find(|(_, value)| *value == 0) {
             return refuse(setting, "must not be zero");
+        }
+        if let Some(WebsocketUrl(url)) = &self.websocket
+            && !(url.is_empty() || url.starts_with("ws://") || url.starts_with("wss://"))
+        {
+            return refuse("settler.websocket", "is no ws:// or wss:// URL");
         }
         // A blockhash lives 150 blocks.
         if self.blockhash_margin_blocks >= 150 {
@@ -210,11 +230,21 @@ impl SettlerSettings {
         Ok(())
     }
 
+    /// Where hints come from, if they are wanted.
+    pub fn hints_from(&self) -> Option<String> {
+        match &self.websocket {
+            None => self.rpc.urls().first().and_then(|rpc| toll_chain::websocket_url(rpc)),
+            Some(WebsocketUrl(url)) if url.is_empty() => None,
+            Some(WebsocketUrl(url)) => Some(url.clone()),
+        }
+    }
+
     /// What the settler works by. Whatever is in the file is used here or said to be used by somebody else: a
     /// setting that is added and forgotten does not compile.
     pub fn config(&self, surroundings: Surroundings) -> SettlerConfig {
         let Self {
             rpc: _,              // by whoever connects
+            websocket: _,        // the same
             fee_payer: _,        // by whoever reads keys
             payee: _,            // the same
             treasury_owner: _,   // in the surroundings, with the network's default
@@ -230,6 +260,7 @@ impl SettlerSettings {
             blockhash_margin_blocks,
             tip_interval_ms,
             poll_interval_ms,
+            comparisons_per_poll,
             confirm_interval_ms,
             resend_interval_ms,
             purge_interval_seconds,
@@ -260,6 +291,7 @@ impl SettlerSettings {
             refund_patience: seconds(refund_patience_seconds),
             tip_interval: millis(tip_interval_ms),
             poll_interval: millis(poll_interval_ms),
+            comparisons_per_poll: (*comparisons_per_poll).into(),
             confirm_interval: millis(confirm_interval_ms),
             resend_interval: millis(resend_interval_ms),
             purge_interval: seconds(purge_interval_seconds),
@@ -296,6 +328,7 @@ mod tests {
             "drain_timeout_seconds",
             "tip_interval_ms",
             "poll_interval_ms",
+            "comparisons_per_poll",
             "confirm_interval_ms",
             "resend_interval_ms",
             "purge_interval_seconds",

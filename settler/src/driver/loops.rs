@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
+use toll_chain::Hints;
 
 use super::{LEAST_PAUSE, Settler};
 use crate::SettlerError;
@@ -13,6 +14,9 @@ use crate::in_flight::Lane;
 
 /// How often another process's writes are looked for while nothing else is due.
 const LEDGER_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Least time between two looks that hints cause: whoever gives them by the thousand pays for nothing.
+const HINT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The loops of a running settler. Dropping them ends them where they stand.
 pub(super) struct Loops {
@@ -131,20 +135,38 @@ async fn resolving(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerE
 /// Closes, and what leads to them.
 async fn channels(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerError> {
     let (mut changes, mut more_room) = (settler.ledger.changes(), settler.in_flight.more_room());
+    let mut hints = settler.watch.hints();
     let mut poll_at = Instant::now();
+    let (mut hinted, mut hint_at) = (false, poll_at);
     while !stop.is_asked() {
         let now = Instant::now();
-        let everything = now >= poll_at;
+        let everything = now >= poll_at || (hinted && now >= hint_at);
         if everything {
+            hinted = false;
             poll_at = now + settler.config.poll_interval;
+            hint_at = now + HINT_INTERVAL;
         }
         if everything || settler.in_flight.room(Lane::Own) > 0 {
             survive("channels", settler.work(everything).await)?;
         }
         let due = poll_at.saturating_duration_since(Instant::now()).min(LEDGER_INTERVAL);
-        stop.or(wake(&mut changes, &mut more_room, due)).await;
+        let woken = async {
+            tokio::select! {
+                () = next_hint(&mut hints), if !hinted => hinted = true,
+                () = wake(&mut changes, &mut more_room, due) => {}
+            }
+        };
+        stop.or(woken).await;
     }
     Ok(())
+}
+
+/// Waits for a hint; for ever where nobody gives any.
+async fn next_hint(hints: &mut Option<Hints>) {
+    match hints {
+        Some(hints) => hints.next().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Opens and top-ups.

@@ -1,0 +1,92 @@
+//! What a fork takes back: confirmed once, and then it never happened.
+
+use solana_signer::Signer;
+use toll_ledger::{ChannelState, CloseReason, SubmissionKind, SubmissionState};
+use toll_protocol::ChannelId;
+
+use crate::world::World;
+
+async fn awaiting(world: &World) -> usize {
+    world.ledger.awaiting_finality(9).await.unwrap().len()
+}
+
+/// A channel with 160 of 1000 accepted, closed in a block that is confirmed and no more.
+async fn closed_in_a_fork() -> (World, ChannelId, toll_settler::Settler) {
+    let mut world = World::new();
+    let settler = world.settler().await;
+    let id = world.open(&settler, 1, 1_000).await;
+    settler.pass(true).await.unwrap();
+    assert_eq!(awaiting(&world).await, 0);
+    world.pay(&id, 160).await;
+    world.chain.stop_finalizing();
+    world.chain.advance(1, 1);
+    world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+    world.drive(&settler).await;
+    assert_eq!(world.record(&id).await.state, ChannelState::Closed);
+    (world, id, settler)
+}
+
+#[tokio::test]
+async fn close_is_watched_until_it_is_final() {
+    let (world, id, settler) = closed_in_a_fork().await;
+    for _ in 0..3 {
+        world.chain.advance(1, 1);
+        settler.pass(true).await.unwrap();
+        assert_eq!(awaiting(&world).await, 1);
+    }
+
+    world.chain.finalize();
+    settler.pass(true).await.unwrap();
+
+    assert_eq!(awaiting(&world).await, 0);
+    world.assert_paid_out(&id, 1_000, 160).await;
+}
+
+#[tokio::test]
+async fn close_that_was_rolled_back_lands_again() {
+    let (world, id, settler) = closed_in_a_fork().await;
+    world.chain.roll_back();
+    assert_eq!(world.tokens(&world.payee.pubkey()), 0);
+
+    world.drive(&settler).await;
+
+    world.assert_paid_out(&id, 1_000, 160).await;
+    assert_eq!(world.submissions(&id, SubmissionKind::Close).await.len(), 1, "the same transaction");
+}
+
+#[tokio::test]
+async fn close_that_was_rolled_back_and_cannot_land_again_is_planned_anew() {
+    let (world, id, settler) = closed_in_a_fork().await;
+    world.chain.roll_back();
+    world.chain.advance(200, 80);
+
+    world.drive(&settler).await;
+
+    world.assert_paid_out(&id, 1_000, 160).await;
+    assert_eq!(world.count(&id, SubmissionKind::Close, SubmissionState::Expired).await, 1);
+    assert_eq!(world.count(&id, SubmissionKind::Close, SubmissionState::Landed).await, 1);
+}
+
+#[tokio::test]
+async fn open_that_was_rolled_back_lands_again_or_is_given_up() {
+    for late in [false, true] {
+        let world = World::new();
+        let settler = world.settler().await;
+        world.chain.stop_finalizing();
+        world.chain.advance(1, 1);
+        let id = world.open(&settler, 1, 1_000).await;
+        assert_eq!(awaiting(&world).await, 1);
+
+        world.chain.roll_back();
+        if late {
+            world.chain.advance(200, 80);
+        }
+        settler.pass(true).await.unwrap();
+        assert_ne!(world.record(&id).await.state, ChannelState::Open, "nothing is sold on it");
+        world.drive(&settler).await;
+
+        let expected = if late { ChannelState::Failed } else { ChannelState::Open };
+        assert_eq!(world.record(&id).await.state, expected);
+        assert_eq!(world.account(&id).is_some(), !late);
+    }
+}
