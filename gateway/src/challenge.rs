@@ -126,7 +126,7 @@ impl Gateway {
         let request = match resume.filter(|channel| self.can_resume(channel)) {
             Some(channel) => self.resume_request(price, channel, funding.for_top_ups(self).await?),
             None => {
-                let tip = self.tip().await?;
+                let tip = self.quoted_tip().await?;
                 let funding = funding.for_opens(self).await?;
                 self.new_channel_request(price, tip.blockhash, tip.slot, funding)
             }
@@ -140,9 +140,20 @@ impl Gateway {
         HeaderValue::from_str(&value).map_err(unissuable)
     }
 
-    /// The chain's tip, if it is fresh enough to be quoted.
+    /// The chain's tip for a challenge. A stale one opens nothing, but as long as vouchers are taken out of the chain's
+    /// sight they need a challenge to echo.
+    async fn quoted_tip(&self) -> Result<Tip, Rejection> {
+        let out_of_sight = self.terms.unobserved_limit(self.terms.grace_period);
+        self.tip_of_age(out_of_sight.max(self.terms.tip_max_age.into())).await
+    }
+
+    /// The chain's tip, if an open may go by it.
     pub(crate) async fn tip(&self) -> Result<Tip, Rejection> {
-        let oldest = self.now() - i64::from(self.terms.tip_max_age);
+        self.tip_of_age(self.terms.tip_max_age.into()).await
+    }
+
+    async fn tip_of_age(&self, seconds: i64) -> Result<Tip, Rejection> {
+        let oldest = self.now().saturating_sub(seconds);
         self.ledger.latest_tip().await?.filter(|tip| tip.published_at >= oldest).ok_or_else(|| {
             Rejection::Unavailable {
                 detail: "no recent blockhash is known, so no challenge can be issued".to_owned(),

@@ -14,6 +14,7 @@ use crate::recent::Recent;
 use crate::reject::Rejection;
 use crate::terms::Terms;
 use crate::transaction::Rules;
+use crate::unobserved::Exposure;
 
 /// One merchant's payment state behind any number of [`crate::PaymentLayer`]s.
 ///
@@ -28,6 +29,7 @@ pub struct Gateway {
     pub(crate) recent: Arc<Recent>,
     /// When this process began to charge, in unix seconds.
     pub(crate) started_at: i64,
+    pub(crate) exposure: Exposure,
     opens: RateLimit<Pubkey>,
     updates: RateLimit<ChannelId>,
     repeats: RateLimit<ChannelId>,
@@ -62,6 +64,7 @@ impl Gateway {
                 terms.limits.recent_answer_bytes_per_channel,
             )),
             started_at: ledger.now(),
+            exposure: Exposure::default(),
             ledger,
             terms,
             secret,

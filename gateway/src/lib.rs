@@ -55,6 +55,7 @@ mod stall;
 mod terms;
 mod top_up;
 mod transaction;
+mod unobserved;
 mod wait;
 
 pub use config::{

@@ -25,7 +25,7 @@ use crate::gateway::{Gateway, receipt_header};
 use crate::price::Price;
 use crate::reject::{Figures, Refusal, Rejection};
 use crate::repeat::{self, Repeat, Shelf};
-use crate::{answer, deliver, fingerprint};
+use crate::{answer, deliver, fingerprint, unobserved};
 
 /// How long a repeat waits for the answer that is being made to its first try.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -210,15 +210,7 @@ async fn check_cheaply(
     if increment < charge.min_delta && cumulative != watermarks.deposit {
         return Err(Rejection::DeltaTooSmall { increment, minimum: charge.min_delta, figures: None });
     }
-    let oldest = gateway.now() - gateway.terms.observation_limit();
-    if gateway.ledger.channels_observed_at().await?.is_none_or(|observed_at| observed_at < oldest) {
-        // A forced close might be pending unseen, and a voucher taken now might never settle.
-        return Err(Rejection::Unavailable {
-            detail: "the channel was not compared with the chain lately".to_owned(),
-            retry_after: 5,
-        });
-    }
-    Ok(())
+    unobserved::check(gateway, channel, cumulative).await
 }
 
 pub(crate) fn check_serving(state: ChannelState, closure_started_at: Option<i64>) -> Result<(), Rejection> {

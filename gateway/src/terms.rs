@@ -54,6 +54,13 @@ pub struct Terms {
     /// How many slots after a challenge's `recentSlot` an open that answers it is still recorded. A blockhash lives
     /// 150 blocks, and the settler needs some of them; refusing costs the client a new challenge and nobody a fee.
     pub hint_life_slots: u64,
+    /// Longest time for which forced closes may not have been looked for while vouchers are still taken, within what
+    /// [`Terms::unobserved_limit`] allows. `None`: all of that.
+    pub max_unobserved: Option<u32>,
+    /// Most that may be unsettled on a channel when a voucher is taken out of the chain's sight.
+    pub max_unobserved_exposure: Amount,
+    /// Most that may be unsettled on all channels when a voucher is taken out of the chain's sight.
+    pub max_unobserved_exposure_total: Amount,
     /// Oldest published blockhash that a challenge quotes.
     pub tip_max_age: u32,
     /// How long a request waits for the settler to land its transaction before it is told to retry.
@@ -68,6 +75,10 @@ pub struct Terms {
 
 /// Blocks that a blockhash lives; a block takes a slot or more.
 pub(crate) const BLOCKHASH_LIFE: u64 = 150;
+
+/// Seconds kept back for what a look may miss: a node's clock that runs behind, the pause until the next look, and the
+/// transaction that closes.
+const SETTLING_TIME: i64 = 120;
 
 /// Largest deposit of a channel, in base units: the ledger's integers are signed.
 pub(crate) const LARGEST_DEPOSIT: Amount = Amount::new(i64::MAX as u64);
@@ -151,9 +162,17 @@ impl Limits {
 }
 
 impl Terms {
-    /// Largest age of a channel observation: the configured one, and never above a tenth of the grace period,
-    /// so that a forced close is noticed while most of its grace is left.
-    pub fn observation_limit(&self) -> i64 {
-        i64::from(self.observation_max_age.min((self.grace_period / 10).max(1)))
+    /// Seconds without a look for forced closes that count as nothing on a channel with `grace_period`: the configured
+    /// ones, and never above a tenth of that, so that a forced close is noticed while most of its grace is left.
+    pub fn observation_limit(&self, grace_period: u32) -> i64 {
+        i64::from(self.observation_max_age.min((grace_period / 10).max(1)))
+    }
+
+    /// Seconds without a look for forced closes after which a channel with `grace_period` takes no more vouchers: half of
+    /// that, less [`SETTLING_TIME`]. A close that was forced right after the last look has the other half left.
+    pub fn unobserved_limit(&self, grace_period: u32) -> i64 {
+        let part = (i64::from(grace_period) / 2 - SETTLING_TIME).max(0);
+        let limit = self.max_unobserved.map_or(part, |limit| part.min(limit.into()));
+        limit.max(self.observation_limit(grace_period))
     }
 }

@@ -81,6 +81,16 @@ pub struct SessionConfig {
     /// most 149: a blockhash lives 150 blocks.
     #[serde(default = "default_hint_life")]
     pub hint_life_slots: u64,
+    /// Seconds for which vouchers are still taken while the chain cannot be seen. Half of the grace period less two
+    /// minutes unless given, and never more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_unobserved_seconds: Option<u32>,
+    /// Most that may be unsettled on a channel when a voucher is taken while the chain cannot be seen, in tokens.
+    #[serde(default = "default_max_unobserved_exposure")]
+    pub max_unobserved_exposure: String,
+    /// Most that may be unsettled on all channels when a voucher is taken while the chain cannot be seen, in tokens.
+    #[serde(default = "default_max_unobserved_exposure_total")]
+    pub max_unobserved_exposure_total: String,
     /// Oldest chain tip that challenges still quote, in seconds. Its blockhash lives half a minute.
     #[serde(default = "default_tip_max_age")]
     pub tip_max_age_seconds: u32,
@@ -126,6 +136,14 @@ fn default_observation_max_age() -> u32 {
 
 fn default_hint_life() -> u64 {
     120
+}
+
+fn default_max_unobserved_exposure() -> String {
+    "10".to_owned()
+}
+
+fn default_max_unobserved_exposure_total() -> String {
+    "1000".to_owned()
 }
 
 fn default_tip_max_age() -> u32 {
@@ -187,6 +205,16 @@ impl SessionConfig {
             return Err(invalid("session.hint_life_slots", format!("must be 1 to {}", BLOCKHASH_LIFE - 1)));
         }
         self.check_idle_timeouts()?;
+        let max_unobserved_exposure =
+            tokens("session.max_unobserved_exposure", &self.max_unobserved_exposure)?;
+        let max_unobserved_exposure_total =
+            tokens("session.max_unobserved_exposure_total", &self.max_unobserved_exposure_total)?;
+        if max_unobserved_exposure_total < max_unobserved_exposure {
+            return Err(invalid(
+                "session.max_unobserved_exposure_total",
+                "is below session.max_unobserved_exposure, which one channel alone may reach",
+            ));
+        }
         let minimum_deposit = tokens("session.minimum_deposit", &self.minimum_deposit)?;
         if minimum_deposit.is_zero() {
             return Err(invalid("session.minimum_deposit", "must not be zero"));
@@ -222,7 +250,7 @@ impl SessionConfig {
             ));
         }
         let splits = Splits::new(splits).map_err(|error| invalid("session.splits", error.to_string()))?;
-        Ok(Terms {
+        let terms = Terms {
             realm: gateway.realm()?,
             network: self.network,
             program: self.program(),
@@ -246,12 +274,29 @@ impl SessionConfig {
                 .unwrap_or_else(|| self.grace_period_seconds.saturating_add(60)),
             observation_max_age: self.observation_max_age_seconds,
             hint_life_slots: self.hint_life_slots,
+            max_unobserved: self.max_unobserved_seconds,
+            max_unobserved_exposure,
+            max_unobserved_exposure_total,
             tip_max_age: self.tip_max_age_seconds,
             landing_timeout: gateway.landing_timeout_seconds,
             max_compute_unit_limit: self.max_compute_unit_limit,
             max_compute_unit_price: self.max_compute_unit_price,
             limits: gateway.limits,
-        })
+        };
+        if let Some(seconds) = self.max_unobserved_seconds {
+            let longest = terms.unobserved_limit(terms.grace_period);
+            if i64::from(seconds) != longest {
+                return Err(invalid(
+                    "session.max_unobserved_seconds",
+                    format!(
+                        "must be {} to {}: with this grace period, a forced close could not be settled for sure after longer",
+                        terms.observation_limit(terms.grace_period),
+                        Terms { max_unobserved: None, ..terms.clone() }.unobserved_limit(terms.grace_period)
+                    ),
+                ));
+            }
+        }
+        Ok(terms)
     }
 
     fn check_idle_timeouts(&self) -> Result<(), ConfigError> {

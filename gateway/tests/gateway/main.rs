@@ -12,6 +12,7 @@ mod log;
 mod open;
 mod open_matrix;
 mod opening;
+mod outage;
 mod proxy;
 mod published;
 mod replay;

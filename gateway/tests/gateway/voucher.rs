@@ -290,30 +290,6 @@ async fn a_closed_channel_buys_nothing() {
 }
 
 #[tokio::test]
-async fn an_old_observation_stops_service() {
-    let (world, session) = opened().await;
-    world.clock.advance(31);
-    world.publish_tip(crate::world::SLOT + 1).await;
-    let paid = request(Method::GET, "/paid", Some(&session.voucher(PRICE)), "");
-    world.refuses(paid, 503, "about:blank", "unavailable").await;
-    world.ledger.mark_channels_observed(world.ledger.now()).await.expect("ledger");
-    assert_eq!(world.get("/paid", &session.voucher(PRICE)).await.status, 200);
-}
-
-#[tokio::test]
-async fn an_observation_may_not_be_older_than_a_tenth_of_the_grace_period() {
-    let world = World::with(|terms| {
-        terms.grace_period = 100;
-        terms.observation_max_age = 30;
-    })
-    .await;
-    let session = world.opened().await;
-    world.clock.advance(11);
-    let paid = request(Method::GET, "/paid", Some(&session.voucher(PRICE)), "");
-    world.refuses(paid, 503, "about:blank", "unavailable").await;
-}
-
-#[tokio::test]
 async fn a_voucher_before_the_open_landed_waits() {
     let world = World::new().await;
     world.chain(crate::settler::Chain::Silent).await;
