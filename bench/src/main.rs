@@ -1,9 +1,10 @@
-//! `toll-bench`: prints what the channel program costs, and fails when it costs more than it did.
+//! `toll-bench`: prints what things cost, and fails when they cost more than they may.
 
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use toll_bench::program::{Figures, measure, table};
+use toll_bench::watch::{self, Failure, Report};
 
 #[derive(Parser)]
 #[command(name = "toll-bench", about = "What the product costs")]
@@ -16,6 +17,8 @@ struct Arguments {
 enum Benchmark {
     /// Compute units of the channel program's instructions, whole transactions, on the committed ELF.
     Program(Program),
+    /// Open channels that are watched for forced closes while vouchers are accepted on them.
+    Watch(Watch),
 }
 
 #[derive(Args)]
@@ -31,9 +34,25 @@ struct Program {
     write: bool,
 }
 
+#[derive(Args)]
+struct Watch {
+    /// Open channels.
+    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..))]
+    channels: u64,
+    /// Open channels of the run that it is compared with.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
+    baseline: u64,
+    /// Prints JSON instead of sentences.
+    #[arg(long)]
+    json: bool,
+}
+
 fn main() -> ExitCode {
-    let Benchmark::Program(arguments) = Arguments::parse().benchmark;
-    match program(&arguments) {
+    let outcome = match Arguments::parse().benchmark {
+        Benchmark::Program(arguments) => program(&arguments),
+        Benchmark::Watch(arguments) => watch(&arguments),
+    };
+    match outcome {
         Ok(complaints) if complaints.is_empty() => ExitCode::SUCCESS,
         Ok(complaints) => {
             for complaint in complaints {
@@ -49,7 +68,7 @@ fn main() -> ExitCode {
 }
 
 /// Measures and prints, and returns what is wrong with the result.
-fn program(arguments: &Program) -> Result<Vec<String>, Box<dyn std::error::Error>> {
+fn program(arguments: &Program) -> Result<Vec<String>, Failure> {
     let rows = measure();
     let measured = Figures::of(&rows);
     println!("{}", if arguments.json { measured.to_json() } else { table(&rows) });
@@ -60,4 +79,18 @@ fn program(arguments: &Program) -> Result<Vec<String>, Box<dyn std::error::Error
         return Ok(Vec::new());
     }
     Ok(measured.compare(&Figures::committed()?).iter().map(ToString::to_string).collect())
+}
+
+/// Watches few channels, then many, and returns what is wrong with the figures.
+fn watch(arguments: &Watch) -> Result<Vec<String>, Failure> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let baseline = runtime.block_on(watch::watch(arguments.baseline))?;
+    let many = runtime.block_on(watch::watch(arguments.channels))?;
+    let report = Report::of(baseline, many);
+    if arguments.json {
+        println!("{}", report.to_json());
+    } else {
+        println!("{report}");
+    }
+    Ok(report.complaints())
 }

@@ -72,7 +72,7 @@ impl Ledger {
     }
 }
 
-fn apply(
+pub(crate) fn apply(
     tx: &Connection,
     record: &ChannelRecord,
     account: &ChannelAccount,

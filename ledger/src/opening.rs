@@ -209,7 +209,7 @@ fn archived(tx: &Connection, id: &ChannelId) -> rusqlite::Result<bool> {
         .exists([id.as_bytes()])
 }
 
-fn insert(
+pub(crate) fn insert(
     tx: &Connection,
     id: &ChannelId,
     bump: u8,

@@ -7,7 +7,10 @@ use toll_protocol::{
     TOKEN_PROGRAM, VerifiedVoucher, Voucher,
 };
 
-use crate::{Charge, Clock, Ledger, LedgerConfig, LedgerError, NewChannel, RecordedOpen, ReplayKey};
+use crate::{
+    Charge, Clock, Ledger, LedgerConfig, LedgerError, NewChannel, RecordedOpen, ReplayKey, channel,
+    observation, opening,
+};
 
 impl Ledger {
     /// A blank ledger in a temporary directory that goes away with its last handle.
@@ -56,6 +59,26 @@ impl Ledger {
         });
         running.await.expect("the writer runs");
         WriterHold { _hold: hold }
+    }
+
+    /// Opens many channels in one transaction, as if their opens had landed at slot 100 and were final. There are no
+    /// submissions.
+    pub async fn open_all(&self, channels: Vec<ChannelFixture>) -> Result<(), LedgerError> {
+        let now = self.now();
+        self.write("open_all", move |tx| {
+            for fixture in &channels {
+                let (id, bump) = fixture.channel.terms.address(&fixture.channel.program);
+                opening::insert(tx, &id, bump, &fixture.channel, &fixture.challenge_id(), now)?;
+                let record = channel::find(tx, &id)?.ok_or(LedgerError::UnknownChannel(id))?;
+                observation::apply(tx, &record, &fixture.account(), 100, now)?;
+            }
+            tx.execute(
+                "UPDATE channels SET awaits_finality = NULL, open_final = 1 WHERE awaits_finality IS NOT NULL",
+                [],
+            )?;
+            Ok(())
+        })
+        .await
     }
 
     /// Lets the file grow no further, as on a full disk; `false` lifts that again.

@@ -1,11 +1,10 @@
 //! What is sold while nobody can see the chain.
 
 use http::Method;
-use toll_ledger::Ledger;
 use toll_protocol::{Amount, ChannelAccount, ChannelStatus};
 
 use crate::settler::account_of;
-use crate::world::{PRICE, SLOT, START, Session, World, request};
+use crate::world::{PRICE, Session, World, request};
 
 impl World {
     /// Lets `seconds` pass without a settler that sees anything.
