@@ -111,7 +111,8 @@ impl Settler {
             ledger,
             chain,
         };
-        let Shared { ledger, keys, config, tips, in_flight, pauses, journal, hook, purse, .. } = shared.clone();
+        let Shared { ledger, keys, config, tips, in_flight, pauses, journal, hook, purse, .. } =
+            shared.clone();
         let watch = Arc::new(Watch::new(shared.clone()));
         let planner = Planner::new(ledger.clone(), Arc::clone(&pauses), keys.payee.pubkey(), &config);
         let launch = Arc::new(Launch::new(shared.clone()));
