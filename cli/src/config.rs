@@ -90,7 +90,7 @@ impl Config {
         let settler = self.settler_config(Vec::new())?;
         let contradictions = [
             (
-                settler.poll_interval.as_secs() >= terms.observation_limit().unsigned_abs(),
+                settler.poll_interval.as_secs() >= terms.observation_limit(terms.grace_period).unsigned_abs(),
                 "settler.poll_interval_ms",
                 "must be below session.observation_max_age_seconds and a tenth of session.grace_period_seconds, or \
                  nothing is ever sold",

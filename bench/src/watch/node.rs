@@ -10,7 +10,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use solana_pubkey::Pubkey;
-use toll_chain::CLOCK;
+use toll_chain::{CLOCK, RENT};
 use toll_ledger::ChannelFixture;
 use toll_protocol::{
     CHANNEL_SIZE, ChannelAccount, ChannelId, ChannelStatus, PROGRAM_ID, SYSTEM_PROGRAM, base64_encode,
@@ -131,6 +131,12 @@ impl Inner {
             let mut data = [0; 40];
             data[..8].copy_from_slice(&self.slot().to_le_bytes());
             data[32..].copy_from_slice(&now().to_le_bytes());
+            return encoded(SYSTEM_PROGRAM, &data, false);
+        }
+        if address == RENT {
+            let mut data = [0; 17];
+            data[..8].copy_from_slice(&5_080u64.to_le_bytes());
+            data[8..16].copy_from_slice(&1f64.to_le_bytes());
             return encoded(SYSTEM_PROGRAM, &data, false);
         }
         if address == PROGRAM_ID {
