@@ -122,7 +122,7 @@ fn settler(config: &Config, does: &mut Vec<String>) -> Result<()> {
 
 fn settings(config: &Config) -> Value {
     let mut settings = serde_json::to_value(config).expect("settings have text keys and finite numbers");
-    for (section, setting) in [("gateway", "upstream"), ("settler", "rpc")] {
+    for (section, setting) in [("gateway", "upstream"), ("settler", "rpc"), ("settler", "websocket")] {
         shorten(&mut settings[section][setting]);
     }
     settings
@@ -131,7 +131,7 @@ fn settings(config: &Config) -> Value {
 /// A URL, or a list of them, without what comes after the host.
 fn shorten(urls: &mut Value) {
     match urls {
-        Value::String(url) => *url = host(url),
+        Value::String(url) if !url.is_empty() => *url = host(url),
         Value::Array(urls) => urls.iter_mut().for_each(shorten),
         _ => {}
     }
