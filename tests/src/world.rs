@@ -228,6 +228,7 @@ payee = "payee.json"
 close_on_shutdown = {close_on_shutdown}
 tip_interval_ms = 300
 poll_interval_ms = 300
+settle_before_expiry_seconds = 60
 
 [[routes]]
 path = "/**"
