@@ -76,7 +76,9 @@ fn no_statement_of_a_purge_scans_a_table() {
     let connection = migrated();
     for statement in STATEMENTS {
         for step in plan(&connection, statement) {
-            let harmless = !step.starts_with("SCAN") || step == "SCAN CONSTANT ROW";
+            // The first entry of an index is found without going on to the second.
+            let first = step.contains(" USING INDEX ") && statement.ends_with("ORDER BY compared_at LIMIT 1");
+            let harmless = !step.starts_with("SCAN") || step == "SCAN CONSTANT ROW" || first;
             assert!(harmless && !step.contains("TEMP B-TREE"), "{step}\n{statement}");
         }
     }
@@ -103,7 +105,7 @@ fn fill(connection: &Connection, first: i64, count: i64, state: &str, at: i64) {
          INSERT INTO submissions (submission_id, kind, state, request, transaction_bytes, signature, created_at,
             updated_at) SELECT i, 'open', iif('{state}' = 'failed', 'failed', 'landed'), x'01', x'02', CAST(id || id AS BLOB), {at}, {at}
             FROM fresh;
-         INSERT INTO submission_channels SELECT id, i FROM fresh;
+         INSERT INTO submission_channels (channel_id, submission_id) SELECT id, i FROM fresh;
          INSERT INTO challenges SELECT printf('%d', i), i, {at} FROM fresh;
          INSERT INTO vouchers SELECT id, 1, 0, id, CAST(id || id AS BLOB), {at} FROM fresh;
          DROP TABLE fresh;"
@@ -193,6 +195,9 @@ fn every_column_of_a_channel_is_archived_or_is_known_to_matter_no_more() {
         "failure",
         "replays_kept",
         "sent_cumulative",
+        "compared_at",
+        "awaits_finality",
+        "open_final",
     ];
     assert_eq!(missing("channels", "archived_channels"), lost);
     assert_eq!(
