@@ -42,7 +42,10 @@ pub async fn watch(channels: u64) -> Result<Run, Failure> {
     let node = Node::start(keys.fee_payer.pubkey(), &fixtures).await?;
     let before = memory::resident();
 
-    let config = SettlerConfig::new(Network::Localnet, PROGRAM_ID, TREASURY_OWNER, Vec::new());
+    // The close is never confirmed here: nobody waits for it.
+    let drain_timeout = Duration::from_millis(300);
+    let defaults = SettlerConfig::new(Network::Localnet, PROGRAM_ID, TREASURY_OWNER, Vec::new());
+    let config = SettlerConfig { drain_timeout, ..defaults };
     let chain = Arc::new(RpcChain::new(node.url()));
     let settler = Settler::start(ledger.clone(), chain, keys, config).await?;
     let traffic = Traffic::start(ledger.clone(), Arc::clone(&fixtures));
