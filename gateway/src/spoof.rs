@@ -56,7 +56,7 @@ pub(crate) fn strip_own(headers: &mut HeaderMap) {
     remove(headers, |name| {
         let is = |expected: &&str| reads_as(name, expected);
         is(&X_PAYER.as_str())
-            || OVERRIDES.iter().any(|expected| is(expected))
+            || OVERRIDES.iter().any(&is)
             || NO_ALIAS.iter().any(|expected| is(expected) && name.as_str() != *expected)
     });
     if headers.get_all(AUTHORIZATION).iter().any(is_payment) {

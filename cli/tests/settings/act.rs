@@ -29,11 +29,11 @@ async fn the_limits_of_the_file_hold() {
     let limited = |text: String| format!("{text}[gateway.limits]\nopens_per_minute = 2\n");
     let (_server, request) = gateway(&merchant, limited).await;
     for _ in 0..2 {
-        customer.payer.pay(&mut customer.book(), &request).await.unwrap();
+        customer.payer.pay(&customer.book(), &request).await.unwrap();
         std::fs::remove_file(customer.state()).unwrap();
     }
 
-    let third = customer.payer.pay(&mut customer.book(), &request).await;
+    let third = customer.payer.pay(&customer.book(), &request).await;
 
     assert!(matches!(third, Err(PayError::Refused { status: 429, .. })), "{third:?}");
     assert_eq!(merchant.channels().await, 2);
@@ -44,14 +44,14 @@ async fn a_secret_that_no_file_names_outlives_the_server() {
     let merchant = Merchant::start().await;
     let customer = Customer::new();
     let (server, request) = gateway(&merchant, |text| text).await;
-    customer.payer.pay(&mut customer.book(), &request).await.unwrap();
+    customer.payer.pay(&customer.book(), &request).await.unwrap();
     let kept = std::fs::read(merchant.folder.path().join("ledger.db.secret")).unwrap();
     server.stop().await.unwrap();
 
     let (_server, request) = gateway(&merchant, |text| text).await;
 
     assert_eq!(std::fs::read(merchant.folder.path().join("ledger.db.secret")).unwrap(), kept);
-    customer.payer.pay(&mut customer.book(), &request).await.unwrap();
+    customer.payer.pay(&customer.book(), &request).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,7 +61,7 @@ async fn a_secret_that_the_file_names_is_the_one_that_is_used() {
     let named = |text: String| text.replacen("realm", "secret_file = \"own.key\"\nrealm", 1);
     let (_server, request) = gateway(&merchant, named).await;
     let customer = Customer::new();
-    customer.payer.pay(&mut customer.book(), &request).await.unwrap();
+    customer.payer.pay(&customer.book(), &request).await.unwrap();
     assert!(!merchant.folder.path().join("ledger.db.secret").exists());
 }
 
