@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn accounts_made_for_a_later_payout_pay_nobody_yet() {
         let channel = channel(MAX_PAYABLE_RECIPIENTS);
-        let drafts = drafts(&Action::Distribute, &channel, &ready(&channel, 10), &key(1));
+        let drafts = drafts(&Action::Distribute, &channel, &ready(&channel, 10), &keys().fee_payer.pubkey());
         let budget = Budget { units: 100_000, price: 1 };
         let (draft, _) = sign_first_fitting(drafts, budget, &keys(), Hash::default()).unwrap();
         assert_eq!(draft.intent.effects, [Effect::on(channel.id)]);
