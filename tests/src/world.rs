@@ -28,7 +28,7 @@ pub const DEPOSIT: Amount = Amount::new(10_000);
 /// Seconds from a forced close until anyone may seal.
 pub const GRACE: u32 = 20;
 /// How far back channels open: their rent comes back as soon as that.
-pub const BACKDATE: u64 = 1_440;
+pub const BACKDATE: u64 = 1_320;
 
 /// What a server does with open channels when it stops.
 #[derive(Clone, Copy, PartialEq, Eq)]
