@@ -99,7 +99,7 @@ async fn seed(ledger: &Ledger, count: u64, payee: Pubkey) -> Result<Arc<[Channel
         let batch: Vec<_> = (first..count.min(first + BATCH))
             .map(|salt| {
                 let mut fixture = ChannelFixture::new(salt, 1_000_000);
-                fixture.channel.terms.payee = payee;
+                fixture.channel.agreement.terms.payee = payee;
                 fixture.channel.unit_type = None;
                 // Nobody goes idle while this runs.
                 fixture.channel.idle_timeout = 86_400;

@@ -11,7 +11,7 @@ use toll_chain::Cluster;
 use toll_cli::Exit;
 use toll_localnet::program::{ELF, PROGRAM_ID};
 use toll_localnet::{Actors, Fixture, Localnet, LocalnetConfig};
-use toll_protocol::{Amount, ChannelId, ChannelTerms, Open, Splits, TOKEN_PROGRAM};
+use toll_protocol::{Agreement, Amount, ChannelId, ChannelTerms, Open, Splits, TOKEN_PROGRAM};
 
 const GRACE: u32 = 60;
 
@@ -43,20 +43,22 @@ impl World {
     async fn open_with(&self, salt: u64) -> ChannelId {
         let payer = self.actors.payer.pubkey();
         let open = Open {
-            program: PROGRAM_ID,
-            terms: ChannelTerms {
-                payer,
-                payee: self.actors.payee.pubkey(),
-                mint: self.fixture.mint,
-                authorized_signer: payer,
-                salt,
-                open_slot: self.fixture.cluster.slot().await.unwrap(),
+            agreement: Agreement {
+                program: PROGRAM_ID,
+                terms: ChannelTerms {
+                    payer,
+                    payee: self.actors.payee.pubkey(),
+                    mint: self.fixture.mint,
+                    authorized_signer: payer,
+                    salt,
+                    open_slot: self.fixture.cluster.slot().await.unwrap(),
+                },
+                grace_period: GRACE,
+                splits: Splits::none(),
+                rent_payer: self.actors.fee_payer.pubkey(),
+                token_program: TOKEN_PROGRAM,
             },
             deposit: Amount::new(10_000),
-            grace_period: GRACE,
-            splits: Splits::none(),
-            rent_payer: self.actors.fee_payer.pubkey(),
-            token_program: TOKEN_PROGRAM,
         };
         let signers = [&self.actors.payer];
         self.fixture.cluster.send(&[open.instruction()], &self.actors.fee_payer, &signers).await.unwrap();

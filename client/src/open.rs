@@ -7,7 +7,7 @@ use rand::RngCore;
 use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
-use toll_protocol::{Action, Amount, ChannelTerms, Credential, Open, OpenAction, RefusalCode};
+use toll_protocol::{Action, Agreement, Amount, ChannelTerms, Credential, Open, OpenAction, RefusalCode};
 
 use crate::channel::{ChannelStage, Pending, SavedChannel};
 use crate::clock::unix_now;
@@ -195,16 +195,18 @@ fn build(
     let seeds =
         ChannelTerms { payer, payee: terms.payee, mint: terms.mint, authorized_signer, salt, open_slot };
     let open = Open {
-        program: terms.program,
-        terms: seeds,
+        agreement: Agreement {
+            program: terms.program,
+            terms: seeds,
+            grace_period,
+            splits: terms.splits.clone(),
+            rent_payer: terms.fee_payer.unwrap_or(payer),
+            token_program,
+        },
         deposit,
-        grace_period,
-        splits: terms.splits.clone(),
-        rent_payer: terms.fee_payer.unwrap_or(payer),
-        token_program,
     };
     let channel_id = open.channel_id();
-    let transaction = sign_as_payer(key, &open.rent_payer, &[open.instruction()], blockhash)?;
+    let transaction = sign_as_payer(key, &open.agreement.rent_payer, &[open.instruction()], blockhash)?;
     let credential = Credential {
         challenge: offer.challenge.clone(),
         action: Action::Open(Box::new(OpenAction {
@@ -218,7 +220,7 @@ fn build(
             grace_period,
             idle_timeout: None,
             open_slot: seeds.open_slot,
-            splits: Some(open.splits.clone()).filter(|splits| !splits.is_empty()),
+            splits: Some(open.agreement.splits.clone()).filter(|splits| !splits.is_empty()),
             authorization_policy: None,
             authentication: None,
             transaction,
@@ -238,11 +240,11 @@ fn build(
         token_program,
         decimals: terms.decimals,
         authorized_signer,
-        rent_payer: open.rent_payer,
+        rent_payer: open.agreement.rent_payer,
         salt: seeds.salt,
         open_slot: seeds.open_slot,
         grace_period_seconds: grace_period,
-        splits: open.splits,
+        splits: open.agreement.splits,
         deposit,
         price: terms.price,
         signed: Amount::ZERO,
@@ -309,7 +311,7 @@ mod tests {
         let accounts: Vec<Pubkey> = instructions[0].accounts.iter().map(|meta| meta.pubkey).collect();
         let open = Open::decode(&instructions[0].data, &accounts).unwrap();
         assert_eq!(open.channel_id(), action.channel_id);
-        assert_eq!(open.terms, channel.terms());
+        assert_eq!(open.agreement.terms, channel.terms());
         assert_eq!(open.deposit, Amount::new(1_000));
         assert_eq!(*transaction.message.recent_blockhash(), offer().terms.recent.unwrap().0);
     }

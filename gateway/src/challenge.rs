@@ -168,9 +168,9 @@ impl Gateway {
 
     /// The channel pays this payee, in this mint, under this program.
     fn is_ours(&self, channel: &ChannelRecord) -> bool {
-        channel.terms.mint == self.terms.mint
-            && channel.terms.payee == self.terms.payee
-            && channel.program == self.terms.program
+        channel.agreement.terms.mint == self.terms.mint
+            && channel.agreement.terms.payee == self.terms.payee
+            && channel.agreement.program == self.terms.program
     }
 
     fn new_channel_request(
@@ -196,7 +196,7 @@ impl Gateway {
 
     fn resume_request(&self, price: &Price, channel: &ChannelRecord, funding: Funding) -> SessionRequest {
         let offer = ChannelOffer::Resume { channel_id: channel.id, idle_timeout: channel.idle_timeout };
-        self.request(price, channel.splits.clone(), offer, funding)
+        self.request(price, channel.agreement.splits.clone(), offer, funding)
     }
 
     fn request(

@@ -31,8 +31,9 @@ pub(crate) async fn close(
     if open {
         check_unpublished(&channel, signed)?;
     }
-    let verified =
-        signed.verify(&channel.id, &channel.terms.authorized_signer).map_err(|_| Rejection::Signature)?;
+    let verified = signed
+        .verify(&channel.id, &channel.agreement.terms.authorized_signer)
+        .map_err(|_| Rejection::Signature)?;
     if open {
         gateway.limit_update(channel.id)?
     } else {

@@ -6,7 +6,7 @@
 use axum::response::Response;
 use solana_pubkey::Pubkey;
 use toll_ledger::{ChannelRecord, ChannelState, NewChannel, RecordedOpen, SubmissionKind, SubmissionState};
-use toll_protocol::{Challenge, ChannelId, ChannelTerms, OPEN_SLOT_WINDOW, Open, OpenAction};
+use toll_protocol::{Agreement, Challenge, ChannelId, ChannelTerms, OPEN_SLOT_WINDOW, Open, OpenAction};
 
 use crate::challenge::OpeningTerms;
 use crate::gateway::Gateway;
@@ -35,17 +35,12 @@ pub(crate) async fn open(
     let opening = gateway.check_opening(challenge, price, &tip)?;
     let open = check(gateway, &opening, tip.slot, action, &transaction)?;
     let idle_timeout = idle_timeout(gateway, action)?;
-    gateway.limit_open(open.terms.payer)?;
-    gateway.check_forced_closes(&open.terms.payer).await?;
+    gateway.limit_open(open.agreement.terms.payer)?;
+    gateway.check_forced_closes(&open.agreement.terms.payer).await?;
 
     let channel = NewChannel {
-        terms: open.terms,
-        program: open.program,
-        token_program: open.token_program,
-        rent_payer: open.rent_payer,
+        agreement: open.agreement,
         deposit: open.deposit,
-        grace_period: open.grace_period,
-        splits: open.splits,
         price: price.amount,
         unit_type: price.unit_type.clone(),
         idle_timeout,
@@ -122,25 +117,26 @@ fn check(
     let mismatch = Rejection::OpenMismatch;
     let decoded =
         Open::decode(transaction.data(), &transaction.accounts()).map_err(|error| refused(error.into()))?;
-    if !terms.allowed_mints.contains(&decoded.terms.mint) {
-        return Err(Rejection::MintNotAllowed(decoded.terms.mint));
+    let asked = &decoded.agreement;
+    if !terms.allowed_mints.contains(&asked.terms.mint) {
+        return Err(Rejection::MintNotAllowed(asked.terms.mint));
     }
     // Whoever pays the fee pays the rent, and gets it back: one key, one signature.
-    let fee_payer = opening.sponsor.unwrap_or(decoded.terms.payer);
+    let fee_payer = opening.sponsor.unwrap_or(asked.terms.payer);
     check_claims(gateway, action, &decoded, &fee_payer)?;
     if !action.policy_agrees() {
         return Err(mismatch("authorizationPolicy names another signer".to_owned()));
     }
-    check_parties(gateway, &decoded.terms)?;
+    check_parties(gateway, &asked.terms)?;
 
-    let (id, _) = decoded.terms.address(&terms.program);
+    let (id, _) = asked.terms.address(&terms.program);
     if id != action.channel_id {
         return Err(mismatch(format!("channelId is not the address of these terms, {id}")));
     }
-    if decoded.splits.contains(&id.pubkey()) {
+    if asked.splits.contains(&id.pubkey()) {
         return Err(mismatch("the channel cannot be a recipient of its own".to_owned()));
     }
-    check_open_slot(decoded.terms.open_slot, opening.recent_slot, tip_slot)?;
+    check_open_slot(asked.terms.open_slot, opening.recent_slot, tip_slot)?;
     if transaction.fee_payer() != fee_payer {
         return Err(mismatch(format!("the fee payer must be {fee_payer}")));
     }
@@ -149,13 +145,15 @@ fn check(
     }
     // Built from our own terms: whatever else the client's instruction says is a difference.
     let canonical = Open {
-        program: terms.program,
-        terms: ChannelTerms { payee: terms.payee, mint: terms.mint, ..decoded.terms },
+        agreement: Agreement {
+            program: terms.program,
+            terms: ChannelTerms { payee: terms.payee, mint: terms.mint, ..asked.terms },
+            grace_period: terms.grace_period,
+            splits: terms.splits.clone(),
+            rent_payer: fee_payer,
+            token_program: terms.token_program,
+        },
         deposit: action.deposit,
-        grace_period: terms.grace_period,
-        splits: terms.splits.clone(),
-        rent_payer: fee_payer,
-        token_program: terms.token_program,
     };
     transaction.check_equals(&canonical.instruction()).map_err(refused)?;
     if canonical.deposit > LARGEST_DEPOSIT {
@@ -167,7 +165,7 @@ fn check(
             minimum: terms.minimum_deposit,
         });
     }
-    transaction.check_signatures(&canonical.terms.payer, &terms.fee_payer).map_err(refused)?;
+    transaction.check_signatures(&canonical.agreement.terms.payer, &terms.fee_payer).map_err(refused)?;
     Ok(canonical)
 }
 
@@ -182,23 +180,23 @@ fn check_claims(
     decoded: &Open,
     fee_payer: &Pubkey,
 ) -> Result<(), Rejection> {
-    let terms = &gateway.terms;
+    let (terms, asked) = (&gateway.terms, &decoded.agreement);
     let splits = action.splits.clone().unwrap_or_else(|| terms.splits.clone());
     let agree = [
-        ("payer", action.payer == decoded.terms.payer),
-        ("payee", action.payee == decoded.terms.payee && action.payee == terms.payee),
-        ("mint", action.mint == decoded.terms.mint && action.mint == terms.mint),
-        ("authorizedSigner", action.authorized_signer == decoded.terms.authorized_signer),
-        ("salt", action.salt == decoded.terms.salt),
+        ("payer", action.payer == asked.terms.payer),
+        ("payee", action.payee == asked.terms.payee && action.payee == terms.payee),
+        ("mint", action.mint == asked.terms.mint && action.mint == terms.mint),
+        ("authorizedSigner", action.authorized_signer == asked.terms.authorized_signer),
+        ("salt", action.salt == asked.terms.salt),
         ("depositAmount", action.deposit == decoded.deposit),
         (
             "gracePeriodSeconds",
-            action.grace_period == decoded.grace_period && decoded.grace_period == terms.grace_period,
+            action.grace_period == asked.grace_period && asked.grace_period == terms.grace_period,
         ),
-        ("openSlot", action.open_slot == decoded.terms.open_slot),
-        ("distributionSplits", splits == decoded.splits && splits == terms.splits),
-        ("rentPayer", decoded.rent_payer == *fee_payer),
-        ("tokenProgram", decoded.token_program == terms.token_program),
+        ("openSlot", action.open_slot == asked.terms.open_slot),
+        ("distributionSplits", splits == asked.splits && splits == terms.splits),
+        ("rentPayer", asked.rent_payer == *fee_payer),
+        ("tokenProgram", asked.token_program == terms.token_program),
     ];
     match agree.iter().find(|(_, agrees)| !agrees) {
         Some((member, _)) => Err(Rejection::OpenMismatch(format!(

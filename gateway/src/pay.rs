@@ -117,7 +117,7 @@ where
     if request.parts.method == Method::HEAD {
         return Ok(answer::lifecycle(&receipt, serde_json::json!({ "channelId": paid.id.to_string() })));
     }
-    let evidence = Paid { channel: paid.id, payer: paid.terms.payer, charged: cost, watermarks };
+    let evidence = Paid { channel: paid.id, payer: paid.agreement.terms.payer, charged: cost, watermarks };
     let request = request.into_request(evidence);
     let keeper = Keeper::new(gateway, shelf, paid.id, turn);
     Ok(deliver::deliver(keeper, receipt_header(&receipt), request, inner).await)
@@ -170,12 +170,12 @@ pub(crate) fn check_binding(
         ));
     }
     // The address pins program, parties, mint, signer and incarnation: derived again, never believed.
-    if channel.terms.address(&channel.program).0 != channel.id {
+    if channel.agreement.terms.address(&channel.agreement.program).0 != channel.id {
         return Err(Rejection::ChannelMismatch(
             "the channel's address does not follow from its terms".to_owned(),
         ));
     }
-    if signed.signer != channel.terms.authorized_signer {
+    if signed.signer != channel.agreement.terms.authorized_signer {
         return Err(Rejection::SignerMismatch);
     }
     Ok(())
@@ -248,7 +248,7 @@ fn over_deposit(watermarks: Watermarks, cumulative: Amount, charge: &Charge) -> 
 }
 
 fn verify(signed: &SignedVoucher, channel: &ChannelRecord) -> Result<VerifiedVoucher, Rejection> {
-    signed.verify(&channel.id, &channel.terms.authorized_signer).map_err(|_| Rejection::Signature)
+    signed.verify(&channel.id, &channel.agreement.terms.authorized_signer).map_err(|_| Rejection::Signature)
 }
 
 /// A stale but authentic voucher must be told from a forged one: its sender gets the channel's figures and an

@@ -58,8 +58,8 @@ enum Sender {
 fn check(gateway: &Gateway, action: &TopUpAction, channel: &ChannelRecord) -> Result<bool, Rejection> {
     let mismatch = Rejection::TopUpMismatch;
     let refused = |refused: TransactionRefused| mismatch(refused.to_string());
-    if !gateway.terms.allowed_mints.contains(&channel.terms.mint) {
-        return Err(Rejection::MintNotAllowed(channel.terms.mint));
+    if !gateway.terms.allowed_mints.contains(&channel.agreement.terms.mint) {
+        return Err(Rejection::MintNotAllowed(channel.agreement.terms.mint));
     }
     let transaction =
         ClientTransaction::check(&action.transaction, &gateway.transaction_rules()).map_err(refused)?;
@@ -77,18 +77,18 @@ fn check(gateway: &Gateway, action: &TopUpAction, channel: &ChannelRecord) -> Re
     }
     let sponsor = gateway.terms.fee_payer;
     let fee_payer = transaction.fee_payer();
-    if fee_payer != sponsor && fee_payer != channel.terms.payer {
+    if fee_payer != sponsor && fee_payer != channel.agreement.terms.payer {
         return Err(mismatch(format!("the fee payer must be {sponsor} or the channel's payer")));
     }
     let expected = TopUp {
         channel: channel.id,
-        payer: channel.terms.payer,
-        mint: channel.terms.mint,
-        token_program: channel.token_program,
+        payer: channel.agreement.terms.payer,
+        mint: channel.agreement.terms.mint,
+        token_program: channel.agreement.token_program,
         amount: action.additional,
     };
-    transaction.check_equals(&expected.instruction(&channel.program)).map_err(refused)?;
-    transaction.check_signatures(&channel.terms.payer, &sponsor).map_err(refused)?;
+    transaction.check_equals(&expected.instruction(&channel.agreement.program)).map_err(refused)?;
+    transaction.check_signatures(&channel.agreement.terms.payer, &sponsor).map_err(refused)?;
     Ok(fee_payer == sponsor)
 }
 

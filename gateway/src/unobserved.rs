@@ -52,10 +52,10 @@ pub(crate) async fn check(
         return unavailable("the channel was never compared with the chain");
     };
     let unobserved = gateway.now().saturating_sub(observed_at);
-    if unobserved <= terms.observation_limit(channel.grace_period) {
+    if unobserved <= terms.observation_limit(channel.agreement.grace_period) {
         return Ok(());
     }
-    if unobserved > terms.unobserved_limit(channel.grace_period) {
+    if unobserved > terms.unobserved_limit(channel.agreement.grace_period) {
         return unavailable("the channel was not compared with the chain lately");
     }
     let watermarks = channel.watermarks;

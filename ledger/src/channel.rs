@@ -75,20 +75,10 @@ words!(CloseReason {
 pub struct ChannelRecord {
     /// The channel's address.
     pub id: ChannelId,
-    /// The seeds of the address.
-    pub terms: ChannelTerms,
     /// The address's bump.
     pub bump: u8,
-    /// The channel program.
-    pub program: Pubkey,
-    /// The mint's token program.
-    pub token_program: Pubkey,
-    /// Who paid the rent at open and gets it back.
-    pub rent_payer: Pubkey,
-    /// Time to settle after a forced close begins, in seconds.
-    pub grace_period: u32,
-    /// Who shares in the payouts.
-    pub splits: Splits,
+    /// What the parties agreed on.
+    pub agreement: Agreement,
     /// Price of one unit, as challenged when the channel opened.
     pub price: Amount,
     /// What a unit is, when the challenge said so.
@@ -128,18 +118,6 @@ pub struct ChannelRecord {
 }
 
 impl ChannelRecord {
-    /// What the parties agreed on.
-    pub fn agreement(&self) -> Agreement {
-        Agreement {
-            program: self.program,
-            terms: self.terms,
-            token_program: self.token_program,
-            rent_payer: self.rent_payer,
-            grace_period: self.grace_period,
-            splits: self.splits.clone(),
-        }
-    }
-
     /// The cumulative amount up to which vouchers prove nothing: the chain shows them, or a transaction in flight
     /// may. Zero while nothing was shown.
     pub fn published(&self) -> Amount {
@@ -162,20 +140,22 @@ impl ChannelRecord {
         let status: Option<u8> = row.get("chain_status")?;
         Ok(Self {
             id: row.channel_id("channel_id")?,
-            terms: ChannelTerms {
-                payer: row.pubkey("payer")?,
-                payee: row.pubkey("payee")?,
-                mint: row.pubkey("mint")?,
-                authorized_signer: row.pubkey("authorized_signer")?,
-                salt: salt.parse().map_err(|_| undecodable("salt"))?,
-                open_slot: row.unsigned("open_slot")?,
-            },
             bump: row.get("bump")?,
-            program: row.pubkey("program")?,
-            token_program: row.pubkey("token_program")?,
-            rent_payer: row.pubkey("rent_payer")?,
-            grace_period: row.get("grace_period")?,
-            splits: Splits::from_preimage(&splits).map_err(|_| undecodable("splits"))?,
+            agreement: Agreement {
+                program: row.pubkey("program")?,
+                terms: ChannelTerms {
+                    payer: row.pubkey("payer")?,
+                    payee: row.pubkey("payee")?,
+                    mint: row.pubkey("mint")?,
+                    authorized_signer: row.pubkey("authorized_signer")?,
+                    salt: salt.parse().map_err(|_| undecodable("salt"))?,
+                    open_slot: row.unsigned("open_slot")?,
+                },
+                token_program: row.pubkey("token_program")?,
+                rent_payer: row.pubkey("rent_payer")?,
+                grace_period: row.get("grace_period")?,
+                splits: Splits::from_preimage(&splits).map_err(|_| undecodable("splits"))?,
+            },
             price: row.amount("price")?,
             unit_type: row.get("unit_type")?,
             idle_timeout: row.get("idle_timeout")?,

@@ -100,7 +100,9 @@ impl Ledger {
                 return Ok(refusal);
             }
             if let Some(signed) = &signed {
-                if signed.voucher.channel_id != id || signed.signer != record.terms.authorized_signer {
+                if signed.voucher.channel_id != id
+                    || signed.signer != record.agreement.terms.authorized_signer
+                {
                     return Err(LedgerError::ForeignSigner(id));
                 }
                 if let Some(refusal) = voucher_refusal(&record, signed) {

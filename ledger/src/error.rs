@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rusqlite::ErrorCode;
-use toll_protocol::ChannelId;
+use toll_protocol::{ChannelId, Difference};
 
 use crate::cluster::ClusterIdentity;
 use crate::submission::{SubmissionId, SubmissionState};
@@ -97,12 +97,12 @@ pub enum LedgerError {
     #[error("voucher for channel {0} was verified for another signer")]
     ForeignSigner(ChannelId),
     /// The account shown for a channel is not that channel's.
-    #[error("account of channel {channel} has another {field} than the ledger")]
+    #[error("account of channel {channel} {difference} than the ledger")]
     AccountMismatch {
         /// The channel.
         channel: ChannelId,
-        /// The first field that differs.
-        field: &'static str,
+        /// The first thing that differs.
+        difference: Difference,
     },
     /// SQLite failed. When a write fails at its commit, everything committed with it fails too.
     #[error("{operation}: {cause}")]

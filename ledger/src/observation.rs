@@ -7,7 +7,7 @@
 //! matter: see [`Ledger::observe_finalized`].
 
 use rusqlite::{Connection, params};
-use toll_protocol::{ChannelAccount, ChannelId, ChannelStatus};
+use toll_protocol::{Amount, ChannelAccount, ChannelId, ChannelStatus};
 
 use crate::column::{amount, integer};
 use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, channel, finality};
@@ -183,25 +183,10 @@ pub(crate) fn further(ours: ChannelState, shown: ChannelState) -> ChannelState {
 
 /// Everything about an account that can never change must be as recorded.
 fn check_identity(record: &ChannelRecord, account: &ChannelAccount) -> Result<(), LedgerError> {
-    let mismatch = |field| Err(LedgerError::AccountMismatch { channel: record.id, field });
-    if account.terms() != record.terms {
-        return mismatch("terms");
-    }
-    if account.bump != record.bump {
-        return mismatch("bump");
-    }
-    if account.grace_period != record.grace_period {
-        return mismatch("grace period");
-    }
-    if account.rent_payer != record.rent_payer {
-        return mismatch("rent payer");
-    }
-    if account.distribution_hash != record.splits.hash() {
-        return mismatch("distribution hash");
-    }
     // Deposits only rise, so an open that escrowed less than it said is another open.
-    if record.state.rank() == 0 && account.deposit < record.watermarks.deposit {
-        return mismatch("deposit");
+    let least = if record.state.rank() == 0 { record.watermarks.deposit } else { Amount::ZERO };
+    match record.agreement.difference(account, least) {
+        None => Ok(()),
+        Some(difference) => Err(LedgerError::AccountMismatch { channel: record.id, difference }),
     }
-    Ok(())
 }

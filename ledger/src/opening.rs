@@ -1,8 +1,7 @@
 //! Opening channels and raising their deposits: what the gateway wants from the chain, on record.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use solana_pubkey::Pubkey;
-use toll_protocol::{Amount, ChannelId, ChannelTerms, Splits};
+use toll_protocol::{Agreement, Amount, ChannelId};
 
 use crate::column::{amount, integer};
 use crate::submission::{self, Submission, SubmissionId, SubmissionKind};
@@ -15,20 +14,10 @@ pub const MAX_PAYABLE_RECIPIENTS: usize = 10;
 /// A channel about to be opened, every value checked against challenge and transaction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewChannel {
-    /// The seeds of its address.
-    pub terms: ChannelTerms,
-    /// The channel program. With `terms`, this makes the address.
-    pub program: Pubkey,
-    /// The mint's token program.
-    pub token_program: Pubkey,
-    /// Who pays the rent.
-    pub rent_payer: Pubkey,
+    /// What the parties agree on.
+    pub agreement: Agreement,
     /// What the transaction escrows.
     pub deposit: Amount,
-    /// Seconds.
-    pub grace_period: u32,
-    /// Who shares in the payouts.
-    pub splits: Splits,
     /// Price of one unit, as challenged.
     pub price: Amount,
     /// What a unit is, when the challenge says so.
@@ -86,7 +75,7 @@ impl Ledger {
         challenge_id: &str,
         challenge_expires_at: i64,
     ) -> Result<RecordedOpen, LedgerError> {
-        let (id, bump) = channel.terms.address(&channel.program);
+        let (id, bump) = channel.agreement.terms.address(&channel.agreement.program);
         let challenge = challenge_id.to_owned();
         let (now, most) = (self.now(), self.settings().max_requested as usize);
         self.write("record_open", move |tx| {
@@ -186,12 +175,12 @@ impl Ledger {
 /// its close, but that as well.
 fn sponsorship(tx: &Connection, new: &NewChannel, now: i64) -> rusqlite::Result<Option<RecordedOpen>> {
     let Some(sponsor) = sponsor::find(tx)? else { return Ok(None) };
-    let payer = &new.terms.payer;
+    let payer = &new.agreement.terms.payer;
     let live = sponsor::live_channels(tx, payer)?;
     if live >= sponsor.channels_per_payer {
         return Ok(Some(RecordedOpen::TooManyChannels { live }));
     }
-    if new.rent_payer == *payer {
+    if new.agreement.rent_payer == *payer {
         return Ok(None);
     }
     Ok(sponsor::refusal(tx, &sponsor, payer, now)?.map(RecordedOpen::Unsponsored))
@@ -228,18 +217,18 @@ pub(crate) fn insert(
     )?
     .execute(params![
         id.as_bytes(),
-        new.terms.payer.to_bytes(),
-        new.terms.payee.to_bytes(),
-        new.terms.mint.to_bytes(),
-        new.terms.authorized_signer.to_bytes(),
-        new.terms.salt.to_string(),
-        integer(new.terms.open_slot)?,
-        new.program.to_bytes(),
+        new.agreement.terms.payer.to_bytes(),
+        new.agreement.terms.payee.to_bytes(),
+        new.agreement.terms.mint.to_bytes(),
+        new.agreement.terms.authorized_signer.to_bytes(),
+        new.agreement.terms.salt.to_string(),
+        integer(new.agreement.terms.open_slot)?,
+        new.agreement.program.to_bytes(),
         bump,
-        new.token_program.to_bytes(),
-        new.rent_payer.to_bytes(),
-        new.grace_period,
-        new.splits.preimage(),
+        new.agreement.token_program.to_bytes(),
+        new.agreement.rent_payer.to_bytes(),
+        new.agreement.grace_period,
+        new.agreement.splits.preimage(),
         amount(new.price)?,
         new.unit_type,
         new.idle_timeout,

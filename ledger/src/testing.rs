@@ -3,8 +3,8 @@
 use ed25519_dalek::SigningKey;
 use solana_pubkey::Pubkey;
 use toll_protocol::{
-    Amount, ChannelAccount, ChannelId, ChannelStatus, ChannelTerms, PROGRAM_ID, SignedVoucher, Splits,
-    TOKEN_PROGRAM, VerifiedVoucher, Voucher,
+    Agreement, Amount, ChannelAccount, ChannelId, ChannelStatus, ChannelTerms, PROGRAM_ID, SignedVoucher,
+    Splits, TOKEN_PROGRAM, VerifiedVoucher, Voucher,
 };
 
 use crate::{
@@ -67,7 +67,7 @@ impl Ledger {
         let now = self.now();
         self.write("open_all", move |tx| {
             for fixture in &channels {
-                let (id, bump) = fixture.channel.terms.address(&fixture.channel.program);
+                let (id, bump) = fixture.channel.agreement.terms.address(&fixture.channel.agreement.program);
                 opening::insert(tx, &id, bump, &fixture.channel, &fixture.challenge_id(), now)?;
                 let record = channel::find(tx, &id)?.ok_or(LedgerError::UnknownChannel(id))?;
                 observation::apply(tx, &record, &fixture.account(), 100, now)?;
@@ -116,20 +116,22 @@ impl ChannelFixture {
         let authorized_signer = Pubkey::from(signer.verifying_key().to_bytes());
         Self {
             channel: NewChannel {
-                terms: ChannelTerms {
-                    payer: authorized_signer,
-                    payee: Pubkey::from([2; 32]),
-                    mint: Pubkey::from([3; 32]),
-                    authorized_signer,
-                    salt,
-                    open_slot: 100,
+                agreement: Agreement {
+                    program: PROGRAM_ID,
+                    terms: ChannelTerms {
+                        payer: authorized_signer,
+                        payee: Pubkey::from([2; 32]),
+                        mint: Pubkey::from([3; 32]),
+                        authorized_signer,
+                        salt,
+                        open_slot: 100,
+                    },
+                    token_program: TOKEN_PROGRAM,
+                    rent_payer: Pubkey::from([4; 32]),
+                    grace_period: 900,
+                    splits: Splits::none(),
                 },
-                program: PROGRAM_ID,
-                token_program: TOKEN_PROGRAM,
-                rent_payer: Pubkey::from([4; 32]),
                 deposit: Amount::new(deposit),
-                grace_period: 900,
-                splits: Splits::none(),
                 price: Amount::new(16),
                 unit_type: Some("request".to_owned()),
                 idle_timeout: 600,
@@ -140,17 +142,17 @@ impl ChannelFixture {
 
     /// The channel's address.
     pub fn id(&self) -> ChannelId {
-        self.channel.terms.address(&self.channel.program).0
+        self.channel.agreement.terms.address(&self.channel.agreement.program).0
     }
 
     /// The id of the challenge that the channel's open answers.
     pub fn challenge_id(&self) -> String {
-        format!("challenge-{}", self.channel.terms.salt)
+        format!("challenge-{}", self.channel.agreement.terms.salt)
     }
 
     /// Records the open of the channel; its transaction bytes are made up.
     pub async fn record(&self, ledger: &Ledger) -> Result<RecordedOpen, LedgerError> {
-        let transaction = format!("open {}", self.channel.terms.salt).into_bytes();
+        let transaction = format!("open {}", self.channel.agreement.terms.salt).into_bytes();
         ledger.record_open(self.channel.clone(), transaction, &self.challenge_id(), ledger.now() + 300).await
     }
 
@@ -163,9 +165,9 @@ impl ChannelFixture {
 
     /// The channel's account right after it opened.
     pub fn account(&self) -> ChannelAccount {
-        let terms = &self.channel.terms;
+        let terms = &self.channel.agreement.terms;
         ChannelAccount {
-            bump: terms.address(&self.channel.program).1,
+            bump: terms.address(&self.channel.agreement.program).1,
             status: ChannelStatus::Open,
             salt: terms.salt,
             deposit: self.channel.deposit,
@@ -173,13 +175,13 @@ impl ChannelFixture {
             payout_watermark: Amount::ZERO,
             closure_started_at: 0,
             payer_withdrawn_at: 0,
-            grace_period: self.channel.grace_period,
-            distribution_hash: self.channel.splits.hash(),
+            grace_period: self.channel.agreement.grace_period,
+            distribution_hash: self.channel.agreement.splits.hash(),
             payer: terms.payer,
             payee: terms.payee,
             authorized_signer: terms.authorized_signer,
             mint: terms.mint,
-            rent_payer: self.channel.rent_payer,
+            rent_payer: self.channel.agreement.rent_payer,
             open_slot: terms.open_slot,
         }
     }
@@ -197,7 +199,7 @@ impl ChannelFixture {
         let channel_id = self.id();
         let voucher = Voucher { channel_id, cumulative_amount: Amount::new(cumulative), expires_at };
         SignedVoucher::sign(voucher, &self.signer)
-            .verify(&channel_id, &self.channel.terms.authorized_signer)
+            .verify(&channel_id, &self.channel.agreement.terms.authorized_signer)
             .expect("its own signature verifies")
     }
 }

@@ -14,11 +14,11 @@ pub struct Agreement {
     pub program: Pubkey,
     /// The seeds of the address.
     pub terms: ChannelTerms,
-    /// The mint's token program.
+    /// The mint's token program: SPL Token or Token-2022.
     pub token_program: Pubkey,
     /// Who pays the rent at open and gets it back.
     pub rent_payer: Pubkey,
-    /// Time to settle after a forced close begins, in seconds.
+    /// Time between a payer's forced close and the first permissionless seal, in seconds: the payee settles in it.
     pub grace_period: u32,
     /// Who shares in the payouts.
     pub splits: Splits,
@@ -77,8 +77,7 @@ impl Agreement {
 
     /// What opens the channel with `deposit`.
     pub fn open(&self, deposit: Amount) -> Open {
-        let Self { program, terms, token_program, rent_payer, grace_period, splits } = self.clone();
-        Open { program, terms, deposit, grace_period, splits, rent_payer, token_program }
+        Open { agreement: self.clone(), deposit }
     }
 
     /// What acts on the open channel; `treasury_owner` is the deployment's.

@@ -36,36 +36,27 @@ fn key(byte: u8) -> Pubkey {
 fn open() -> Open {
     let split = |byte, share_bps| Split { recipient: key(byte), share_bps };
     Open {
-        program: PROGRAM_ID,
-        terms: ChannelTerms {
-            payer: key(1),
-            payee: key(2),
-            mint: key(3),
-            authorized_signer: key(4),
-            salt: 42,
-            open_slot: 7,
+        agreement: Agreement {
+            program: PROGRAM_ID,
+            terms: ChannelTerms {
+                payer: key(1),
+                payee: key(2),
+                mint: key(3),
+                authorized_signer: key(4),
+                salt: 42,
+                open_slot: 7,
+            },
+            grace_period: 900,
+            splits: Splits::new(vec![split(0x11, 1_000), split(0x22, 250)]).expect("valid splits"),
+            rent_payer: key(5),
+            token_program: TOKEN_PROGRAM,
         },
         deposit: Amount::new(50_000),
-        grace_period: 900,
-        splits: Splits::new(vec![split(0x11, 1_000), split(0x22, 250)]).expect("valid splits"),
-        rent_payer: key(5),
-        token_program: TOKEN_PROGRAM,
     }
 }
 
 fn channel() -> Channel {
-    let open = open();
-    Channel {
-        program: open.program,
-        id: open.channel_id(),
-        payer: open.terms.payer,
-        payee: open.terms.payee,
-        mint: open.terms.mint,
-        token_program: open.token_program,
-        rent_payer: open.rent_payer,
-        splits: open.splits,
-        treasury_owner: TREASURY_OWNER,
-    }
+    open().agreement.channel(TREASURY_OWNER)
 }
 
 fn batch() -> BatchVoucher {

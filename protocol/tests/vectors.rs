@@ -253,13 +253,15 @@ fn the_ed25519_instruction_matches() {
 
 fn open(row: &Value, splits: Splits) -> Open {
     Open {
-        program: key(row, "program"),
-        terms: terms(row),
+        agreement: Agreement {
+            program: key(row, "program"),
+            terms: terms(row),
+            grace_period: number(row, "gracePeriod"),
+            splits,
+            rent_payer: key(row, "rentPayer"),
+            token_program: key(row, "tokenProgram"),
+        },
         deposit: Amount::new(decimal(row, "deposit")),
-        grace_period: number(row, "gracePeriod"),
-        splits,
-        rent_payer: key(row, "rentPayer"),
-        token_program: key(row, "tokenProgram"),
     }
 }
 
@@ -281,8 +283,9 @@ fn open_data_matches() {
 fn open_transactions_are_as_long_as_other_clients_make_them() {
     let row = &vectors("instructions.json")["open"];
     let size = |open: Open| {
-        let message = v0::Message::try_compile(&open.rent_payer, &[open.instruction()], &[], Hash::default())
-            .expect("the instruction fits a message");
+        let message =
+            v0::Message::try_compile(&open.agreement.rent_payer, &[open.instruction()], &[], Hash::default())
+                .expect("the instruction fits a message");
         let signatures = vec![Signature::default(); usize::from(message.header.num_required_signatures)];
         let transaction = VersionedTransaction { signatures, message: VersionedMessage::V0(message) };
         let bytes = encode_transaction(&transaction);
@@ -290,7 +293,8 @@ fn open_transactions_are_as_long_as_other_clients_make_them() {
         bytes.len()
     };
     let sponsored = open(row, Splits::none());
-    let self_funded = Open { rent_payer: sponsored.terms.payer, ..sponsored.clone() };
+    let mut self_funded = sponsored.clone();
+    self_funded.agreement.rent_payer = self_funded.agreement.terms.payer;
 
     let sizes = &row["transactionSizes"];
     assert_eq!(size(sponsored), number::<usize>(sizes, "sponsored"));
@@ -303,17 +307,7 @@ fn the_data_of_the_other_instructions_matches() {
     let instructions = vectors("instructions.json");
     let (row, others) = (&instructions["open"], &instructions["others"]);
     let open = open(row, Splits::none());
-    let channel = Channel {
-        program: open.program,
-        id: open.channel_id(),
-        payer: open.terms.payer,
-        payee: open.terms.payee,
-        mint: open.terms.mint,
-        token_program: open.token_program,
-        rent_payer: open.rent_payer,
-        splits: Splits::none(),
-        treasury_owner: TREASURY_OWNER,
-    };
+    let channel = open.agreement.channel(TREASURY_OWNER);
     let with_splits = Channel { splits: two_splits(), ..channel.clone() };
     let built = [
         ("settle", channel.settle()),

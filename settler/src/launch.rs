@@ -96,5 +96,5 @@ impl Launch {
 
 /// Builds instructions for a recorded channel.
 fn instructions_of(record: &ChannelRecord, config: &SettlerConfig) -> Channel {
-    record.agreement().channel(config.treasury_owner)
+    record.agreement.channel(config.treasury_owner)
 }

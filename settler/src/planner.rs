@@ -100,7 +100,7 @@ impl Planner {
         let snapshot = Snapshot {
             account,
             close_requested: record.state == ChannelState::Closing,
-            is_payee: record.terms.payee == self.payee,
+            is_payee: record.agreement.terms.payee == self.payee,
             voucher: voucher.as_ref(),
         };
         match plan(&snapshot, *clock, self.partial) {

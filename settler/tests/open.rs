@@ -122,7 +122,8 @@ async fn other_deposit_than_recorded_is_refused() {
 async fn other_grace_period_than_recorded_is_refused() {
     let world = World::new();
     let id = record_with(&world, |channel, _| {
-        let shorter = NewChannel { grace_period: 1, ..channel.clone() };
+        let mut shorter = channel.clone();
+        shorter.agreement.grace_period = 1;
         vec![world.open_instruction(&shorter)]
     })
     .await;
@@ -160,7 +161,8 @@ async fn bytes_that_are_no_transaction_are_refused() {
 #[tokio::test]
 async fn rent_that_another_key_would_pay_is_refused() {
     let world = World::new();
-    let channel = NewChannel { rent_payer: world.payer.pubkey(), ..world.new_channel(1, 1_000) };
+    let mut channel = world.new_channel(1, 1_000);
+    channel.agreement.rent_payer = world.payer.pubkey();
     let transaction = world.payer_signed(&[world.open_instruction(&channel)]);
     let id = world.record_open_as(channel, transaction).await;
     assert_refused(&world, &id, "rent payer").await;
@@ -308,7 +310,9 @@ async fn channel_that_the_payer_opened_on_other_terms_is_never_touched() {
         relayer.pubkey(),
         solana_account::Account::new(1_000_000_000, 0, &toll_protocol::SYSTEM_PROGRAM),
     );
-    let other = NewChannel { grace_period: 5, rent_payer: relayer.pubkey(), ..agreed };
+    let mut other = agreed;
+    other.agreement.grace_period = 5;
+    other.agreement.rent_payer = relayer.pubkey();
     world.send(&[world.open_instruction(&other)], &[&world.payer, &relayer]);
     world.send(&[world.channel(&id).await.request_close()], &[&world.payer]);
 

@@ -48,7 +48,7 @@ async fn failure(world: &World, id: &ChannelId) -> String {
 /// A channel whose payer pays fee and rent itself.
 async fn record_open_by_payer(world: &World, salt: u64) -> ChannelId {
     let mut channel = world.new_channel(salt, 1_000);
-    channel.rent_payer = world.payer.pubkey();
+    channel.agreement.rent_payer = world.payer.pubkey();
     let open = world.open_instruction(&channel);
     let transaction = world.signed_by(&world.payer.pubkey(), &[open], &[&world.payer]);
     world.record_open_as(channel, encode_transaction(&transaction)).await
@@ -160,7 +160,7 @@ async fn a_payer_that_pays_the_rent_pays_the_fee_as_well() {
     let world = World::new();
     world.put(world.payer.pubkey(), Account::new(1_000_000_000, 0, &SYSTEM_PROGRAM));
     let mut channel = world.new_channel(1, 1_000);
-    channel.rent_payer = world.payer.pubkey();
+    channel.agreement.rent_payer = world.payer.pubkey();
     let open = world.open_instruction(&channel);
     let transaction = world.payer_signed(&[open]);
     let id = world.record_open_as(channel, transaction).await;

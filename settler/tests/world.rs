@@ -19,7 +19,7 @@ use toll_ledger::{
     Submission, SubmissionKind, SubmissionState,
 };
 use toll_protocol::{
-    Amount, Channel, ChannelAccount, ChannelId, ChannelTerms, Network, Open, PROGRAM_ID, SYSTEM_PROGRAM,
+    Agreement, Amount, Channel, ChannelAccount, ChannelId, ChannelTerms, Network, PROGRAM_ID, SYSTEM_PROGRAM,
     SignedVoucher, Splits, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, TREASURY_OWNER, VerifiedVoucher, Voucher,
     associated_token_address, encode_transaction,
 };
@@ -205,13 +205,15 @@ impl World {
     /// Channel number `salt` as it would be opened now.
     pub fn new_channel(&self, salt: u64, deposit: u64) -> NewChannel {
         NewChannel {
-            terms: self.terms(salt),
-            program: PROGRAM_ID,
-            token_program: self.token_program,
-            rent_payer: self.fee_payer.pubkey(),
+            agreement: Agreement {
+                program: PROGRAM_ID,
+                terms: self.terms(salt),
+                token_program: self.token_program,
+                rent_payer: self.fee_payer.pubkey(),
+                grace_period: GRACE_PERIOD,
+                splits: self.splits.clone(),
+            },
             deposit: Amount::new(deposit),
-            grace_period: GRACE_PERIOD,
-            splits: self.splits.clone(),
             price: Amount::new(16),
             unit_type: None,
             idle_timeout: IDLE_TIMEOUT,
@@ -220,16 +222,7 @@ impl World {
 
     /// The instruction that opens `channel`.
     pub fn open_instruction(&self, channel: &NewChannel) -> Instruction {
-        Open {
-            program: channel.program,
-            terms: channel.terms,
-            deposit: channel.deposit,
-            grace_period: channel.grace_period,
-            splits: channel.splits.clone(),
-            rent_payer: channel.rent_payer,
-            token_program: channel.token_program,
-        }
-        .instruction()
+        channel.agreement.open(channel.deposit).instruction()
     }
 
     /// A transaction signed by the payer, with the fee payer's slot empty.
@@ -282,8 +275,8 @@ impl World {
 
     /// Records `channel` with any transaction.
     pub async fn record_open_as(&self, channel: NewChannel, transaction: Vec<u8>) -> ChannelId {
-        let (id, _) = channel.terms.address(&channel.program);
-        let challenge = format!("challenge {}", channel.terms.salt);
+        let (id, _) = channel.agreement.terms.address(&channel.agreement.program);
+        let challenge = format!("challenge {}", channel.agreement.terms.salt);
         let recorded = self.ledger.record_open(channel, transaction, &challenge, NOW + 300).await;
         assert!(matches!(recorded, Ok(RecordedOpen::Recorded(_))), "{recorded:?}");
         id
@@ -313,17 +306,7 @@ impl World {
     /// Builds instructions for a channel.
     pub async fn channel(&self, id: &ChannelId) -> Channel {
         let record = self.record(id).await;
-        Channel {
-            program: record.program,
-            id: *id,
-            payer: record.terms.payer,
-            payee: record.terms.payee,
-            mint: record.terms.mint,
-            token_program: record.token_program,
-            rent_payer: record.rent_payer,
-            splits: record.splits,
-            treasury_owner: TREASURY_OWNER,
-        }
+        record.agreement.channel(TREASURY_OWNER)
     }
 
     /// A voucher by the payer.

@@ -13,7 +13,7 @@ use solana_signature::Signature;
 use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
 use toll_protocol::{
-    Action, Amount, Challenge, ChannelId, ChannelOffer, ChannelTerms, CloseAction, CloseAuthority,
+    Action, Agreement, Amount, Challenge, ChannelId, ChannelOffer, ChannelTerms, CloseAction, CloseAuthority,
     Credential, Open, OpenAction, PROGRAM_ID, SignedVoucher, TOKEN_PROGRAM, TopUp, TopUpAction, Voucher,
     VoucherAction, encode_transaction, format_authorization, parse_www_authenticate,
 };
@@ -87,13 +87,15 @@ impl Attacker {
             open_slot: recent_slot.saturating_sub(BACKDATE),
         };
         let open = Open {
-            program: details.channel_program,
-            terms,
+            agreement: Agreement {
+                program: details.channel_program,
+                terms,
+                grace_period: *grace_period,
+                splits: details.splits.clone(),
+                rent_payer: sponsor,
+                token_program: TOKEN_PROGRAM,
+            },
             deposit: Amount::new(deposit),
-            grace_period: *grace_period,
-            splits: details.splits.clone(),
-            rent_payer: sponsor,
-            token_program: TOKEN_PROGRAM,
         };
         let action = OpenAction {
             channel_id: open.channel_id(),

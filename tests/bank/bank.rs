@@ -5,8 +5,8 @@ use solana_keypair::Keypair;
 use solana_program_test::{BanksClientError, ProgramTest, ProgramTestContext};
 use solana_signer::Signer;
 use toll_protocol::{
-    Amount, Channel, ChannelAccount, ChannelTerms, Open, PROGRAM_ID, SignedVoucher, Splits, TOKEN_PROGRAM,
-    TREASURY_OWNER, Voucher, associated_token_address,
+    Agreement, Amount, Channel, ChannelAccount, ChannelTerms, Open, PROGRAM_ID, SignedVoucher, Splits,
+    TOKEN_PROGRAM, TREASURY_OWNER, Voucher, associated_token_address,
 };
 
 use solana_account::Account;
@@ -61,13 +61,15 @@ impl Bank {
             open_slot: 10,
         };
         let open = Open {
-            program: PROGRAM_ID,
-            terms,
+            agreement: Agreement {
+                program: PROGRAM_ID,
+                terms,
+                grace_period: GRACE,
+                splits: Splits::default(),
+                rent_payer: sponsor.pubkey(),
+                token_program: TOKEN_PROGRAM,
+            },
             deposit: Amount::new(DEPOSIT),
-            grace_period: GRACE,
-            splits: Splits::default(),
-            rent_payer: sponsor.pubkey(),
-            token_program: TOKEN_PROGRAM,
         };
         let channel = Channel {
             program: PROGRAM_ID,

@@ -5,8 +5,8 @@ use toll_program_tests::{
     program_id, settle_batch, treasury_owner, voucher_key,
 };
 use toll_protocol::{
-    Amount, BatchVoucher, ChannelAccount, ChannelEvent, ChannelId, ChannelStatus, ChannelTerms, Open,
-    SignedBatch, SignedVoucher, Split, Splits, TopUp,
+    Agreement, Amount, BatchVoucher, ChannelAccount, ChannelEvent, ChannelId, ChannelStatus, ChannelTerms,
+    Open, SignedBatch, SignedVoucher, Split, Splits, TopUp,
 };
 
 fn channel(token: TokenKind) -> Channel {
@@ -62,13 +62,15 @@ fn the_open_instruction_agrees_and_reads_back() {
     for token in TokenKind::ALL {
         let channel = channel(token);
         let open = Open {
-            program: program_id(),
-            terms: terms(&channel),
+            agreement: Agreement {
+                program: program_id(),
+                terms: terms(&channel),
+                grace_period: channel.plan.grace_period,
+                splits: splits(&channel),
+                rent_payer: channel.plan.rent_payer,
+                token_program: channel.token_program,
+            },
             deposit: Amount::new(channel.plan.deposit),
-            grace_period: channel.plan.grace_period,
-            splits: splits(&channel),
-            rent_payer: channel.plan.rent_payer,
-            token_program: channel.token_program,
         };
         let instruction = open.instruction();
         assert_eq!(instruction, channel.open());

@@ -273,35 +273,27 @@ async fn land_one(ledger: &Ledger, submission: &Submission, slot: u64) {
 
 fn opened(open: &Open) -> ChannelAccount {
     ChannelAccount {
-        bump: open.terms.address(&open.program).1,
+        bump: open.agreement.terms.address(&open.agreement.program).1,
         status: ChannelStatus::Open,
-        salt: open.terms.salt,
+        salt: open.agreement.terms.salt,
         deposit: open.deposit,
         settled: Amount::ZERO,
         payout_watermark: Amount::ZERO,
         closure_started_at: 0,
         payer_withdrawn_at: 0,
-        grace_period: open.grace_period,
-        distribution_hash: open.splits.hash(),
-        payer: open.terms.payer,
-        payee: open.terms.payee,
-        authorized_signer: open.terms.authorized_signer,
-        mint: open.terms.mint,
-        rent_payer: open.rent_payer,
-        open_slot: open.terms.open_slot,
+        grace_period: open.agreement.grace_period,
+        distribution_hash: open.agreement.splits.hash(),
+        payer: open.agreement.terms.payer,
+        payee: open.agreement.terms.payee,
+        authorized_signer: open.agreement.terms.authorized_signer,
+        mint: open.agreement.terms.mint,
+        rent_payer: open.agreement.rent_payer,
+        open_slot: open.agreement.terms.open_slot,
     }
 }
 
 fn account_of(record: &toll_ledger::ChannelRecord) -> ChannelAccount {
-    opened(&Open {
-        program: record.program,
-        terms: record.terms,
-        deposit: record.watermarks.deposit,
-        grace_period: record.grace_period,
-        splits: record.splits.clone(),
-        rent_payer: record.rent_payer,
-        token_program: record.token_program,
-    })
+    opened(&record.agreement.open(record.watermarks.deposit))
 }
 
 /// Whether `path` is readable by its owner only.

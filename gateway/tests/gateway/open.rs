@@ -27,11 +27,14 @@ async fn an_open_lands_and_answers_with_a_receipt_and_no_content() {
 
     let record = world.channel(&id).await;
     assert_eq!(record.state, ChannelState::Open);
-    assert_eq!(record.terms.payer, PAYER.pubkey());
-    assert_eq!(record.terms.payee, PAYEE.pubkey());
-    assert_eq!(record.rent_payer, SPONSOR.pubkey());
-    assert_eq!((record.grace_period, record.price, record.idle_timeout), (900, Amount::new(PRICE), 600));
-    assert_eq!((record.opening_challenge_id, record.terms.open_slot), (challenge.id, SLOT));
+    assert_eq!(record.agreement.terms.payer, PAYER.pubkey());
+    assert_eq!(record.agreement.terms.payee, PAYEE.pubkey());
+    assert_eq!(record.agreement.rent_payer, SPONSOR.pubkey());
+    assert_eq!(
+        (record.agreement.grace_period, record.price, record.idle_timeout),
+        (900, Amount::new(PRICE), 600)
+    );
+    assert_eq!((record.opening_challenge_id, record.agreement.terms.open_slot), (challenge.id, SLOT));
     let submissions = world.ledger.submissions_of(&id).await.expect("ledger");
     assert_eq!(
         submissions.iter().map(|submission| submission.kind).collect::<Vec<_>>(),

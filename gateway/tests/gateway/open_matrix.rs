@@ -62,15 +62,15 @@ rejects! {
     another_deposit_in_the_transaction: "verification-failed" "open-mismatch",
         |opening| opening.open.deposit = Amount::new(DEPOSIT - 1);
     another_grace_period_in_the_transaction: "verification-failed" "open-mismatch",
-        |opening| opening.open.grace_period = 1;
+        |opening| opening.open.agreement.grace_period = 1;
     splits_in_the_transaction: "verification-failed" "open-mismatch",
-        |opening| opening.open.splits = splits(9_999);
+        |opening| opening.open.agreement.splits = splits(9_999);
     another_rent_payer_in_the_transaction: "verification-failed" "open-mismatch",
-        |opening| opening.open.rent_payer = PAYER.pubkey();
+        |opening| opening.open.agreement.rent_payer = PAYER.pubkey();
     another_token_program_in_the_transaction: "verification-failed" "open-mismatch",
-        |opening| opening.open.token_program = TOKEN_2022_PROGRAM;
+        |opening| opening.open.agreement.token_program = TOKEN_2022_PROGRAM;
     another_program_in_the_transaction: "verification-failed" "open-mismatch",
-        |opening| opening.open.program = STRANGER.pubkey();
+        |opening| opening.open.agreement.program = STRANGER.pubkey();
 }
 
 // The credential says something else than challenge and transaction.
@@ -108,9 +108,9 @@ rejects! {
     a_mint_that_is_not_listed: "verification-failed" "mint-not-allowed",
         |opening| opening.set_terms(|terms| terms.mint = STRANGER.pubkey());
     another_grace_period_than_challenged: "verification-failed" "open-mismatch",
-        |opening| { opening.open.grace_period = 1; opening.action.grace_period = 1; };
+        |opening| { opening.open.agreement.grace_period = 1; opening.action.grace_period = 1; };
     other_splits_than_challenged: "verification-failed" "open-mismatch",
-        |opening| { opening.open.splits = splits(500); opening.action.splits = Some(splits(500)); };
+        |opening| { opening.open.agreement.splits = splits(500); opening.action.splits = Some(splits(500)); };
     a_slot_after_the_challenged_one: "verification-failed" "open-mismatch",
         |opening| opening.set_terms(|terms| terms.open_slot = SLOT + 1);
     a_slot_older_than_the_window: "verification-failed" "open-mismatch",
@@ -160,7 +160,7 @@ rejects! {
         |opening| opening.after = vec![opening.open.instruction()];
     an_open_and_a_reclaim: "verification-failed" "open-mismatch",
         |opening| opening.after = vec![Instruction {
-            program_id: opening.open.program,
+            program_id: opening.open.agreement.program,
             accounts: vec![AccountMeta::new(STRANGER.pubkey(), false), AccountMeta::new(SPONSOR.pubkey(), false)],
             data: vec![9],
         }];
@@ -290,7 +290,7 @@ rejects! {
         |opening| opening.bend_payload(|payload| payload["bump"] = json!(255));
     the_right_bump_in_the_credential: "malformed-credential" "malformed",
         |opening| {
-            let bump = opening.open.terms.address(&opening.open.program).1;
+            let bump = opening.open.agreement.terms.address(&opening.open.agreement.program).1;
             opening.bend_payload(move |payload| payload["bump"] = json!(bump));
         };
     a_voucher_in_the_open: "malformed-credential" "malformed",

@@ -9,8 +9,8 @@ use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
 use toll_protocol::{
-    Action, Amount, Challenge, ChannelOffer, ChannelTerms, Credential, Open, OpenAction, base64url_encode,
-    canonical_json, encode_transaction,
+    Action, Agreement, Amount, Challenge, ChannelOffer, ChannelTerms, Credential, Open, OpenAction,
+    base64url_encode, canonical_json, encode_transaction,
 };
 
 use crate::world::{self, authorization};
@@ -56,13 +56,15 @@ impl Opening {
         };
         let fee_payer = details.fee_payer_key.unwrap_or(terms.payer);
         let open = Open {
-            program: details.channel_program,
-            terms,
+            agreement: Agreement {
+                program: details.channel_program,
+                terms,
+                grace_period: *grace_period,
+                splits: details.splits.clone(),
+                rent_payer: fee_payer,
+                token_program: details.token_program.expect("named"),
+            },
             deposit: Amount::new(deposit),
-            grace_period: *grace_period,
-            splits: details.splits.clone(),
-            rent_payer: fee_payer,
-            token_program: details.token_program.expect("named"),
         };
         let action = OpenAction {
             channel_id: open.channel_id(),
@@ -72,10 +74,10 @@ impl Opening {
             authorized_signer: terms.authorized_signer,
             salt,
             deposit: open.deposit,
-            grace_period: open.grace_period,
+            grace_period: open.agreement.grace_period,
             idle_timeout: None,
             open_slot: terms.open_slot,
-            splits: (!open.splits.is_empty()).then(|| open.splits.clone()),
+            splits: (!open.agreement.splits.is_empty()).then(|| open.agreement.splits.clone()),
             authorization_policy: None,
             authentication: None,
             transaction: Vec::new(),
@@ -99,8 +101,8 @@ impl Opening {
 
     /// Changes seeds in transaction and credential alike, and the address with them.
     pub(crate) fn set_terms(&mut self, change: impl FnOnce(&mut ChannelTerms)) {
-        change(&mut self.open.terms);
-        let terms = self.open.terms;
+        change(&mut self.open.agreement.terms);
+        let terms = self.open.agreement.terms;
         self.action.payer = terms.payer;
         self.action.payee = terms.payee;
         self.action.mint = terms.mint;
@@ -112,7 +114,7 @@ impl Opening {
 
     /// Changes seeds in the transaction only; the claimed address follows it.
     pub(crate) fn set_transaction_terms(&mut self, change: impl FnOnce(&mut ChannelTerms)) {
-        change(&mut self.open.terms);
+        change(&mut self.open.agreement.terms);
         self.action.channel_id = self.open.channel_id();
     }
 

@@ -50,7 +50,7 @@ async fn an_open_that_the_payer_pays_lands_and_its_rent_is_the_payers() {
     world.get("/paid", &opening.authorization()).await.receipt();
 
     let record = world.channel(&id).await;
-    assert_eq!((record.state, record.rent_payer), (ChannelState::Open, PAYER.pubkey()));
+    assert_eq!((record.state, record.agreement.rent_payer), (ChannelState::Open, PAYER.pubkey()));
 }
 
 #[tokio::test]
@@ -105,16 +105,16 @@ async fn a_transaction_of_the_payers_does_not_answer_a_sponsored_challenge_nor_t
     let world = world(willing()).await;
     let mut unasked = Opening::answering(&world.challenge("/paid").await, 7, DEPOSIT);
     unasked.fee_payer = PAYER.pubkey();
-    unasked.open.rent_payer = PAYER.pubkey();
+    unasked.open.agreement.rent_payer = PAYER.pubkey();
     world.refuses_402(&unasked.authorization(), "verification-failed", "open-mismatch").await;
 
     world.ledger.publish_sponsor(Sponsor { opens: false, ..willing() }).await.expect("ledger");
     let mut presumed = Opening::answering(&world.challenge("/paid").await, 8, DEPOSIT);
     presumed.fee_payer = SPONSOR.pubkey();
-    presumed.open.rent_payer = SPONSOR.pubkey();
+    presumed.open.agreement.rent_payer = SPONSOR.pubkey();
     world.refuses_402(&presumed.authorization(), "verification-failed", "open-mismatch").await;
     let mut split = Opening::answering(&world.challenge("/paid").await, 9, DEPOSIT);
-    split.open.rent_payer = SPONSOR.pubkey();
+    split.open.agreement.rent_payer = SPONSOR.pubkey();
     world.refuses_402(&split.authorization(), "verification-failed", "open-mismatch").await;
 }
 

@@ -90,7 +90,7 @@ async fn an_archived_forced_close_counts_against_its_payer() {
     world.purge(START).await;
     world.purge(START + 8 * DAY).await;
     assert!(!world.is_hot().await);
-    let payer = world.channel.channel.terms.payer;
+    let payer = world.channel.channel.agreement.terms.payer;
     assert_eq!(world.ledger.forced_closes(&payer, START).await.unwrap(), 1);
     assert_eq!(world.ledger.forced_closes(&payer, START + 1).await.unwrap(), 0);
 }

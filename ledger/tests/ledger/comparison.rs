@@ -71,11 +71,11 @@ async fn payees_of_live_channels_are_named_once() {
     let world = World::with_deposit(1_000).await;
     world.another(2).await;
     let mut other = ChannelFixture::new(3, 1_000);
-    other.channel.terms.payee = [9; 32].into();
+    other.channel.agreement.terms.payee = [9; 32].into();
     other.open(&world.ledger).await.unwrap();
 
     let payees = world.ledger.live_payees(8).await.unwrap();
-    assert_eq!(payees, [world.channel.channel.terms.payee, [9; 32].into()]);
+    assert_eq!(payees, [world.channel.channel.agreement.terms.payee, [9; 32].into()]);
     assert_eq!(world.ledger.live_payees(1).await.unwrap().len(), 1);
 }
 

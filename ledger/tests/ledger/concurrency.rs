@@ -102,7 +102,7 @@ async fn callers_that_wait_together_share_a_commit() {
     let mut tasks = JoinSet::new();
     for channel in channels {
         let (ledger, voucher) = (ledger.clone(), channel.voucher(16));
-        let charge = Charge::of(16, 1_000 + channel.channel.terms.salt);
+        let charge = Charge::of(16, 1_000 + channel.channel.agreement.terms.salt);
         tasks.spawn(async move { ledger.accept(&voucher, charge).await.unwrap() });
     }
     while ledger.queued() < 64 {

@@ -84,7 +84,7 @@ async fn killed_process_keeps_every_voucher_it_accepted() {
         assert_eq!(watermarks.spent, watermarks.accepted);
         let voucher = ledger.highest_voucher(&channel.id()).await.unwrap().unwrap();
         assert_eq!(voucher.voucher.cumulative_amount, watermarks.accepted);
-        voucher.verify(&channel.id(), &channel.channel.terms.authorized_signer).unwrap();
+        voucher.verify(&channel.id(), &channel.channel.agreement.terms.authorized_signer).unwrap();
         let last = Charge::of(16, watermarks.accepted.get());
         let repeat = ledger.accept(&channel.voucher(watermarks.accepted.get()), last).await.unwrap();
         assert!(matches!(repeat, Acceptance::Replayed(_)), "{repeat:?}");

@@ -1,7 +1,7 @@
 //! Copying the chain's facts: only forward, only this channel's.
 
 use toll_ledger::{ChannelFixture, ChannelState, Charge, CloseReason, LedgerError, Observation, Watermarks};
-use toll_protocol::{ChannelAccount, ChannelStatus};
+use toll_protocol::{ChannelAccount, ChannelStatus, Difference};
 
 use crate::{START, World, amount};
 
@@ -162,7 +162,7 @@ async fn forced_close_is_noted_with_its_times() {
 #[tokio::test]
 async fn forced_closes_are_counted_per_payer_and_time() {
     let world = paid().await;
-    let payer = world.channel.channel.terms.payer;
+    let payer = world.channel.channel.agreement.terms.payer;
     let ours = ChannelFixture::new(2, 1_000);
     ours.open(&world.ledger).await.unwrap();
     world.ledger.request_close(&ours.id(), CloseReason::Shutdown, None).await.unwrap();
@@ -187,16 +187,19 @@ async fn account_of_another_channel_is_an_error_and_changes_nothing() {
     let world = paid().await;
     let own = world.account(ChannelStatus::Open, 60);
     let accounts = [
-        ("terms", ChannelAccount { salt: 77, ..own.clone() }),
-        ("bump", ChannelAccount { bump: own.bump - 1, ..own.clone() }),
-        ("grace period", ChannelAccount { grace_period: 1, ..own.clone() }),
-        ("rent payer", ChannelAccount { rent_payer: [9; 32].into(), ..own.clone() }),
-        ("distribution hash", ChannelAccount { distribution_hash: [0; 32], ..own }),
+        (Difference::Salt, ChannelAccount { salt: 77, ..own.clone() }),
+        (Difference::Bump, ChannelAccount { bump: own.bump - 1, ..own.clone() }),
+        (Difference::GracePeriod, ChannelAccount { grace_period: 1, ..own.clone() }),
+        (Difference::RentPayer, ChannelAccount { rent_payer: [9; 32].into(), ..own.clone() }),
+        (Difference::Splits, ChannelAccount { distribution_hash: [0; 32], ..own }),
     ];
     let before = world.dump();
     for (expected, account) in accounts {
         let error = world.ledger.observe(&world.id, Some(&account), 120).await.unwrap_err();
-        assert!(matches!(error, LedgerError::AccountMismatch { field, .. } if field == expected), "{error}");
+        assert!(
+            matches!(error, LedgerError::AccountMismatch { difference, .. } if difference == expected),
+            "{error}"
+        );
         assert_eq!(world.dump(), before);
     }
 }
@@ -208,7 +211,11 @@ async fn open_that_escrowed_less_than_it_said_is_an_error() {
     cheap.record(&world.ledger).await.unwrap();
     let account = ChannelAccount { deposit: amount(999), ..cheap.account() };
     let error = world.ledger.open_landed(&cheap.id(), &account, 100).await.unwrap_err();
-    assert!(matches!(error, LedgerError::AccountMismatch { field: "deposit", .. }), "{error}");
+    let expected = Difference::Deposit;
+    assert!(
+        matches!(error, LedgerError::AccountMismatch { difference, .. } if difference == expected),
+        "{error}"
+    );
     assert_eq!(world.ledger.channel(&cheap.id()).await.unwrap().unwrap().state, ChannelState::Opening);
 }
 

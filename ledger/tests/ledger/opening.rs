@@ -19,9 +19,9 @@ async fn recorded_open_is_a_channel_a_submission_and_a_used_challenge() {
     let RecordedOpen::Recorded(id) = channel.record(&ledger).await.unwrap() else { panic!() };
 
     let record = ledger.channel(&channel.id()).await.unwrap().unwrap();
-    assert_eq!(record.terms, channel.channel.terms);
+    assert_eq!(record.agreement.terms, channel.channel.agreement.terms);
     assert_eq!(record.bump, channel.account().bump);
-    assert_eq!(record.splits, channel.channel.splits);
+    assert_eq!(record.agreement.splits, channel.channel.agreement.splits);
     assert_eq!((record.state, record.watermarks.deposit), (ChannelState::Opening, amount(5_000)));
     assert_eq!(record.opening_challenge_id, channel.challenge_id());
     assert_eq!((record.created_at, record.observed_slot), (START, 0));

@@ -28,7 +28,7 @@ fn ledger() -> Ledger {
 
 fn self_funded(salt: u64) -> ChannelFixture {
     let mut channel = ChannelFixture::new(salt, 1_000);
-    channel.channel.rent_payer = channel.channel.terms.payer;
+    channel.channel.agreement.rent_payer = channel.channel.agreement.terms.payer;
     channel
 }
 
@@ -87,7 +87,7 @@ async fn a_payers_budget_counts_what_is_spent_and_what_is_held_today() {
     let hold = |number: u8, day: i64, charge: u64| Hold {
         signature: Signature::from([number; 64]),
         kind: SpendingKind::TopUp,
-        payer: Some(channel.channel.terms.payer),
+        payer: Some(channel.channel.agreement.terms.payer),
         day,
         lamports: charge,
         charge,

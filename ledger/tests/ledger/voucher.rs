@@ -49,7 +49,7 @@ async fn stored_voucher_still_verifies() {
     let world = World::with_deposit(1_000).await;
     world.take(&world.channel.voucher_until(16, LATER), 16).await;
     let stored = world.ledger.highest_voucher(&world.id).await.unwrap().unwrap();
-    stored.verify(&world.id, &world.channel.channel.terms.authorized_signer).unwrap();
+    stored.verify(&world.id, &world.channel.channel.agreement.terms.authorized_signer).unwrap();
 }
 
 #[tokio::test]

@@ -5,27 +5,17 @@ use solana_pubkey::Pubkey;
 
 use super::{InstructionError, arguments, discriminator, same_accounts};
 use crate::{
-    ASSOCIATED_TOKEN_PROGRAM, Amount, ChannelId, ChannelTerms, RENT_SYSVAR, SYSTEM_PROGRAM, Splits,
-    associated_token_address, event_authority,
+    ASSOCIATED_TOKEN_PROGRAM, Agreement, Amount, ChannelId, ChannelTerms, RENT_SYSVAR, SYSTEM_PROGRAM,
+    Splits, associated_token_address, event_authority,
 };
 
 /// Everything an `open` instruction says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Open {
-    /// The channel program.
-    pub program: Pubkey,
-    /// The seeds of the channel's address.
-    pub terms: ChannelTerms,
+    /// What the channel will be.
+    pub agreement: Agreement,
     /// Tokens to escrow.
     pub deposit: Amount,
-    /// Seconds between a payer's request to leave and the first permissionless seal.
-    pub grace_period: u32,
-    /// Who shares in what the channel pays.
-    pub splits: Splits,
-    /// Who pays the rent and gets it back.
-    pub rent_payer: Pubkey,
-    /// SPL Token or Token-2022.
-    pub token_program: Pubkey,
 }
 
 const ACCOUNTS: usize = 14;
@@ -33,36 +23,37 @@ const ACCOUNTS: usize = 14;
 impl Open {
     /// The channel that this opens.
     pub fn channel_id(&self) -> ChannelId {
-        self.terms.address(&self.program).0
+        self.agreement.channel_id()
     }
 
     /// The instruction. Payer and rent payer sign.
     pub fn instruction(&self) -> Instruction {
-        let ChannelTerms { payer, payee, mint, authorized_signer, salt, open_slot } = self.terms;
+        let Agreement { program, terms, token_program, rent_payer, grace_period, splits } = &self.agreement;
+        let ChannelTerms { payer, payee, mint, authorized_signer, salt, open_slot } = *terms;
         let channel = self.channel_id().pubkey();
         let mut data = vec![discriminator::OPEN];
         data.extend_from_slice(&salt.to_le_bytes());
         data.extend_from_slice(&self.deposit.get().to_le_bytes());
-        data.extend_from_slice(&self.grace_period.to_le_bytes());
+        data.extend_from_slice(&grace_period.to_le_bytes());
         data.extend_from_slice(&open_slot.to_le_bytes());
-        data.extend_from_slice(&self.splits.preimage());
+        data.extend_from_slice(&splits.preimage());
         let accounts = vec![
             AccountMeta::new(payer, true),
-            AccountMeta::new(self.rent_payer, true),
+            AccountMeta::new(*rent_payer, true),
             AccountMeta::new_readonly(payee, false),
             AccountMeta::new_readonly(mint, false),
             AccountMeta::new_readonly(authorized_signer, false),
             AccountMeta::new(channel, false),
-            AccountMeta::new(associated_token_address(&payer, &mint, &self.token_program), false),
-            AccountMeta::new(associated_token_address(&channel, &mint, &self.token_program), false),
-            AccountMeta::new_readonly(self.token_program, false),
+            AccountMeta::new(associated_token_address(&payer, &mint, token_program), false),
+            AccountMeta::new(associated_token_address(&channel, &mint, token_program), false),
+            AccountMeta::new_readonly(*token_program, false),
             AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
             AccountMeta::new_readonly(RENT_SYSVAR, false),
             AccountMeta::new_readonly(ASSOCIATED_TOKEN_PROGRAM, false),
-            AccountMeta::new_readonly(event_authority(&self.program), false),
-            AccountMeta::new_readonly(self.program, false),
+            AccountMeta::new_readonly(event_authority(program), false),
+            AccountMeta::new_readonly(*program, false),
         ];
-        Instruction { program_id: self.program, accounts, data }
+        Instruction { program_id: *program, accounts, data }
     }
 
     /// Reads an `open` whose every account follows from the keys in it: channel, escrow, payer's token
@@ -83,20 +74,22 @@ impl Open {
         let [payer, rent_payer, payee, mint, authorized_signer, _, _, _, token_program, .., program] =
             *accounts_found;
         let open = Self {
-            program,
-            terms: ChannelTerms {
-                payer,
-                payee,
-                mint,
-                authorized_signer,
-                salt: u64::from_le_bytes(*salt),
-                open_slot: u64::from_le_bytes(*open_slot),
+            agreement: Agreement {
+                program,
+                terms: ChannelTerms {
+                    payer,
+                    payee,
+                    mint,
+                    authorized_signer,
+                    salt: u64::from_le_bytes(*salt),
+                    open_slot: u64::from_le_bytes(*open_slot),
+                },
+                token_program,
+                rent_payer,
+                grace_period: u32::from_le_bytes(*grace_period),
+                splits,
             },
             deposit: Amount::new(u64::from_le_bytes(*deposit)),
-            grace_period: u32::from_le_bytes(*grace_period),
-            splits,
-            rent_payer,
-            token_program,
         };
         same_accounts(&open.instruction().accounts, accounts)?;
         Ok(open)

@@ -25,7 +25,7 @@ fn open_names_every_account_in_order() {
     let token_account = |owner: &Pubkey| associated_token_address(owner, &terms.mint, &TOKEN_PROGRAM);
     let expected = vec![
         (terms.payer, true, true),
-        (open.rent_payer, true, true),
+        (open.agreement.rent_payer, true, true),
         (terms.payee, false, false),
         (terms.mint, false, false),
         (terms.authorized_signer, false, false),

@@ -56,29 +56,20 @@ pub(crate) fn terms() -> ChannelTerms {
 
 pub(crate) fn open() -> Open {
     Open {
-        program: PROGRAM_ID,
-        terms: terms(),
+        agreement: Agreement {
+            program: PROGRAM_ID,
+            terms: terms(),
+            grace_period: 900,
+            splits: splits(),
+            rent_payer: key(0xFE),
+            token_program: TOKEN_PROGRAM,
+        },
         deposit: Amount::new(50_000),
-        grace_period: 900,
-        splits: splits(),
-        rent_payer: key(0xFE),
-        token_program: TOKEN_PROGRAM,
     }
 }
 
 pub(crate) fn channel() -> Channel {
-    let open = open();
-    Channel {
-        program: open.program,
-        id: open.channel_id(),
-        payer: open.terms.payer,
-        payee: open.terms.payee,
-        mint: open.terms.mint,
-        token_program: open.token_program,
-        rent_payer: open.rent_payer,
-        splits: open.splits,
-        treasury_owner: TREASURY_OWNER,
-    }
+    open().agreement.channel(TREASURY_OWNER)
 }
 
 pub(crate) fn open_action() -> OpenAction {

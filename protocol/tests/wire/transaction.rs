@@ -15,15 +15,19 @@ fn sponsored(message: VersionedMessage) -> VersionedTransaction {
 fn v0_open() -> VersionedTransaction {
     let open = open();
     let instructions = [compute_unit_limit(100_000), open.instruction()];
-    let message =
-        v0::Message::try_compile(&open.rent_payer, &instructions, &[], Hash::new_from_array([7; 32]));
+    let message = v0::Message::try_compile(
+        &open.agreement.rent_payer,
+        &instructions,
+        &[],
+        Hash::new_from_array([7; 32]),
+    );
     sponsored(VersionedMessage::V0(message.expect("the instructions fit a message")))
 }
 
 #[test]
 fn legacy_and_version_0_transactions_read_back() {
     let open = open();
-    let legacy = Message::new(&[open.instruction()], Some(&open.rent_payer));
+    let legacy = Message::new(&[open.instruction()], Some(&open.agreement.rent_payer));
     for transaction in [sponsored(VersionedMessage::Legacy(legacy)), v0_open()] {
         let bytes = encode_transaction(&transaction);
         assert!(bytes.len() <= MAX_TRANSACTION);

@@ -140,13 +140,14 @@ impl Actions {
             Action::Close(None) | Action::Seal | Action::Distribute => account.settled,
             Action::Settle(_) | Action::Reclaim => return Ok(Payout::Ready { missing: Vec::new() }),
         };
-        let (token_program, treasury_owner) = (record.token_program, self.shared.config.treasury_owner);
-        let paid = beneficiaries(account, &record.splits, settled, treasury_owner, token_program);
+        let (token_program, treasury_owner) =
+            (record.agreement.token_program, self.shared.config.treasury_owner);
+        let paid = beneficiaries(account, &record.agreement.splits, settled, treasury_owner, token_program);
         let addresses: Vec<_> = paid.iter().map(|one| one.account).collect();
         let found = self.shared.chain.accounts(&addresses).await?.accounts;
         let mut missing = Vec::new();
         for (beneficiary, found) in paid.iter().zip(&found) {
-            let is_refund = beneficiary.owner == record.terms.payer;
+            let is_refund = beneficiary.owner == record.agreement.terms.payer;
             let why = match readiness(beneficiary, found.as_ref(), &account.mint, &token_program) {
                 Readiness::Ready => continue,
                 Readiness::Missing if !is_refund || self.may_create_refund_account(record) => {
@@ -243,7 +244,7 @@ impl Actions {
         let created: Vec<_> = created
             .filter_map(|one| Some((one.accounts.get(2)?.pubkey, one.accounts.get(5)?.pubkey)))
             .collect();
-        let is_refund = |owner: &Pubkey| record.is_some_and(|record| record.terms.payer == *owner);
+        let is_refund = |owner: &Pubkey| record.is_some_and(|record| record.agreement.terms.payer == *owner);
         let own: Vec<_> =
             created.iter().filter(|(owner, _)| !is_refund(owner)).map(|(_, program)| *program).collect();
         if let Some(record) = record.filter(|_| created.len() > own.len()) {

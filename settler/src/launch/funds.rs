@@ -48,7 +48,11 @@ pub(super) async fn unfunded(
 }
 
 fn account_of(record: &ChannelRecord) -> Pubkey {
-    associated_token_address(&record.terms.payer, &record.terms.mint, &record.token_program)
+    associated_token_address(
+        &record.agreement.terms.payer,
+        &record.agreement.terms.mint,
+        &record.agreement.token_program,
+    )
 }
 
 /// Base units in a token account; none where there is no such account.

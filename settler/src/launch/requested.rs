@@ -115,7 +115,7 @@ impl Requests {
                 instruction: &instruction,
                 fee_payer_positions: positions,
                 fee_payer: keys.fee_payer.pubkey(),
-                payer: record.terms.payer,
+                payer: record.agreement.terms.payer,
                 paid_by,
                 compute_unit_cap: config.compute_unit_cap,
                 compute_unit_price_cap: config.compute_unit_price_cap,
@@ -203,18 +203,21 @@ impl Requests {
         request: &Submission,
         record: &ChannelRecord,
     ) -> Result<(Instruction, &'static [usize], PaidBy), Objection> {
-        let ours = record.rent_payer == self.shared.keys.fee_payer.pubkey();
+        let ours = record.agreement.rent_payer == self.shared.keys.fee_payer.pubkey();
         match request.kind {
-            SubmissionKind::Open if !ours && record.rent_payer != record.terms.payer => {
-                Err(Objection(format!("its rent payer {} is neither ours nor its payer", record.rent_payer)))
+            SubmissionKind::Open if !ours && record.agreement.rent_payer != record.agreement.terms.payer => {
+                Err(Objection(format!(
+                    "its rent payer {} is neither ours nor its payer",
+                    record.agreement.rent_payer
+                )))
             }
-            SubmissionKind::Open if record.splits.as_slice().len() > MAX_PAYABLE_RECIPIENTS => {
+            SubmissionKind::Open if record.agreement.splits.as_slice().len() > MAX_PAYABLE_RECIPIENTS => {
                 Err(Objection(format!(
                     "it has more recipients than one payout carries ({MAX_PAYABLE_RECIPIENTS})"
                 )))
             }
             SubmissionKind::Open => {
-                let open = record.agreement().open(record.watermarks.deposit);
+                let open = record.agreement.open(record.watermarks.deposit);
                 // Who pays the fee pays the rent: one key, one signature.
                 let paid_by = if ours { PaidBy::Us } else { PaidBy::Payer };
                 Ok((open.instruction(), OPEN_FEE_PAYER_POSITIONS, paid_by))

@@ -13,10 +13,10 @@ impl Outlays {
     pub(crate) fn open(record: &ChannelRecord, prices: &Prices, fee: u64) -> Outlay {
         Outlay {
             kind: SpendingKind::Open,
-            payer: Some(record.terms.payer),
+            payer: Some(record.agreement.terms.payer),
             lamports: fee
                 .saturating_add(prices.channel_rent)
-                .saturating_add(prices.account_rent(&record.token_program)),
+                .saturating_add(prices.account_rent(&record.agreement.token_program)),
             charge: fee.saturating_add(prices.close_fee),
             channels: 1,
         }
@@ -26,7 +26,7 @@ impl Outlays {
     pub(crate) fn open_by_payer(record: &ChannelRecord, prices: &Prices) -> Outlay {
         Outlay {
             kind: SpendingKind::Close,
-            payer: Some(record.terms.payer),
+            payer: Some(record.agreement.terms.payer),
             lamports: 0,
             charge: prices.close_fee,
             channels: 1,
@@ -35,19 +35,20 @@ impl Outlays {
 
     /// A top-up at `fee`, paid by us.
     pub(crate) fn top_up(record: &ChannelRecord, fee: u64) -> Outlay {
-        let payer = Some(record.terms.payer);
+        let payer = Some(record.agreement.terms.payer);
         Outlay { kind: SpendingKind::TopUp, payer, lamports: fee, charge: fee, channels: 0 }
     }
 
     /// A settle without close at `fee`.
     pub(crate) fn settle(record: &ChannelRecord, fee: u64) -> Outlay {
-        let payer = Some(record.terms.payer);
+        let payer = Some(record.agreement.terms.payer);
         Outlay { kind: SpendingKind::Settle, payer, lamports: fee, charge: fee, channels: 0 }
     }
 
     /// A token account for a payer's refund. Its rent is the payer's from then on.
     pub(crate) fn refund_account(record: &ChannelRecord, prices: &Prices) -> Outlay {
-        let (payer, rent) = (Some(record.terms.payer), prices.account_rent(&record.token_program));
+        let (payer, rent) =
+            (Some(record.agreement.terms.payer), prices.account_rent(&record.agreement.token_program));
         Outlay { kind: SpendingKind::RefundAccount, payer, lamports: rent, charge: rent, channels: 0 }
     }
 
@@ -60,7 +61,7 @@ impl Outlays {
 
     /// A transaction at `fee` that brings a channel nearer to its end. The open was charged for it.
     pub(crate) fn close(record: Option<&ChannelRecord>, fee: u64) -> Outlay {
-        let payer = record.map(|record| record.terms.payer);
+        let payer = record.map(|record| record.agreement.terms.payer);
         Outlay { kind: SpendingKind::Close, payer, lamports: fee, charge: 0, channels: 0 }
     }
 }

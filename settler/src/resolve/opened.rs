@@ -13,7 +13,7 @@ pub(crate) async fn opened(
     account: Option<&ChannelAccount>,
     slot: u64,
 ) -> Result<(), SettlerError> {
-    let agreed = record.agreement();
+    let agreed = &record.agreement;
     let differs = match account {
         None => Some("is not there".to_owned()),
         Some(account) => {

@@ -38,7 +38,7 @@ impl View {
 
 /// The channel in `account`, if there is one that the channel program owns.
 pub(crate) fn channel_account(record: &ChannelRecord, account: Option<&Account>) -> Option<ChannelAccount> {
-    let account = account.filter(|account| account.owner == record.program)?;
+    let account = account.filter(|account| account.owner == record.agreement.program)?;
     ChannelAccount::decode(&account.data)
         .inspect_err(|error| warn!(channel = %record.id, %error, "not a channel account"))
         .ok()
