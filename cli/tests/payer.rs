@@ -459,7 +459,7 @@ async fn a_channel_that_nobody_sponsors_is_opened_and_raised_by_its_payer_if_tha
     let channel = &book.channels()[0];
     assert_eq!((channel.rent_payer, channel.deposit), (customer.payer.address(), Amount::new(4_000)));
     let record = merchant.ledger.channel(&channel.channel_id).await.unwrap().unwrap();
-    assert_eq!(record.rent_payer, customer.payer.address());
+    assert_eq!(record.agreement.rent_payer, customer.payer.address());
     assert_eq!(merchant.charged().await, 3_000);
 }
 

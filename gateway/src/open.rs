@@ -91,13 +91,8 @@ async fn repeat(
         return Err(channel_exists().into());
     }
     let channel = NewChannel {
-        terms: known.terms,
-        program: known.program,
-        token_program: known.token_program,
-        rent_payer: known.rent_payer,
+        agreement: known.agreement.clone(),
         deposit: known.watermarks.deposit,
-        grace_period: known.grace_period,
-        splits: known.splits.clone(),
         price: known.price,
         unit_type: known.unit_type.clone(),
         idle_timeout: known.idle_timeout,
