@@ -111,7 +111,7 @@ async fn splits_are_opened_as_quoted() {
     let opening = Opening::answering(&world.challenge("/paid").await, 7, DEPOSIT);
     let id = opening.action.channel_id;
     world.get("/paid", &opening.authorization()).await.receipt();
-    assert_eq!(world.channel(&id).await.splits, splits);
+    assert_eq!(world.channel(&id).await.agreement.splits, splits);
     // The credential may leave them out; the transaction may not.
     let mut opening = Opening::answering(&world.challenge("/paid").await, 8, DEPOSIT);
     opening.action.splits = None;

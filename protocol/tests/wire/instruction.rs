@@ -51,7 +51,7 @@ fn open_with_any_account_exchanged_is_another_open_or_none() {
         keys[index] = key(0x77);
         match Open::decode(&instruction.data, &keys) {
             // Rent payers are free to be anyone; the caller compares.
-            Ok(other) => assert_eq!((index, other.rent_payer), (1, key(0x77))),
+            Ok(other) => assert_eq!((index, other.agreement.rent_payer), (1, key(0x77))),
             Err(error) => assert!(matches!(error, InstructionError::Account { .. }), "{index}: {error}"),
         }
     }
