@@ -145,7 +145,8 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "N", default_value_t = 6)]
     pub(crate) decimals: u8,
 
-    /// Do not ask an RPC for the balance before signing a deposit
+    /// Ask no RPC: neither for the balance before signing a deposit, nor whether a channel that the server calls closed
+    /// redeemed the request's voucher, which then counts as redeemed
     #[arg(long)]
     pub(crate) no_balance_check: bool,
 

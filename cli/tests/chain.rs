@@ -218,6 +218,23 @@ async fn a_server_that_misstates_a_mints_decimals_gets_no_deposit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_payer_without_sol_signs_no_deposit_that_nobody_sponsors() {
+    let world = World::new().await;
+    let mut request = support::acceptable();
+    request.currency = world.fixture.mint;
+    request.method_details.fee_payer_key = None;
+    let unsponsored = Rogue::start(request, |_, _| unreachable!()).await;
+    let pay = ["pay", unsponsored.url.as_str(), "--keypair", "payer.json", "--pay-fees", "--deposit", "0.01"];
+
+    let ended = world.run(&pay).await;
+
+    let rent = world.fixture.cluster.rent().await.unwrap();
+    let needed = 5_000 + rent.minimum(256) + rent.minimum(165) + rent.minimum(0);
+    ended.fails_with(Exit::Funds.code(), &["has 0 lamports", &needed.to_string(), "nothing was signed"]);
+    assert!(unsponsored.loot().deposits.is_empty() && world.toll.channels().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn balance_and_fund_agree_with_each_other() {
     let world = World::new().await;
     let address = Pubkey::new_from_array([77; 32]).to_string();

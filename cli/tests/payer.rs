@@ -376,6 +376,11 @@ async fn a_channel_the_server_closes_is_replaced_by_a_new_one() {
     let first = book.channels()[0].channel_id;
     merchant.ledger.request_close(&first, toll_ledger::CloseReason::Shutdown, None).await.unwrap();
 
+    // It has a voucher for the request, and there is no chain to ask whether it redeemed that.
+    let doubtful = customer.payer.pay(&book, &merchant.request()).await;
+    assert!(matches!(doubtful, Err(PayError::MaybeRedeemed { .. })), "{doubtful:?}");
+    assert_eq!(merchant.channels().await, 1);
+    assert!(customer.payer.give_up(&book, &merchant.request()).unwrap());
     let reply = customer.payer.pay(&book, &merchant.request()).await.unwrap();
 
     let payment = reply.payment.unwrap();
@@ -483,6 +488,55 @@ async fn a_payer_whose_share_of_the_sponsor_is_used_up_goes_on_at_its_own_cost()
     let [abandoned, channel] = &book.channels()[..] else { panic!("{} channels", book.channels().len()) };
     assert_eq!((abandoned.stage, channel.stage), (ChannelStage::Abandoned, ChannelStage::Open));
     assert_eq!(channel.rent_payer, customer.payer.address());
+}
+
+#[tokio::test]
+async fn a_top_up_that_the_sponsor_does_not_pay_for_is_made_at_the_payers_cost_if_that_was_agreed_to() {
+    for pay_fees in [false, true] {
+        let merchant = Merchant::start().await;
+        let customer = Customer::with(|policy| {
+            policy.pay_fees = pay_fees;
+            policy.deposit = Some(Amount::new(1_000));
+        });
+        let book = customer.book();
+        merchant.ledger.publish_sponsor(willing()).await.unwrap();
+        customer.payer.pay(&book, &merchant.request()).await.unwrap();
+        // The challenge goes on naming a sponsor, who does not pay for one as small.
+        let picky = Sponsor { minimum_top_up: Amount::new(1_001), ..willing() };
+        merchant.ledger.publish_sponsor(picky).await.unwrap();
+
+        let second = customer.payer.pay(&book, &merchant.request()).await;
+
+        let channel = &book.channels()[0];
+        if pay_fees {
+            assert_eq!(second.unwrap().payment.unwrap().topped_up, Amount::new(1_000));
+            assert_eq!(channel.deposit, Amount::new(2_000));
+        } else {
+            assert!(matches!(second, Err(PayError::Unsponsored)), "{second:?}");
+            assert_eq!((channel.deposit, channel.pending.is_some()), (Amount::new(1_000), false));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_answer_to_a_voucher_that_the_chain_shows_is_asked_for_with_a_higher_one_at_no_charge() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    let book = customer.book();
+    customer.payer.pay(&book, &merchant.request()).await.unwrap();
+    merchant.lose_answer.store(true, Ordering::SeqCst);
+    customer.payer.pay(&book, &merchant.request()).await.unwrap_err();
+    let id = book.channels()[0].channel_id;
+    merchant.settle(&id, Amount::new(2_000)).await;
+
+    let reply = customer.payer.pay(&book, &merchant.request()).await.unwrap();
+
+    assert_eq!(reply.body, b"answer 1");
+    assert_eq!((merchant.served(), merchant.charged().await), (2, 2_000));
+    let channel = book.channel(&id).unwrap();
+    assert_eq!((channel.signed, channel.unanswered.len()), (Amount::new(2_001), 0));
+    // The next request is paid for as ever.
+    customer.payer.pay(&book, &merchant.request()).await.unwrap();
+    assert_eq!(merchant.charged().await, 3_000);
 }
 
 /// Moves the saved channel to another address of the same server.

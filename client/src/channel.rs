@@ -67,6 +67,13 @@ pub struct Unanswered {
 /// How long an unanswered voucher is worth presenting, in seconds: servers keep answers for a day.
 const UNANSWERED_LIFE: i64 = 86_400;
 
+impl Unanswered {
+    /// Whether it is still worth presenting, or asking after, at `now` (unix seconds).
+    pub(crate) fn is_kept(&self, now: i64) -> bool {
+        now - self.signed_at < UNANSWERED_LIFE
+    }
+}
+
 /// How many unanswered vouchers are kept for one channel.
 const MAX_UNANSWERED: usize = 256;
 
@@ -180,7 +187,7 @@ impl SavedChannel {
     pub(crate) fn remember(&mut self, voucher: Unanswered, now: i64) {
         self.signed = self.signed.max(voucher.cumulative);
         self.forget(&voucher.fingerprint);
-        self.unanswered.retain(|other| now - other.signed_at < UNANSWERED_LIFE);
+        self.unanswered.retain(|other| other.is_kept(now));
         if self.unanswered.len() == MAX_UNANSWERED {
             let oldest = self.unanswered.remove(0);
             tracing::warn!(channel = %self.channel_id, cumulative = %oldest.cumulative, "too many requests without an answer; the oldest is given up");
@@ -195,11 +202,10 @@ impl SavedChannel {
         self.unanswered.len() < before
     }
 
-    /// Ends the channel's use: nothing that was signed for it is worth presenting any more.
+    /// Ends the channel's use. Vouchers that were not answered stay on record: their requests may be paid for.
     pub(crate) fn end(&mut self, stage: ChannelStage) {
         self.stage = stage;
         self.pending = None;
-        self.unanswered.clear();
     }
 
     /// Adopts a watermark the server reported: never above what was signed, never lower than known.

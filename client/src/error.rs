@@ -141,6 +141,18 @@ pub enum PayError {
         /// Base units there.
         available: Amount,
     },
+    /// The payer has too little SOL for what it would pay for itself.
+    #[error("{payer} has {available} lamports, to {purpose} at its own cost takes {needed}")]
+    Sol {
+        /// Whose account.
+        payer: Pubkey,
+        /// What for.
+        purpose: &'static str,
+        /// Lamports needed: fee, rent, and what the payer's own account must keep.
+        needed: u64,
+        /// Lamports there.
+        available: u64,
+    },
     /// The server did not take the credential.
     #[error("the server refused ({status} {code}): {detail}")]
     Refused {
@@ -154,6 +166,26 @@ pub enum PayError {
     /// The request was paid for and answered before, and the server has not kept the answer.
     #[error("the request was paid for and answered before, and the server did not keep the answer")]
     AnswerLost,
+    /// The server called a channel closed, and redeemed the request's voucher from it.
+    #[error(
+        "the server says that channel {channel} is closed, and has redeemed the voucher for this request: {settled} base units are settled"
+    )]
+    Redeemed {
+        /// The channel.
+        channel: ChannelId,
+        /// What it redeemed in all, in base units.
+        settled: Amount,
+    },
+    /// The server called a channel closed, and may have redeemed the request's voucher from it, or may yet.
+    #[error(
+        "the server says that channel {channel} is closed, but it may still redeem the voucher for this request, over {cumulative} base units"
+    )]
+    MaybeRedeemed {
+        /// The channel.
+        channel: ChannelId,
+        /// The voucher's cumulative amount, in base units.
+        cumulative: Amount,
+    },
     /// The server claims more than was signed, or contradicts itself.
     #[error("the server's figures cannot be right: {0}")]
     Dishonest(String),

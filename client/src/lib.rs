@@ -8,7 +8,8 @@
 //! 1. Nothing is signed for an offer that the policy, or the payer's balance, does not cover.
 //! 2. What is signed is on disk before it is sent, and sent again rather than signed anew after a crash.
 //! 3. Vouchers are signed by a key of the channel's own ([`VoucherKeySeeds`]), not by the one that holds the funds.
-//! 4. The server's figures are adopted only up to what was signed (draft-solana-session, "Receipt Format").
+//! 4. A request for which a voucher went out is paid from another channel only once that voucher is void on chain.
+//! 5. The server's figures are adopted only up to what was signed (draft-solana-session, "Receipt Format").
 //!
 //! Nothing here writes to a terminal or ends a process: errors are [`PayError`].
 
@@ -18,8 +19,10 @@ mod clock;
 mod close;
 mod conversation;
 mod credential;
+mod doubt;
 mod error;
 mod exchange;
+mod funds;
 #[cfg(feature = "middleware")]
 mod middleware;
 mod offer;

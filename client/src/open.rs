@@ -74,7 +74,7 @@ impl Conversation<'_> {
         }
         let token_program = self.token_program(offer).await?;
         let mint = offer.terms.mint;
-        self.check_funds(&mint, &token_program, deposit).await?;
+        self.check_tokens(&mint, &token_program, deposit).await?;
         if let Some(cluster) = &self.payer.cluster {
             let (_, decimals) = cluster.mint(&mint).await?;
             if decimals != offer.terms.decimals {
@@ -92,6 +92,7 @@ impl Conversation<'_> {
                 return Err(PayError::Malformed("the terms changed while they were being accepted".into()));
             }
         }
+        self.check_sol_for_open(offer, &token_program).await?;
         build(&self.payer.key, request, offer, deposit, token_program, &self.payer.policy)
     }
 
@@ -140,21 +141,6 @@ impl Conversation<'_> {
                 Err(PayError::Malformed("it names no token program, and no RPC may be asked".into()))
             }
         }
-    }
-
-    pub(crate) async fn check_funds(
-        &self,
-        mint: &Pubkey,
-        token_program: &Pubkey,
-        needed: Amount,
-    ) -> Result<(), PayError> {
-        let Some(cluster) = &self.payer.cluster else { return Ok(()) };
-        let payer = self.payer.key.pubkey();
-        let available = cluster.tokens(&payer, mint, token_program).await?.unwrap_or(Amount::ZERO);
-        if available < needed {
-            return Err(PayError::Funds { payer, mint: *mint, needed, available });
-        }
-        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! One request, paid for: 402 → checks → open → voucher → body.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use toll_protocol::Amount;
 
@@ -34,9 +36,10 @@ impl Conversation<'_> {
         request: &Request,
         mut first: Option<Response>,
     ) -> Result<Reply, PayError> {
-        let mut channel = self.usable_channel(request).await?;
-        let (mut opened, mut topped_up) = (false, Amount::ZERO);
         let mut purchase = Purchase::new(request);
+        let mut channel = self.usable_channel(&purchase).await?;
+        self.check_unpaid(&purchase, Duration::ZERO).await?;
+        let (mut opened, mut topped_up) = (false, Amount::ZERO);
         for _ in 0..MAX_EXCHANGES {
             let Some(current) = channel else {
                 let response = match first.take() {
@@ -45,10 +48,6 @@ impl Conversation<'_> {
                 };
                 if response.status != StatusCode::PAYMENT_REQUIRED {
                     return Ok(response.into());
-                }
-                // One request is worth one deposit, whatever becomes of the channel.
-                if opened {
-                    return Err(PayError::ClosedAtOnce);
                 }
                 let offer = Offer::from_headers(&response.headers, request.url.as_str(), unix_now())?;
                 self.check_transport(request)?;
@@ -76,20 +75,31 @@ impl Conversation<'_> {
                     topped_up = topped_up.checked_add(raised).unwrap_or(topped_up);
                     channel = Some(*next);
                 }
-                Turn::Gone => channel = None,
+                Turn::Gone => {
+                    let patience = if opened { Duration::ZERO } else { self.payer.policy.close_patience };
+                    let unpaid = self.check_unpaid(&purchase, patience).await;
+                    // One request is worth one deposit, whatever becomes of the channel.
+                    if opened && !matches!(unpaid, Err(PayError::Redeemed { .. })) {
+                        return Err(PayError::ClosedAtOnce);
+                    }
+                    unpaid?;
+                    channel = None;
+                }
             }
         }
         Err(PayError::Endless)
     }
 
     /// The channel to go on with, after whatever a crash left unanswered.
-    async fn usable_channel(&self, request: &Request) -> Result<Option<SavedChannel>, PayError> {
-        match self.payer.known_channel(self.book, request) {
-            Some(channel) => {
-                self.check_transport(request)?;
-                self.resume(request, channel).await
-            }
-            None => self.look_again(request).await,
+    async fn usable_channel(&self, purchase: &Purchase<'_>) -> Result<Option<SavedChannel>, PayError> {
+        let request = purchase.request;
+        let Some(channel) = self.payer.known_channel(self.book, request) else {
+            return self.look_again(request).await;
+        };
+        self.check_transport(request)?;
+        match self.resume(request, channel).await? {
+            Some(channel) => self.check_open(purchase, channel).await,
+            None => Ok(None),
         }
     }
 }

@@ -57,9 +57,15 @@ impl Payer {
     ///
     /// A channel with the same server is used again, topped up within the limits, or replaced when it is
     /// closed. An error says what was refused; a voucher that was sent and not answered below 500 stays on record
-    /// and is presented again by the next call for the same request, which is then not charged twice. A call
-    /// signs one price, the first that the server names for the request; only a server that calls a channel closed
-    /// and settles its last voucher all the same gets one more. Calls for one server take turns.
+    /// and is presented again by the next call for the same request, which is then not charged twice. Calls for one
+    /// server take turns.
+    ///
+    /// A request is worth one price, the first that the server names for it. When the server calls the channel closed
+    /// that has the request's voucher, the cluster is asked: only a channel that is sealed or paid out below the
+    /// voucher makes room for another. Otherwise, and where there is no cluster to ask, the request counts as paid
+    /// ([`PayError::Redeemed`], [`PayError::MaybeRedeemed`]), this time and for a day, until [`Self::give_up`].
+    /// What a server can take without an answer is that price, and one base unit for each time that a settled voucher's
+    /// answer is asked for again.
     pub async fn pay(&self, book: &Book, request: &Request) -> Result<Reply, PayError> {
         self.pay_over(&self.client, book, request, None).await
     }

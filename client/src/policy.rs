@@ -38,6 +38,8 @@ pub struct Policy {
     pub allow_http: bool,
     /// How long one answer may take.
     pub timeout: Duration,
+    /// How long to wait for the chain to show a close that the server speaks of.
+    pub close_patience: Duration,
     /// The largest answer to read, in bytes.
     pub max_body: usize,
     /// Slots by which `openSlot` lies before the challenge's slot: the channel's rent comes back that much
@@ -62,6 +64,7 @@ impl Policy {
             sign_with_payer_key: false,
             allow_http: false,
             timeout: Duration::from_secs(120),
+            close_patience: Duration::from_secs(15),
             max_body: 256 << 20,
             backdate_slots: 0,
         }

@@ -19,12 +19,25 @@ pub(crate) struct Purchase<'a> {
     pub(crate) presented: bool,
     /// Whether an earlier call had sent one.
     pub(crate) repeats: bool,
+    /// What asks next for the answer that an earlier voucher bought.
+    proof: Option<Unanswered>,
+    /// Whether such a voucher was made.
+    proven: bool,
 }
 
 impl<'a> Purchase<'a> {
     pub(crate) fn new(request: &'a Request) -> Self {
         let fingerprint = request.fingerprint();
-        Self { request, fingerprint, quoted: None, base: None, presented: false, repeats: false }
+        Self {
+            request,
+            fingerprint,
+            quoted: None,
+            base: None,
+            presented: false,
+            repeats: false,
+            proof: None,
+            proven: false,
+        }
     }
 
     /// Takes a challenged price. The first one binds: a server may ask less afterwards, and never more.
@@ -60,8 +73,24 @@ impl<'a> Purchase<'a> {
         self.base(channel).checked_add(price).unwrap_or(Amount::new(u64::MAX))
     }
 
-    /// The voucher that an earlier call sent for this request, if this one has sent none.
+    /// Asks once more for the answer that `published` bought, after everybody could read that voucher on the chain:
+    /// under the same key, with a voucher that only the payer can sign. It is one base unit above `shown`, what the
+    /// chain shows, and buys nothing. Whether there is room for it, and this is the first.
+    pub(crate) fn prove(&mut self, channel: &SavedChannel, published: Unanswered, shown: Amount) -> bool {
+        let above = shown.max(published.cumulative).checked_add(Amount::new(1));
+        let Some(cumulative) = above.filter(|above| !self.proven && *above <= channel.deposit) else {
+            return false;
+        };
+        self.proof = Some(Unanswered { cumulative, ..published });
+        self.proven = true;
+        true
+    }
+
+    /// The voucher that an earlier call sent for this request, if this one has sent none, or what takes its place.
     pub(crate) fn earlier(&mut self, channel: &SavedChannel) -> Option<Unanswered> {
+        if let Some(proof) = self.proof.take() {
+            return Some(proof);
+        }
         let earlier = channel.unanswered(&self.fingerprint).filter(|_| !self.presented).cloned();
         self.repeats |= earlier.is_some();
         earlier

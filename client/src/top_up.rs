@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 use solana_hash::Hash;
-use toll_protocol::{Action, Amount, ChannelId, Credential, TopUp, TopUpAction};
+use toll_protocol::{Action, Amount, ChannelId, Credential, RefusalCode, TopUp, TopUpAction};
 
 use crate::channel::{Pending, SavedChannel};
 use crate::conversation::Conversation;
@@ -51,12 +51,41 @@ impl Conversation<'_> {
     pub(crate) async fn top_up_by(
         &self,
         request: &Request,
-        mut channel: SavedChannel,
+        channel: SavedChannel,
         additional: Amount,
     ) -> Result<SavedChannel, PayError> {
+        let (channel, refusal) = match self.sign_top_up(request, channel, additional, true).await? {
+            ToppedUp::Raised(channel) => return Ok(*channel),
+            ToppedUp::Refused(channel, refusal) => (channel, refusal),
+        };
+        // The sponsor that a challenge names may not pay for this payer any more.
+        if refusal.code() != Some(RefusalCode::Unsponsored) {
+            return Err(refusal.into());
+        }
+        if !self.payer.policy.pay_fees {
+            return Err(PayError::Unsponsored);
+        }
+        match self.sign_top_up(request, *channel, additional, false).await? {
+            ToppedUp::Raised(channel) => Ok(*channel),
+            ToppedUp::Refused(_, refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Signs a top-up for the sponsor's money, where the server offers one, or for the payer's own; sends it.
+    async fn sign_top_up(
+        &self,
+        request: &Request,
+        mut channel: SavedChannel,
+        additional: Amount,
+        sponsored: bool,
+    ) -> Result<ToppedUp, PayError> {
         // Vouchers are accepted under any challenge for the channel; a transaction needs a living blockhash.
         let (offer, blockhash) = self.unused_blockhash(request, &channel).await?;
-        self.check_funds(&channel.mint, &channel.token_program, additional).await?;
+        self.check_tokens(&channel.mint, &channel.token_program, additional).await?;
+        let fee_payer = offer.terms.fee_payer.filter(|_| sponsored).unwrap_or(channel.payer);
+        if fee_payer == channel.payer {
+            self.check_sol_for_top_up().await?;
+        }
         let top_up = TopUp {
             channel: channel.channel_id,
             payer: channel.payer,
@@ -64,7 +93,6 @@ impl Conversation<'_> {
             token_program: channel.token_program,
             amount: additional,
         };
-        let fee_payer = offer.terms.fee_payer.unwrap_or(channel.payer);
         let transaction =
             sign_as_payer(&self.payer.key, &fee_payer, &[top_up.instruction(&channel.program)], blockhash)?;
         let credential = Credential {
@@ -75,10 +103,7 @@ impl Conversation<'_> {
         channel.top_up_blockhash = Some(blockhash.to_string());
         channel.pending = Some(Pending::TopUp { authorization: authorization(&credential)?, additional });
         self.book.put(channel.clone())?;
-        match self.submit_top_up(request, channel).await? {
-            ToppedUp::Raised(channel) => Ok(*channel),
-            ToppedUp::Refused(_, refusal) => Err(refusal.into()),
-        }
+        self.submit_top_up(request, channel).await
     }
 
     /// An offer whose blockhash the channel's last top-up did not use.

@@ -201,6 +201,13 @@ impl Conversation<'_> {
         if let Some(accepted) = refusal.accepted {
             adopt(&mut channel, accepted)?;
         }
+        if let (RefusalCode::VoucherPublished, true, Some(published)) =
+            (code, repeated, channel.unanswered(&purchase.fingerprint).cloned())
+            && purchase.prove(&channel, published, channel.accepted.min(refusal.accepted.unwrap_or_default()))
+        {
+            self.book.put(channel.clone())?;
+            return Ok(again(channel));
+        }
         // What earlier requests cost is not this one's.
         channel.spent = channel.spent.max(refusal.spent.unwrap_or_default().min(channel.accepted));
         let offer = Offer::from_headers(&response.headers, &channel.url, unix_now())?;

@@ -76,10 +76,22 @@ impl From<PayError> for CliError {
             PayError::GraceAboveLimit { .. } => {
                 (Exit::AboveLimit, "nothing was signed; raise --max-grace to accept it")
             }
+            PayError::Sol { .. } => {
+                (Exit::Funds, "nothing was signed; give it SOL (on test clusters with `toll fund`)")
+            }
             PayError::Funds { .. } => {
                 (Exit::Funds, "nothing was signed; fund the account (on test clusters with `toll fund`)")
             }
             PayError::Refused { code, .. } => (Exit::Refused, remedy_for(code)),
+            PayError::Redeemed { .. } => (
+                Exit::Refused,
+                "the request is paid for and nothing more was signed; `--pay-again` pays once more, from a new channel",
+            ),
+            PayError::MaybeRedeemed { .. } => (
+                Exit::Refused,
+                "nothing more was signed; run it again when `toll show` has the channel sealed or distributed, or pay \
+                 once more with --pay-again",
+            ),
             PayError::AnswerLost => (Exit::Refused, "run the command again to pay for a new answer"),
             PayError::Dishonest(_) => (
                 Exit::Refused,

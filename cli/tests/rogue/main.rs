@@ -1,5 +1,7 @@
 //! `toll pay` against a server that wants more than it was promised.
 
+mod settling;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::time::Duration;
