@@ -7,9 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use solana_pubkey::Pubkey;
-use toll_protocol::{
-    CHANNEL_DISCRIMINATOR, CHANNEL_SIZE, CHANNEL_VERSION, ChannelAccount, ChannelId, ChannelStatus,
-};
+use toll_protocol::{CHANNEL_DISCRIMINATOR, CHANNEL_SIZE, CHANNEL_VERSION, ChannelAccount, ChannelStatus};
 
 use crate::ChainError;
 
@@ -45,6 +43,7 @@ impl ChannelFilter {
 
     /// The filter as nodes take it: `commitment`, no account data, and at least `min_slot` where there is one.
     pub(crate) fn config(&self, commitment: &str, min_slot: Option<u64>) -> Value {
+        let equals = |offset: usize, bytes: &[u8]| json!({ "memcmp": { "offset": offset, "bytes": STANDARD.encode(bytes), "encoding": "base64" } });
         let mut config = json!({
             "commitment": commitment,
             "encoding": "base64",
@@ -53,7 +52,7 @@ impl ChannelFilter {
             // Most nodes take at most four filters.
             "filters": [
                 { "dataSize": CHANNEL_SIZE },
-                is_channel(),
+                equals(0, &[CHANNEL_DISCRIMINATOR, CHANNEL_VERSION]),
                 equals(ChannelAccount::STATUS_OFFSET, &[self.status as u8]),
                 equals(ChannelAccount::PAYEE_OFFSET, self.payee.as_ref()),
             ],
@@ -68,46 +67,6 @@ impl ChannelFilter {
     pub(crate) fn params(&self, commitment: &str, min_slot: u64) -> Value {
         json!([self.program.to_string(), self.config(commitment, Some(min_slot))])
     }
-}
-
-fn equals(offset: usize, bytes: &[u8]) -> Value {
-    json!({ "memcmp": { "offset": offset, "bytes": STANDARD.encode(bytes), "encoding": "base64" } })
-}
-
-fn is_channel() -> Value {
-    equals(0, &[CHANNEL_DISCRIMINATOR, CHANNEL_VERSION])
-}
-
-/// The parameters of a query for every channel of `program` that `payer` opened, accounts included: nobody opens one
-/// in another's name, so there are as many as it made.
-pub(crate) fn of_payer(program: &Pubkey, payer: &Pubkey, commitment: &str) -> Value {
-    let payer = equals(ChannelAccount::PAYER_OFFSET, payer.as_ref());
-    let filters = json!([{ "dataSize": CHANNEL_SIZE }, is_channel(), payer]);
-    json!([
-        program.to_string(),
-        { "commitment": commitment, "encoding": "base64", "withContext": true, "filters": filters },
-    ])
-}
-
-/// Reads a node's answer to that query. What lies at another address than its seeds make is no channel.
-pub(crate) fn read_channels(
-    answer: &Value,
-    program: &Pubkey,
-) -> Result<Vec<(ChannelId, ChannelAccount)>, ChainError> {
-    let malformed = |reason: &str| ChainError::Malformed { what: METHOD, reason: reason.to_owned() };
-    let found = answer.get("value").and_then(Value::as_array).ok_or_else(|| malformed("no list"))?;
-    let mut channels = Vec::new();
-    for one in found {
-        let data =
-            one.pointer("/account/data/0").and_then(Value::as_str).ok_or_else(|| malformed("no data"))?;
-        let data = STANDARD.decode(data).map_err(|_| malformed("data that is not base64"))?;
-        let account = ChannelAccount::decode(&data).map_err(|error| malformed(&error.to_string()))?;
-        let id = account.terms().address(program).0;
-        if one.get("pubkey").and_then(Value::as_str) == Some(id.to_string().as_str()) {
-            channels.push((id, account));
-        }
-    }
-    Ok(channels)
 }
 
 /// Reads a node's answer to the query.
@@ -125,8 +84,6 @@ pub(crate) fn read(answer: &Value) -> Result<FoundChannels, ChainError> {
 
 #[cfg(test)]
 mod tests {
-    use toll_protocol::Amount;
-
     use super::*;
 
     fn filter() -> ChannelFilter {
@@ -152,46 +109,6 @@ mod tests {
         assert_eq!(compared[1], json!({ "offset": 3, "bytes": "Ag==", "encoding": "base64" }));
         assert_eq!(compared[2]["offset"], json!(120));
         assert_eq!(compared[2]["bytes"], json!(STANDARD.encode([2; 32])));
-    }
-
-    #[test]
-    fn query_for_a_payer_compares_the_payer() {
-        let params = of_payer(&Pubkey::from([1; 32]), &Pubkey::from([3; 32]), "confirmed");
-        let payer = &params[1]["filters"][2]["memcmp"];
-        assert_eq!((&payer["offset"], &payer["bytes"]), (&json!(88), &json!(STANDARD.encode([3; 32]))));
-    }
-
-    #[test]
-    fn what_a_payers_query_found_lies_where_its_seeds_say() {
-        let program = Pubkey::from([1; 32]);
-        let key = Pubkey::from([3; 32]);
-        let account = ChannelAccount {
-            bump: 255,
-            status: ChannelStatus::Open,
-            salt: 7,
-            deposit: Amount::new(100),
-            settled: Amount::ZERO,
-            payout_watermark: Amount::ZERO,
-            closure_started_at: 0,
-            payer_withdrawn_at: 0,
-            grace_period: 900,
-            distribution_hash: [0; 32],
-            payer: key,
-            payee: key,
-            authorized_signer: key,
-            mint: key,
-            rent_payer: key,
-            open_slot: 9,
-        };
-        let id = account.terms().address(&program).0;
-        let found = |address: String| {
-            let data = [STANDARD.encode(account.encode()), "base64".to_owned()];
-            let answer = json!({ "context": { "slot": 1 }, "value": [{ "pubkey": address, "account": { "data": data } }] });
-            read_channels(&answer, &program).unwrap()
-        };
-        assert_eq!(found(id.to_string()), [(id, account.clone())]);
-        assert_eq!(found(key.to_string()), []);
-        assert!(read_channels(&json!({ "value": [{ "pubkey": key.to_string() }] }), &program).is_err());
     }
 
     #[test]

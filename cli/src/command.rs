@@ -49,7 +49,7 @@ pub(crate) enum Command {
     Settle(settle::Settle),
     /// Request a URL and pay for it
     Pay(pay::Pay),
-    /// List the channels in the state file, or with --recover those on chain
+    /// List the channels in the state file
     Channels(channels::Channels),
     /// Show one channel, on chain and in the state file
     Show(show::Show),
@@ -78,7 +78,7 @@ impl Command {
             Self::Settler(command) => command.run(output).await,
             Self::Settle(command) => command.run(output).await,
             Self::Pay(command) => command.run(output).await,
-            Self::Channels(command) => command.run(output).await,
+            Self::Channels(command) => command.run(output),
             Self::Show(command) => command.run(output).await,
             Self::TopUp(command) => command.run(output).await,
             Self::Close(command) => command.run(output).await,
