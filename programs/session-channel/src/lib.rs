@@ -18,7 +18,6 @@ mod dispatch;
 pub mod ed25519;
 pub mod error;
 pub mod event;
-mod identity;
 pub mod instructions;
 pub mod payout;
 pub mod state;
