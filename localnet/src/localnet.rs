@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use serde_json::{Value, json};
+use solana_account::Account;
 use solana_commitment_config::CommitmentConfig;
 use solana_pubkey::Pubkey;
 use solana_rpc_client::nonblocking::rpc_client::RpcClient;
@@ -21,8 +22,6 @@ use surfpool_types::{
     BlockProductionMode, RpcConfig, SimnetCommand, SimnetConfig, SimnetEvent, SurfpoolConfig,
     SvmFeatureConfig,
 };
-
-use toll_protocol::Amount;
 
 use crate::LocalnetError;
 
@@ -122,11 +121,22 @@ impl Localnet {
         self.cheat("surfnet_writeProgram", json!([program.to_string(), hex(elf), 0])).await.map(drop)
     }
 
-    /// Gives `owner` an associated account of `mint`, a mint of SPL Token, that holds `amount`.
-    pub async fn set_tokens(&self, owner: &Pubkey, mint: &Pubkey, amount: Amount) -> Result<()> {
-        let holds = json!({ "amount": amount.get() });
-        let parameters = json!([owner.to_string(), mint.to_string(), holds]);
-        self.cheat("surfnet_setTokenAccount", parameters).await.map(drop)
+    /// Puts accounts at addresses, whatever was there, as if transactions had made them so.
+    pub async fn put_accounts(&self, accounts: &[(Pubkey, Account)]) -> Result<()> {
+        const METHOD: &str = "surfnet_setAccount";
+        let rpc = self.rpc();
+        for (address, account) in accounts {
+            let update = json!({
+                "lamports": account.lamports,
+                "owner": account.owner.to_string(),
+                "data": hex(&account.data),
+                "executable": account.executable,
+            });
+            let request = RpcRequest::Custom { method: METHOD };
+            let put = rpc.send::<Value>(request, json!([address.to_string(), update])).await;
+            put.map_err(|error| failed(format_args!("{METHOD}: {error}")))?;
+        }
+        Ok(())
     }
 
     /// Moves the clock so that the confirmed slot is at least `slot`. Going back is refused by the chain.

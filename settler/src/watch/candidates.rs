@@ -1,6 +1,7 @@
 //! Which channels a round looks at. Each question is answered by an index of the ledger, and none of them asks for
 //! every channel there is.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -39,15 +40,29 @@ impl Early {
     }
 }
 
-/// Channels on which service has stopped, and that are neither paused nor in a transaction's hands.
+/// Channels on which service has stopped, and that are neither paused nor in a transaction's hands: those with a
+/// deadline first, then the most exposed, and no more than a round has time for.
 pub(crate) async fn closing(
     ledger: &Ledger,
     pauses: &Pauses,
     busy: &Busy,
 ) -> Result<Vec<ChannelRecord>, SettlerError> {
     let mut closing = ledger.channels(&[ChannelState::Closing]).await?;
+    // First, or what waits for something else would keep the others out.
     closing.retain(|record| !busy.contains(&record.id) && !pauses.is_paused(&record.id));
-    Ok(closing)
+    Ok(most_pressing(closing, MOST_OF_A_KIND))
+}
+
+/// Up to `count` of `closing`: forced closes by their deadlines, then the most exposed.
+fn most_pressing(mut closing: Vec<ChannelRecord>, count: usize) -> Vec<ChannelRecord> {
+    closing.sort_by_key(|record| {
+        let deadline =
+            record.closure_started_at.map(|at| at.saturating_add(record.agreement.grace_period.into()));
+        let exposure = record.watermarks.accepted.saturating_sub(record.watermarks.settled);
+        (deadline.is_none(), deadline, Reverse(exposure))
+    });
+    closing.truncate(count);
+    closing
 }
 
 /// Channels that there may be something to do about, whoever's turn it is.
@@ -58,7 +73,7 @@ pub(crate) async fn due(
 ) -> Result<Vec<ChannelRecord>, SettlerError> {
     let now = ledger.now();
     let slot = tips.current().await?.slot;
-    let mut due = ledger.channels(&[ChannelState::Closing]).await?;
+    let mut due = most_pressing(ledger.channels(&[ChannelState::Closing]).await?, MOST_OF_A_KIND);
     if let Some(before) = early.before_expiry {
         let until = now.saturating_add(before).saturating_add(CLOCK_MARGIN);
         due.extend(ledger.with_expiring_vouchers(now - CLOCK_MARGIN, until, VOUCHERS).await?);
@@ -86,4 +101,56 @@ pub(crate) async fn next_in_turn(
     let mut next = ledger.oldest_compared(before, count).await?;
     next.retain(|record| seen.insert(record.id));
     Ok(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use toll_ledger::{ChannelFixture, Charge, CloseReason, ManualClock};
+    use toll_protocol::{ChannelAccount, ChannelStatus};
+
+    use super::*;
+
+    /// Channels that are closing and owe 10, 20, 30, …; the last two are forced, the very last one first.
+    async fn all_closing(ledger: &Ledger, count: u64) -> Vec<ChannelId> {
+        let mut ids = Vec::new();
+        for salt in 1..=count {
+            let fixture = ChannelFixture::new(salt, 1_000);
+            let id = fixture.open(ledger).await.unwrap();
+            ledger.accept(&fixture.voucher(10 * salt), Charge::of(10 * salt, salt)).await.unwrap();
+            ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
+            ids.push(id);
+        }
+        for (salt, started) in [(1, 2_000), (2, 1_000)] {
+            let open = ChannelFixture::new(salt, 1_000).account();
+            let status = ChannelStatus::Closing;
+            let forced = ChannelAccount { status, closure_started_at: started, ..open };
+            ledger.observe(&ids[salt as usize - 1], Some(&forced), 200).await.unwrap();
+        }
+        ids
+    }
+
+    #[tokio::test]
+    async fn closing_channels_come_by_deadline_and_then_the_most_exposed_first() {
+        let ledger = Ledger::temporary(ManualClock::new(1_500));
+        let ids = all_closing(&ledger, 5).await;
+
+        let found = closing(&ledger, &Pauses::default(), &Busy::default()).await.unwrap();
+
+        let order: Vec<_> = found.iter().map(|record| record.id).collect();
+        assert_eq!(order, [ids[1], ids[0], ids[4], ids[3], ids[2]]);
+        let cut: Vec<_> = most_pressing(found, 3).iter().map(|record| record.id).collect();
+        assert_eq!(cut, [ids[1], ids[0], ids[4]], "the least exposed wait for the next round");
+    }
+
+    #[tokio::test]
+    async fn a_paused_channel_takes_nobodys_place() {
+        let ledger = Ledger::temporary(ManualClock::new(1_500));
+        let ids = all_closing(&ledger, 3).await;
+        let pauses = Pauses::default();
+        pauses.hold(ids[1], "its payer's account is spoiled".to_owned(), Duration::from_secs(60));
+
+        let found = closing(&ledger, &pauses, &Busy::default()).await.unwrap();
+
+        assert_eq!(found.iter().map(|record| record.id).collect::<Vec<_>>(), [ids[0], ids[2]]);
+    }
 }
