@@ -9,7 +9,7 @@ use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 
 use crate::hints::Hints;
-use crate::program_accounts::{ChannelFilter, FoundChannels};
+use crate::program_accounts::{ChannelFilter, FoundChannels, ListedChannels};
 use crate::{ChainError, Failure};
 
 /// Address of the clock sysvar: the time and slot that programs see.
@@ -42,6 +42,16 @@ pub trait Chain: Send + Sync {
     /// the same in the end.
     async fn find_channels(&self, filter: &ChannelFilter, min_slot: u64)
     -> Result<FoundChannels, ChainError>;
+
+    /// Every channel of `payee` with what changes of it, at `min_slot` or later: one question, however many there are.
+    ///
+    /// Fails as [`Chain::find_channels`] does, and where the answer is too long for a node.
+    async fn list_channels(
+        &self,
+        program: &Pubkey,
+        payee: &Pubkey,
+        min_slot: u64,
+    ) -> Result<ListedChannels, ChainError>;
 
     /// Hints that a channel may have come to match `filter`; `None` where nobody gives any.
     fn hints(&self, filter: &ChannelFilter) -> Option<Hints> {

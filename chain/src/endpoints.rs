@@ -28,15 +28,24 @@ impl Endpoints {
 
     /// What keeps these from being asked: none at all, one that is no HTTP URL, one that is there twice.
     pub fn check(&self) -> Result<(), String> {
+        self.check_schemes(["http", "https"])
+    }
+
+    /// The same of URLs where nodes take subscriptions: `ws://` or `wss://`.
+    pub fn check_websockets(&self) -> Result<(), String> {
+        self.check_schemes(["ws", "wss"])
+    }
+
+    fn check_schemes(&self, schemes: [&str; 2]) -> Result<(), String> {
         let urls = self.urls();
         if urls.is_empty() {
             return Err("names no node".to_owned());
         }
         for (at, url) in urls.iter().enumerate() {
             let parsed = url.parse::<reqwest::Url>().ok();
-            if !parsed.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+            if !parsed.is_some_and(|url| schemes.contains(&url.scheme()) && url.has_host()) {
                 // Not repeated: what is mistyped may still hold a key.
-                return Err(format!("entry {} is no http:// or https:// URL", at + 1));
+                return Err(format!("entry {} is no {}:// or {}:// URL", at + 1, schemes[0], schemes[1]));
             }
             if urls[..at].contains(url) {
                 return Err(format!("entry {} is there twice", at + 1));
@@ -116,6 +125,8 @@ mod tests {
         assert!(!refusal(json!(["ftp://b/hunter2"])).contains("hunter2"));
         assert!(refusal(json!("127.0.0.1:8899")).contains("http"));
         assert!(refusal(json!(["http://a", "http://a"])).contains("twice"));
+        assert_eq!(read(json!(["ws://a", "wss://b"])).check_websockets(), Ok(()));
+        assert!(read(json!("http://a")).check_websockets().unwrap_err().contains("wss://"));
     }
 
     #[test]

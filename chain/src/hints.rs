@@ -3,12 +3,9 @@
 //! It is never the record. A connection breaks without a word, and a node may skip a notification; whoever listens
 //! reads the state on a timer as well, and again after every connection.
 
-use std::fmt;
 use std::time::Duration;
 
 use futures::StreamExt;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use solana_pubsub_client::nonblocking::pubsub_client::PubsubClient;
 use solana_rpc_client_api::config::RpcProgramAccountsConfig;
 use tokio::sync::watch;
@@ -27,17 +24,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long connecting and subscribing may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where a node takes subscriptions. Providers hide access keys in paths and queries, so `Debug` names the origin only.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct WebsocketUrl(pub String);
-
-impl fmt::Debug for WebsocketUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&origin(&self.0))
-    }
-}
-
 /// Wakes whenever a channel may have come to match a filter.
 #[derive(Debug)]
 pub struct Hints {
@@ -46,15 +32,14 @@ pub struct Hints {
 }
 
 impl Hints {
-    /// Listens at `url` (`ws://` or `wss://`) until dropped, connecting as often as it takes. Needs a running
-    /// tokio runtime.
-    pub fn subscribe(url: String, filter: ChannelFilter) -> Self {
+    /// Listens at the first of `urls` (`ws://` or `wss://`) that takes a subscription, until dropped, connecting as
+    /// often as it takes. Needs a running tokio runtime.
+    pub fn subscribe(urls: Vec<String>, filter: ChannelFilter) -> Self {
         let (hint, seen) = watch::channel(0);
         let task = tokio::spawn(async move {
             let mut pause = FIRST_PAUSE;
             while !hint.is_closed() {
-                let told = listen(&url, &filter, &hint).await;
-                debug!(node = origin(&url), told, "subscription ended");
+                let told = listen_to_any(&urls, &filter, &hint).await;
                 pause = if told { FIRST_PAUSE } else { (2 * pause).min(LONGEST_PAUSE) };
                 tokio::time::sleep(pause).await;
             }
@@ -81,6 +66,18 @@ impl Drop for Hints {
             task.abort();
         }
     }
+}
+
+/// Tries each URL in turn until one connection came about, and ends with that. False when none did.
+async fn listen_to_any(urls: &[String], filter: &ChannelFilter, hint: &watch::Sender<u64>) -> bool {
+    for url in urls {
+        let told = listen(url, filter, hint).await;
+        debug!(node = origin(url), told, "subscription ended");
+        if told {
+            return true;
+        }
+    }
+    false
 }
 
 /// One connection, from its first hint to its end. False when it never came about.

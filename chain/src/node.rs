@@ -3,8 +3,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use solana_rpc_client::nonblocking::rpc_client::RpcClient;
 use solana_rpc_client_api::client_error::{Error as ClientError, ErrorKind};
 use solana_rpc_client_api::request::{RpcError, RpcRequest};
@@ -17,6 +18,12 @@ use crate::error::cause;
 /// How long one question may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the answer to a question for hundreds of thousands of accounts may take.
+const LONG_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The longest answer that is read, in bytes: some million accounts.
+const LONGEST_ANSWER: usize = 256 << 20;
+
 /// How long a node that failed once is asked only when no other answers; it doubles with every failure.
 const FIRST_REST: Duration = Duration::from_millis(500);
 
@@ -26,6 +33,9 @@ const LONGEST_REST: Duration = Duration::from_secs(60);
 /// A node at a URL. Connects when first asked.
 pub(crate) struct Node {
     client: RpcClient,
+    /// For answers that are too long for `client`, which keeps them as text and as a tree at once.
+    long: reqwest::Client,
+    url: String,
     name: String,
     health: Mutex<Health>,
 }
@@ -43,7 +53,13 @@ struct Health {
 impl Node {
     pub(crate) fn new(url: &str) -> Self {
         let client = RpcClient::new_with_timeout(url.to_owned(), TIMEOUT);
-        Self { client, name: origin(url), health: Mutex::default() }
+        Self {
+            client,
+            long: reqwest::Client::new(),
+            url: url.to_owned(),
+            name: origin(url),
+            health: Mutex::default(),
+        }
     }
 
     /// Its origin, which is all that is ever told of its URL.
@@ -59,6 +75,47 @@ impl Node {
         params: Value,
     ) -> Result<T, ChainError> {
         self.client.send(request, params).await.map_err(|error| self.refusal(method, error))
+    }
+
+    /// One question whose answer may be very long: it has more time, and becomes `T` without being copied in between.
+    pub(crate) async fn ask_long<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: &Value,
+    ) -> Result<T, ChainError> {
+        #[derive(Deserialize)]
+        struct Answer<T> {
+            result: Option<T>,
+            error: Option<Refusal>,
+        }
+        #[derive(Deserialize)]
+        struct Refusal {
+            code: i64,
+            message: String,
+        }
+        let unreachable = |reason| ChainError::Unreachable { method, node: self.name.clone(), reason };
+        let lost = |error: reqwest::Error| unreachable(cause(&error.without_url()));
+        let malformed = |reason: &str| ChainError::Malformed { what: method, reason: reason.to_owned() };
+        let question = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let asked = self.long.post(&self.url).json(&question).timeout(LONG_TIMEOUT).send();
+        let mut answer = asked.await.map_err(lost)?;
+        let status = answer.status();
+        let mut body = Vec::new();
+        while let Some(part) = answer.chunk().await.map_err(lost)? {
+            if body.len() + part.len() > LONGEST_ANSWER {
+                return Err(malformed("the answer is too long"));
+            }
+            body.extend_from_slice(&part);
+        }
+        match serde_json::from_slice(&body) {
+            Ok(Answer { error: Some(Refusal { code, message }), .. }) => {
+                Err(ChainError::Refused { method, code, message })
+            }
+            Ok(Answer { result: Some(result), .. }) => Ok(result),
+            Ok(_) => Err(malformed("no result")),
+            Err(_) if !status.is_success() => Err(unreachable(format!("HTTP status {status}"))),
+            Err(error) => Err(malformed(&error.to_string())),
+        }
     }
 
     /// Until when others are preferred, if they are.

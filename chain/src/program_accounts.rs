@@ -1,13 +1,20 @@
 //! Finding channels by what their accounts say, however many there are.
 //!
-//! The node filters, so the answer is as long as the list of matches. Only addresses travel: anybody may open a
-//! channel to anybody, and a stranger's thousand must not cost a thousand accounts.
+//! The node filters, so the answer is as long as the list of matches, and it carries no more of each account than is
+//! asked for: anybody may open a channel to anybody, and a stranger's thousand must not cost a thousand accounts.
+
+use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::{Error, IgnoredAny};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use solana_pubkey::Pubkey;
-use toll_protocol::{CHANNEL_DISCRIMINATOR, CHANNEL_SIZE, CHANNEL_VERSION, ChannelAccount, ChannelStatus};
+use solana_rpc_client_api::response::{Response, RpcKeyedAccount};
+use toll_protocol::{
+    CHANNEL_DISCRIMINATOR, CHANNEL_SIZE, CHANNEL_VERSION, ChannelAccount, ChannelStanding, ChannelStatus,
+};
 
 use crate::ChainError;
 
@@ -34,6 +41,15 @@ pub struct FoundChannels {
     pub addresses: Vec<Pubkey>,
 }
 
+/// Every channel of a payee, and the slot at which they stood so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedChannels {
+    /// The slot of the answer.
+    pub slot: u64,
+    /// The channels, in no order.
+    pub channels: Vec<(Pubkey, ChannelStanding)>,
+}
+
 impl ChannelFilter {
     /// Whether this account data is that of a channel that matches. For chains that filter themselves.
     pub fn matches(&self, data: &[u8]) -> bool {
@@ -43,24 +59,8 @@ impl ChannelFilter {
 
     /// The filter as nodes take it: `commitment`, no account data, and at least `min_slot` where there is one.
     pub(crate) fn config(&self, commitment: &str, min_slot: Option<u64>) -> Value {
-        let equals = |offset: usize, bytes: &[u8]| json!({ "memcmp": { "offset": offset, "bytes": STANDARD.encode(bytes), "encoding": "base64" } });
-        let mut config = json!({
-            "commitment": commitment,
-            "encoding": "base64",
-            "dataSlice": { "offset": 0, "length": 0 },
-            "withContext": true,
-            // Most nodes take at most four filters.
-            "filters": [
-                { "dataSize": CHANNEL_SIZE },
-                equals(0, &[CHANNEL_DISCRIMINATOR, CHANNEL_VERSION]),
-                equals(ChannelAccount::STATUS_OFFSET, &[self.status as u8]),
-                equals(ChannelAccount::PAYEE_OFFSET, self.payee.as_ref()),
-            ],
-        });
-        if let Some(slot) = min_slot {
-            config["minContextSlot"] = slot.into();
-        }
-        config
+        let status = equals(ChannelAccount::STATUS_OFFSET, &[self.status as u8]);
+        config(&self.payee, Some(status), (0, 0), commitment, min_slot)
     }
 
     /// The parameters of the query.
@@ -69,17 +69,80 @@ impl ChannelFilter {
     }
 }
 
-/// Reads a node's answer to the query.
-pub(crate) fn read(answer: &Value) -> Result<FoundChannels, ChainError> {
-    let malformed = |reason: &str| ChainError::Malformed { what: METHOD, reason: reason.to_owned() };
-    // A node that leaves the context out does not say when this was true.
-    let slot = answer.pointer("/context/slot").and_then(Value::as_u64).ok_or_else(|| malformed("no slot"))?;
-    let found = answer.get("value").and_then(Value::as_array).ok_or_else(|| malformed("no list"))?;
-    let addresses = found.iter().map(|one| {
-        let address = one.get("pubkey").and_then(Value::as_str).ok_or_else(|| malformed("no address"))?;
-        address.parse().map_err(|_| malformed(&format!("address {address}")))
+fn equals(offset: usize, bytes: &[u8]) -> Value {
+    json!({ "memcmp": { "offset": offset, "bytes": STANDARD.encode(bytes), "encoding": "base64" } })
+}
+
+fn config(
+    payee: &Pubkey,
+    status: Option<Value>,
+    (offset, length): (usize, usize),
+    commitment: &str,
+    min_slot: Option<u64>,
+) -> Value {
+    // Most nodes take at most four filters.
+    let filters: Vec<_> =
+        [json!({ "dataSize": CHANNEL_SIZE }), equals(0, &[CHANNEL_DISCRIMINATOR, CHANNEL_VERSION])]
+            .into_iter()
+            .chain(status)
+            .chain([equals(ChannelAccount::PAYEE_OFFSET, payee.as_ref())])
+            .collect();
+    let mut config = json!({
+        "commitment": commitment,
+        "encoding": "base64",
+        "dataSlice": { "offset": offset, "length": length },
+        "withContext": true,
+        "filters": filters,
     });
-    Ok(FoundChannels { slot, addresses: addresses.collect::<Result<_, _>>()? })
+    if let Some(slot) = min_slot {
+        config["minContextSlot"] = slot.into();
+    }
+    config
+}
+
+/// The parameters of the query for every channel of `payee`, with what changes of each.
+pub(crate) fn list_params(program: &Pubkey, payee: &Pubkey, commitment: &str, min_slot: u64) -> Value {
+    let part = (ChannelStanding::OFFSET, ChannelStanding::SIZE);
+    json!([program.to_string(), config(payee, None, part, commitment, Some(min_slot))])
+}
+
+/// The addresses in a node's answer.
+pub(crate) fn addresses(answer: &Response<Vec<RpcKeyedAccount>>) -> Result<FoundChannels, ChainError> {
+    let addresses = answer.value.iter().map(|found| {
+        let reason = |_| ChainError::Malformed { what: METHOD, reason: format!("address {}", found.pubkey) };
+        found.pubkey.parse().map_err(reason)
+    });
+    Ok(FoundChannels { slot: answer.context.slot, addresses: addresses.collect::<Result<_, _>>()? })
+}
+
+/// One entry of a long list, decoded as it is read: there may be hundreds of thousands.
+#[derive(Deserialize)]
+pub(crate) struct Listed {
+    #[serde(deserialize_with = "address")]
+    pubkey: Pubkey,
+    account: Part,
+}
+
+#[derive(Deserialize)]
+struct Part {
+    #[serde(deserialize_with = "standing")]
+    data: Option<ChannelStanding>,
+}
+
+/// The channels in a node's answer. One in a state that is not known here is left out: it is compared by itself.
+pub(crate) fn listed(answer: Response<Vec<Listed>>) -> ListedChannels {
+    let channels = answer.value.into_iter().filter_map(|one| Some((one.pubkey, one.account.data?)));
+    ListedChannels { slot: answer.context.slot, channels: channels.collect() }
+}
+
+fn address<'de, D: Deserializer<'de>>(from: D) -> Result<Pubkey, D::Error> {
+    Cow::<str>::deserialize(from)?.parse().map_err(|_| D::Error::custom("no address"))
+}
+
+fn standing<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ChannelStanding>, D::Error> {
+    let (text, _) = <(Cow<'de, str>, IgnoredAny)>::deserialize(from)?;
+    let part = STANDARD.decode(text.as_ref()).map_err(|_| D::Error::custom("no base64"))?;
+    Ok(ChannelStanding::decode(&part).ok())
 }
 
 #[cfg(test)]
@@ -112,11 +175,33 @@ mod tests {
     }
 
     #[test]
+    fn list_asks_for_what_changes_of_every_channel_of_one_payee() {
+        let params = list_params(&Pubkey::from([1; 32]), &Pubkey::from([2; 32]), "confirmed", 77);
+        let config = &params[1];
+        assert_eq!(config["dataSlice"], json!({ "offset": 3, "length": 49 }));
+        let offsets: Vec<_> =
+            config["filters"].as_array().unwrap().iter().map(|one| one["memcmp"]["offset"].clone()).collect();
+        assert_eq!(offsets, [Value::Null, json!(0), json!(120)]);
+    }
+
+    fn keyed(address: &str) -> Value {
+        let owner = Pubkey::from([1; 32]).to_string();
+        let account = json!({ "lamports": 1, "owner": owner, "data": ["", "base64"], "executable": false,
+            "rentEpoch": u64::MAX, "space": 256 });
+        json!({ "pubkey": address, "account": account })
+    }
+
+    fn read(answer: Value) -> Result<FoundChannels, ChainError> {
+        let malformed =
+            |error: serde_json::Error| ChainError::Malformed { what: METHOD, reason: error.to_string() };
+        addresses(&serde_json::from_value(answer).map_err(malformed)?)
+    }
+
+    #[test]
     fn answer_is_a_slot_and_addresses() {
         let address = Pubkey::from([5; 32]);
-        let answer =
-            json!({ "context": { "slot": 9 }, "value": [{ "pubkey": address.to_string(), "account": {} }] });
-        assert_eq!(read(&answer).unwrap(), FoundChannels { slot: 9, addresses: vec![address] });
+        let answer = json!({ "context": { "slot": 9 }, "value": [keyed(&address.to_string())] });
+        assert_eq!(read(answer).unwrap(), FoundChannels { slot: 9, addresses: vec![address] });
     }
 
     #[test]
@@ -126,10 +211,29 @@ mod tests {
             json!({ "value": [] }),
             json!({ "context": { "slot": 1 } }),
             json!({ "context": { "slot": 1 }, "value": [{}] }),
-            json!({ "context": { "slot": 1 }, "value": [{ "pubkey": "0" }] }),
+            json!({ "context": { "slot": 1 }, "value": [keyed("0")] }),
         ];
         for answer in answers {
-            assert!(matches!(read(&answer), Err(ChainError::Malformed { .. })), "{answer}");
+            assert!(matches!(read(answer.clone()), Err(ChainError::Malformed { .. })), "{answer}");
         }
+    }
+
+    #[test]
+    fn list_has_the_standing_of_each_channel_and_leaves_out_what_it_does_not_know() {
+        let entry = |seed: u8, part: &[u8]| {
+            let data = json!([STANDARD.encode(part), "base64"]);
+            json!({ "pubkey": Pubkey::from([seed; 32]).to_string(), "account": { "data": data } })
+        };
+        let mut part = [0; ChannelStanding::SIZE];
+        part[0] = ChannelStatus::Sealed as u8;
+        part[9] = 7;
+        let unknown = [9; ChannelStanding::SIZE];
+        let answer = json!({ "context": { "slot": 9 }, "value": [entry(5, &part), entry(6, &unknown)] });
+
+        let found = listed(serde_json::from_value(answer).unwrap());
+
+        let standing = ChannelStanding::decode(&part).unwrap();
+        assert_eq!((standing.status, standing.deposit.get()), (ChannelStatus::Sealed, 7));
+        assert_eq!(found, ListedChannels { slot: 9, channels: vec![(Pubkey::from([5; 32]), standing)] });
     }
 }

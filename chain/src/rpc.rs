@@ -6,12 +6,14 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use solana_account::Account;
 use solana_hash::Hash;
 use solana_pubkey::Pubkey;
 use solana_rpc_client_api::request::RpcRequest;
-use solana_rpc_client_api::response::{Response, RpcBlockhash, TransactionConfirmationStatus, UiAccount};
+use solana_rpc_client_api::response::{
+    Response, RpcBlockhash, RpcKeyedAccount, TransactionConfirmationStatus, UiAccount,
+};
 use solana_signature::Signature;
 use toll_protocol::Network;
 
@@ -19,7 +21,7 @@ use crate::chain::{Accounts, Chain, ChainTip, Cost, Fate, Simulation};
 use crate::connection::{Connection, not_past};
 use crate::consensus::{Consensus, Detection};
 use crate::hints::Hints;
-use crate::program_accounts::{self, ChannelFilter, FoundChannels};
+use crate::program_accounts::{self, ChannelFilter, FoundChannels, Listed, ListedChannels};
 use crate::{ChainError, Endpoints, Failure};
 
 /// Most addresses one `getMultipleAccounts` takes.
@@ -36,7 +38,7 @@ pub(crate) const TRANSACTION_VERSION: u8 = 1;
 pub struct RpcChain {
     connection: Arc<Connection>,
     detection: Detection,
-    websocket: Option<String>,
+    websockets: Vec<String>,
 }
 
 impl RpcChain {
@@ -55,7 +57,7 @@ impl RpcChain {
 
     fn with(endpoints: &Endpoints, network: Option<Network>) -> Self {
         let connection = Arc::new(Connection::new(endpoints, network));
-        Self { connection, detection: Detection::on(network), websocket: None }
+        Self { connection, detection: Detection::on(network), websockets: Vec::new() }
     }
 
     /// Asks a public cluster how it agrees on blocks, if that is due, and reads accordingly from here on.
@@ -67,9 +69,9 @@ impl RpcChain {
         self.detection.consensus().commitment()
     }
 
-    /// Takes hints from a node's subscriptions at `url` (`ws://` or `wss://`).
-    pub fn with_websocket(self, url: impl Into<String>) -> Self {
-        Self { websocket: Some(url.into()), ..self }
+    /// Takes hints from a node's subscriptions at the first of `urls` (`ws://` or `wss://`) that gives them.
+    pub fn with_websockets(self, urls: Vec<String>) -> Self {
+        Self { websockets: urls, ..self }
     }
 
     /// The nodes behind it.
@@ -242,14 +244,41 @@ impl Chain for RpcChain {
         filter: &ChannelFilter,
         min_slot: u64,
     ) -> Result<FoundChannels, ChainError> {
-        let params = filter.params(self.commitment(), min_slot.max(self.connection.floor()));
-        let answer: Value =
-            self.connection.call(program_accounts::METHOD, RpcRequest::GetProgramAccounts, params).await?;
-        program_accounts::read(&answer)
+        let floor = min_slot.max(self.connection.floor());
+        let params = filter.params(self.commitment(), floor);
+        // Not every node honours the slot it is asked for.
+        let answer: Response<Vec<RpcKeyedAccount>> = self
+            .connection
+            .call_at(program_accounts::METHOD, RpcRequest::GetProgramAccounts, params, floor)
+            .await?;
+        program_accounts::addresses(&answer)
+    }
+
+    async fn list_channels(
+        &self,
+        program: &Pubkey,
+        payee: &Pubkey,
+        min_slot: u64,
+    ) -> Result<ListedChannels, ChainError> {
+        let floor = min_slot.max(self.connection.floor());
+        let params = program_accounts::list_params(program, payee, self.commitment(), floor);
+        let answer = self
+            .connection
+            .ask(|node| {
+                let params = params.clone();
+                Box::pin(async move {
+                    let answer: Response<Vec<Listed>> =
+                        node.ask_long(program_accounts::METHOD, &params).await?;
+                    not_past(node, answer.context.slot, floor)?;
+                    Ok(answer)
+                })
+            })
+            .await?;
+        Ok(program_accounts::listed(answer))
     }
 
     fn hints(&self, filter: &ChannelFilter) -> Option<Hints> {
-        self.websocket.clone().map(|url| Hints::subscribe(url, *filter))
+        (!self.websockets.is_empty()).then(|| Hints::subscribe(self.websockets.clone(), *filter))
     }
 
     async fn is_blockhash_valid(&self, blockhash: &Hash) -> Result<bool, ChainError> {
@@ -328,6 +357,8 @@ impl Chain for RpcChain {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::stub_node::node;
 
@@ -417,6 +448,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn list_of_channels_is_read_from_one_answer_of_a_node_that_is_not_behind() {
+        let answer = |slot: u64| {
+            let part = STANDARD.encode([0; toll_protocol::ChannelStanding::SIZE]);
+            let entry = |seed: u8| json!({ "pubkey": Pubkey::from([seed; 32]).to_string(), "account": { "data": [part, "base64"] } });
+            json!({ "context": { "slot": slot }, "value": (0..250).map(entry).collect::<Vec<_>>() })
+        };
+        let (url, seen) = node(vec![answer(8), answer(9)]).await;
+        let (program, payee) = (Pubkey::from([1; 32]), Pubkey::from([2; 32]));
+
+        let listed = RpcChain::new(url).list_channels(&program, &payee, 9).await.unwrap();
+
+        assert_eq!((listed.slot, listed.channels.len()), (9, 250));
+        let asked = seen.lock().unwrap();
+        assert_eq!((asked.len(), asked[1]["method"].as_str()), (2, Some("getProgramAccounts")));
+        assert_eq!(asked[1]["params"][1]["minContextSlot"], json!(9));
+    }
+
+    #[tokio::test]
+    async fn node_that_gives_no_list_says_so() {
+        let refusal =
+            json!({ "code": -32_010, "message": "excluded from account secondary indexes", "data": {} });
+        let (url, _) = node(vec![refusal]).await;
+        let refused = RpcChain::new(url).list_channels(&Pubkey::default(), &Pubkey::default(), 1).await;
+        assert!(matches!(refused, Err(ChainError::Refused { code: -32_010, .. })), "{refused:?}");
+    }
+
+    #[tokio::test]
     async fn refusal_is_not_repeated() {
         let (url, seen) = node(vec![json!({ "code": -32_602, "message": "invalid" })]).await;
         let refused = RpcChain::new(url).submit(&[1, 2, 3]).await;
@@ -438,9 +496,7 @@ mod tests {
         let failed = json!({ "context": { "slot": 1 }, "value": { "err": { "InstructionError": [2, { "Custom": 234 }] }, "unitsConsumed": 900, "logs": [] } });
         let (url, seen) = node(vec![failed]).await;
         let simulation = RpcChain::new(url).simulate(&[1]).await.unwrap();
-        assert!(
-            matches!(simulation.error, Some(Failure::Ran { instruction: Some(2), words }) if words.contains("234"))
-        );
+        assert!(matches!(simulation.error, Some(Failure::Ran(words)) if words.contains("234")));
         assert_eq!(simulation.compute_units, 900);
         assert_eq!(seen.lock().unwrap()[0]["params"][1]["sigVerify"], json!(false));
     }

@@ -96,6 +96,11 @@ impl Config {
                  nothing is ever sold",
             ),
             (
+                settler.compare_within.as_secs() >= u64::from(terms.grace_period),
+                "settler.compare_within_seconds",
+                "must be below session.grace_period_seconds, or a forced close may be found when it is too late",
+            ),
+            (
                 settler.tip_interval.as_secs() >= u64::from(terms.tip_max_age),
                 "settler.tip_interval_ms",
                 "must be below session.tip_max_age_seconds, or challenges have nothing to quote",
@@ -157,6 +162,7 @@ impl Config {
             compute_unit_cap: self.session.max_compute_unit_limit,
             compute_unit_price_cap: self.session.max_compute_unit_price,
             settle_threshold: self.settle_threshold()?,
+            grace_period: self.terms()?.grace_period,
         }))
     }
 

@@ -188,11 +188,8 @@ async fn start_settler(config: &Config, ledger: Ledger) -> Result<Settler> {
         mints.push(ListedMint { mint: *mint, token_program });
     }
     let settler = config.settler_config(mints)?;
-    let mut chain = RpcChain::on(config.session.network, &config.settler.rpc);
-    if let Some(url) = config.settler.hints_from() {
-        chain = chain.with_websocket(url);
-    }
-    let chain = Arc::new(chain);
+    let chain = RpcChain::on(config.session.network, &config.settler.rpc);
+    let chain = Arc::new(chain.with_websockets(config.settler.hints_from()));
     Settler::start(ledger, chain, keys, settler).await.map_err(|error| settler_error(&error))
 }
 

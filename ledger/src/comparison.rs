@@ -101,6 +101,21 @@ impl Ledger {
         .await
     }
 
+    /// For each of `addresses` the channel there, if it is live.
+    pub async fn live_among(
+        &self,
+        addresses: Vec<ChannelId>,
+    ) -> Result<Vec<Option<ChannelRecord>>, LedgerError> {
+        self.read("live_among", move |tx| {
+            let find = |address| {
+                let record = channel::find(tx, address)?;
+                Ok(record.filter(|record| ChannelState::LIVE.contains(&record.state)))
+            };
+            addresses.iter().map(find).collect()
+        })
+        .await
+    }
+
     /// Up to `count` payees of live channels.
     pub async fn live_payees(&self, count: usize) -> Result<Vec<Pubkey>, LedgerError> {
         self.read("live_payees", move |tx| {

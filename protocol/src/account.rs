@@ -44,6 +44,21 @@ pub struct ChannelAccount {
     pub open_slot: u64,
 }
 
+/// What changes of a channel while it lives: all that comparing many of them needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelStanding {
+    /// Where the channel stands in its life.
+    pub status: ChannelStatus,
+    /// Tokens escrowed in all.
+    pub deposit: Amount,
+    /// Cumulative amount payable.
+    pub settled: Amount,
+    /// The part of `settled` that was distributed.
+    pub payout_watermark: Amount,
+    /// When the payer was refunded, in unix seconds; 0 when it was not.
+    pub payer_withdrawn_at: i64,
+}
+
 /// Why bytes are no channel account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum AccountError {
@@ -132,7 +147,74 @@ impl ChannelAccount {
     }
 }
 
+impl ChannelStanding {
+    /// Where it begins in an account, for queries that take a part.
+    pub const OFFSET: usize = ChannelAccount::STATUS_OFFSET;
+    /// Its length in bytes.
+    pub const SIZE: usize = 49;
+
+    /// Reads it from the [`Self::SIZE`] bytes at [`Self::OFFSET`] of an account.
+    pub fn decode(part: &[u8]) -> Result<Self, AccountError> {
+        if part.len() != Self::SIZE {
+            return Err(AccountError::Size(part.len()));
+        }
+        let mut whole = [0; CHANNEL_SIZE];
+        whole[..2].copy_from_slice(&[CHANNEL_DISCRIMINATOR, CHANNEL_VERSION]);
+        whole[Self::OFFSET..Self::OFFSET + Self::SIZE].copy_from_slice(part);
+        ChannelAccount::decode(&whole).map(|account| Self::from(&account))
+    }
+}
+
+impl From<&ChannelAccount> for ChannelStanding {
+    fn from(account: &ChannelAccount) -> Self {
+        Self {
+            status: account.status,
+            deposit: account.deposit,
+            settled: account.settled,
+            payout_watermark: account.payout_watermark,
+            payer_withdrawn_at: account.payer_withdrawn_at,
+        }
+    }
+}
+
 /// The `N` bytes at `offset`. Every offset in this file is inside the account.
 fn field<const N: usize>(bytes: &[u8; CHANNEL_SIZE], offset: usize) -> [u8; N] {
     bytes[offset..offset + N].try_into().expect("a field lies inside the account")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn standing_is_read_from_the_part_of_an_account_that_changes() {
+        let key = |seed| Pubkey::new_from_array([seed; 32]);
+        let account = ChannelAccount {
+            bump: 255,
+            status: ChannelStatus::Closing,
+            salt: u64::MAX,
+            deposit: Amount::new(1_000),
+            settled: Amount::new(600),
+            payout_watermark: Amount::new(400),
+            closure_started_at: 1_700_000_000,
+            payer_withdrawn_at: 1_700_000_900,
+            grace_period: 900,
+            distribution_hash: [1; 32],
+            payer: key(2),
+            payee: key(3),
+            authorized_signer: key(4),
+            mint: key(5),
+            rent_payer: key(6),
+            open_slot: 7,
+        };
+        let bytes = account.encode();
+        let part = &bytes[ChannelStanding::OFFSET..ChannelStanding::OFFSET + ChannelStanding::SIZE];
+
+        assert_eq!(ChannelStanding::decode(part), Ok(ChannelStanding::from(&account)));
+
+        assert_eq!(ChannelStanding::decode(&part[1..]), Err(AccountError::Size(48)));
+        let mut unknown = part.to_vec();
+        unknown[0] = 9;
+        assert_eq!(ChannelStanding::decode(&unknown), Err(AccountError::Status(9)));
+    }
 }

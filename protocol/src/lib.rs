@@ -60,7 +60,7 @@ pub use voucher::{BadMagic, VOUCHER_MAGIC, VOUCHER_SIZE, Voucher};
 
 #[cfg(feature = "std")]
 pub use self::{
-    account::{AccountError, ChannelAccount},
+    account::{AccountError, ChannelAccount, ChannelStanding},
     address::*,
     agreement::{Agreement, Difference},
     batch::{BatchVoucher, SignedBatch},

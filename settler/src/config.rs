@@ -75,6 +75,11 @@ pub struct SettlerConfig {
     pub poll_interval: Duration,
     /// Channels compared with the chain in turn at every such look, besides those that need something.
     pub comparisons_per_poll: usize,
+    /// How old the comparison of any channel with the chain may get. Below the grace period: it is what finds a
+    /// forced close that the search for them misses.
+    pub compare_within: Duration,
+    /// How long the search for forced closes may take. A list of all channels may take ten times as long.
+    pub query_timeout: Duration,
     /// How often the fate of submitted transactions is asked for.
     pub confirm_interval: Duration,
     /// How often an unconfirmed transaction is sent again.
@@ -97,12 +102,10 @@ pub struct SettlerConfig {
     pub close_on_shutdown: bool,
     /// How long closing at shutdown, or one run of [`Settler::once`](crate::Settler::once), may take.
     pub drain_timeout: Duration,
-    /// How many transactions are worked on at once.
+    /// How many channels are worked on at once.
     pub concurrency: usize,
     /// Most transactions of unknown fate at once, of those payers ask for and of our own, each.
     pub in_flight: usize,
-    /// Most channels that one transaction of our own acts on, as far as they fit.
-    pub channels_per_transaction: usize,
 }
 
 impl SettlerConfig {
@@ -116,6 +119,7 @@ impl SettlerConfig {
             compute_unit_cap: 400_000,
             compute_unit_price_cap: 50_000,
             settle_threshold: None,
+            grace_period: 900,
         })
     }
 

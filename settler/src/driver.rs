@@ -193,6 +193,7 @@ impl Settler {
         let worked = self.work(everything).await;
         let requested = self.launch.requested().await;
         if everything {
+            survive("comparison", self.watch.sweep().await)?;
             survive("purse", self.purse.refresh().await)?;
         }
         let (in_flight, worked, requested) = (resolved?, worked?, requested?);
@@ -226,9 +227,8 @@ impl Settler {
             self.close_idle().await?;
         }
         let round = self.watch.round(everything).await?;
-        let room = self.in_flight.room(Lane::Own);
-        let agenda = self.planner.agenda(round.sightings, room * self.launch.channels_at_once()).await?;
-        let launched = self.launch.tasks(agenda.tasks, room).await?;
+        let agenda = self.planner.agenda(round.sightings, self.in_flight.room(Lane::Own)).await?;
+        let launched = self.launch.tasks(agenda.tasks).await?;
         match round.failure {
             Some(error) => Err(error),
             None => {

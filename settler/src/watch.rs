@@ -4,6 +4,7 @@ mod busy;
 mod candidates;
 mod finality;
 mod search;
+mod sweep;
 mod view;
 
 use std::collections::HashSet;
@@ -20,6 +21,7 @@ use tracing::error;
 use self::busy::Busy;
 use self::candidates::Early;
 use self::search::{Found, Search};
+use self::sweep::Sweep;
 pub(crate) use self::view::View;
 use self::view::{MOST, is_known};
 use crate::SettlerError;
@@ -28,6 +30,12 @@ use crate::launch::Shared;
 use crate::pauses::Pauses;
 use crate::plan::grace_deadline;
 use crate::tips::Tips;
+
+/// Calls to compare channels in turn with, at one look, while some have waited for too long.
+const CALLS_WHEN_LATE: usize = 10;
+
+/// Listed channels that are compared with the ledger at once: vouchers are accepted in between.
+const LISTED_AT_ONCE: usize = 500;
 
 /// How far a public cluster's clock may run behind ours before its node counts as lagging, in seconds.
 const CLOCK_SLACK: i64 = 60;
@@ -39,6 +47,7 @@ pub(crate) struct Watch {
     tips: Arc<Tips>,
     pauses: Arc<Pauses>,
     search: Search,
+    sweep: Sweep,
     early: Early,
     /// Channels compared in a round besides what is urgent.
     comparisons: usize,
@@ -85,7 +94,8 @@ impl Watch {
     pub(crate) fn new(shared: Shared) -> Self {
         let Shared { ledger, chain, tips, pauses, config, keys, .. } = shared;
         Self {
-            search: Search::new(config.program),
+            search: Search::new(config.program, config.query_timeout),
+            sweep: Sweep::new(config.program, config.compare_within, config.query_timeout),
             early: Early::by(&config),
             comparisons: config.comparisons_per_poll,
             longest_round: config.poll_interval,
@@ -125,8 +135,12 @@ impl Watch {
             }
             Err(error) => return Err(error),
         };
+        let comparisons = match self.sweep.is_late(&self.ledger, round.started_at).await? {
+            true => self.comparisons.max(MOST) * CALLS_WHEN_LATE,
+            false => self.comparisons,
+        };
         // Whoever is due leaves room for the others' turn, but never none.
-        let turns = self.comparisons.saturating_sub(due.len()).max(1);
+        let turns = comparisons.saturating_sub(due.len()).max(1);
         let mut seen: HashSet<ChannelId> = due.iter().map(|record| record.id).collect();
         let next =
             candidates::next_in_turn(&self.ledger, round.started_at, turns + due.len(), &mut seen).await?;
@@ -178,6 +192,34 @@ impl Watch {
             self.compare(next, busy, round).await?;
         }
         Ok(())
+    }
+
+    /// Compares all channels with a list of them, once some have not been compared for half of the time that they may
+    /// go without. Returns how many were not as the ledger had them.
+    pub(crate) async fn sweep(&self) -> Result<usize, SettlerError> {
+        let now = self.ledger.now();
+        if !self.sweep.is_due(&self.ledger, now).await? {
+            return Ok(0);
+        }
+        // The list has no clock of its own.
+        let before = self.look(&[]).await?;
+        let seen_at = self.seen_at(&before, now);
+        let lists = self.sweep.list(&self.ledger, self.chain.as_ref(), before.slot).await?;
+        let mut news = 0;
+        for list in lists.unwrap_or_default() {
+            for listed in list.channels.chunks(LISTED_AT_ONCE) {
+                let (same, other) = sweep::sort(&self.ledger, listed, list.slot).await?;
+                self.ledger.mark_compared(same, seen_at).await?;
+                news += other.len();
+                if !other.is_empty() {
+                    let mut round = Round::started(now);
+                    self.compare(other, &Busy::of(&self.ledger).await?, &mut round).await?;
+                    round.failure.map_or(Ok(()), Err)?;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(news)
     }
 
     /// Looks at a few channels without telling the ledger.

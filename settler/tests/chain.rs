@@ -13,9 +13,9 @@ use solana_signature::Signature;
 use tokio::sync::watch;
 use toll_chain::{
     Accounts, Chain, ChainError, ChainTip, ChannelFilter, Cost, Failure, Fate, FoundChannels, Hints,
-    Simulation,
+    ListedChannels, Simulation,
 };
-use toll_protocol::{PROGRAM_ID, decode_transaction};
+use toll_protocol::{ChannelAccount, ChannelStanding, PROGRAM_ID, decode_transaction};
 
 /// The slot at which every cluster begins.
 pub const SLOT: u64 = 600_000_000;
@@ -47,6 +47,8 @@ pub struct Faults {
     pub simulation_behind: bool,
     /// The node does not answer queries over a program's accounts.
     pub no_queries: bool,
+    /// The node's index is incomplete: a search finds nothing.
+    pub blind_search: bool,
 }
 
 /// Loading programs is the slow part, so it happens once.
@@ -74,6 +76,8 @@ pub struct Inner {
     pub hints: watch::Sender<u64>,
     /// How often anything was asked or sent.
     pub calls: usize,
+    /// How often a list of all channels was asked for.
+    pub listed: usize,
     /// How many transactions were simulated.
     pub simulated: usize,
     /// Every transaction handed in, repeats included.
@@ -97,6 +101,7 @@ impl TestChain {
             finalized: None,
             hints: watch::channel(0).0,
             calls: 0,
+            listed: 0,
             simulated: 0,
             submitted: Vec::new(),
             landed: Vec::new(),
@@ -182,6 +187,21 @@ impl Inner {
         self.blockhashes.retain(|(_, last_valid)| *last_valid >= height);
     }
 
+    /// Accounts of `program`, unless the node answers no queries over them.
+    fn channels(&self, program: &Pubkey) -> Result<impl Iterator<Item = (Pubkey, Vec<u8>)>, ChainError> {
+        if self.faults.no_queries {
+            return Err(ChainError::Refused {
+                method: "getProgramAccounts",
+                code: -32_601,
+                message: "Method not found".to_owned(),
+            });
+        }
+        Ok(self.svm.accounts_db().inner.iter().filter_map(move |(address, account)| {
+            let account: Account = account.clone().into();
+            (account.lamports > 0 && account.owner == *program).then_some((*address, account.data))
+        }))
+    }
+
     fn is_valid(&self, blockhash: &Hash) -> bool {
         self.blockhashes.iter().any(|(known, _)| known == blockhash)
     }
@@ -255,19 +275,26 @@ impl Chain for TestChain {
 
     async fn find_channels(&self, filter: &ChannelFilter, _: u64) -> Result<FoundChannels, ChainError> {
         let inner = self.reach()?;
-        if inner.faults.no_queries {
-            return Err(ChainError::Refused {
-                method: "getProgramAccounts",
-                code: -32_601,
-                message: "Method not found".to_owned(),
-            });
-        }
-        let slot = inner.svm.get_sysvar::<Clock>().slot;
-        let matching = inner.svm.accounts_db().inner.iter().filter(|(_, account)| {
-            let account: &Account = &(*account).clone().into();
-            account.lamports > 0 && account.owner == filter.program && filter.matches(&account.data)
+        let sees = !inner.faults.blind_search;
+        let matching = inner.channels(&filter.program)?.filter(|(_, data)| sees && filter.matches(data));
+        let addresses = matching.map(|(address, _)| address).collect();
+        Ok(FoundChannels { slot: inner.svm.get_sysvar::<Clock>().slot, addresses })
+    }
+
+    async fn list_channels(
+        &self,
+        program: &Pubkey,
+        payee: &Pubkey,
+        _: u64,
+    ) -> Result<ListedChannels, ChainError> {
+        let mut inner = self.reach()?;
+        inner.listed += 1;
+        let channels = inner.channels(program)?.filter_map(|(address, data)| {
+            let account = ChannelAccount::decode(&data).ok().filter(|account| account.payee == *payee)?;
+            Some((address, ChannelStanding::from(&account)))
         });
-        Ok(FoundChannels { slot, addresses: matching.map(|(address, _)| *address).collect() })
+        let channels = channels.collect();
+        Ok(ListedChannels { slot: inner.svm.get_sysvar::<Clock>().slot, channels })
     }
 
     fn hints(&self, _: &ChannelFilter) -> Option<Hints> {

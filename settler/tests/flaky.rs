@@ -8,7 +8,8 @@ use solana_hash::Hash;
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use toll_chain::{
-    Accounts, Chain, ChainError, ChainTip, ChannelFilter, Cost, Fate, FoundChannels, Simulation,
+    Accounts, Chain, ChainError, ChainTip, ChannelFilter, Cost, Fate, FoundChannels, ListedChannels,
+    Simulation,
 };
 use toll_settler::{Settler, SettlerConfig};
 
@@ -97,7 +98,18 @@ impl Chain for FlakyChain {
     }
 
     async fn find_channels(&self, filter: &ChannelFilter, slot: u64) -> Result<FoundChannels, ChainError> {
+        self.ask("find_channels").await?;
         self.inner.find_channels(filter, slot).await
+    }
+
+    async fn list_channels(
+        &self,
+        program: &Pubkey,
+        payee: &Pubkey,
+        slot: u64,
+    ) -> Result<ListedChannels, ChainError> {
+        self.ask("list_channels").await?;
+        self.inner.list_channels(program, payee, slot).await
     }
 
     async fn is_blockhash_valid(&self, blockhash: &Hash) -> Result<bool, ChainError> {

@@ -10,7 +10,6 @@ mod flaky;
 mod forced;
 mod isolation;
 mod open;
-mod packing;
 mod payout;
 mod purse;
 mod reclaim;

@@ -74,6 +74,7 @@ fn values_that_contradict_each_other_name_their_settings() {
     };
     for (from, to, setting) in [
         ("# poll_interval_ms = 5000", "poll_interval_ms = 30000", "settler.poll_interval_ms"),
+        ("#- compare_within_seconds = 450", "compare_within_seconds = 900", "settler.compare_within_seconds"),
         ("# tip_interval_ms = 2000", "tip_interval_ms = 30000", "settler.tip_interval_ms"),
         (
             "# settle_before_expiry_seconds = 120",

@@ -32,6 +32,8 @@ enum Effect {
 use Effect::{Seen, Tested};
 
 const SETTLER_RUNNING: &str = "settler/tests/running.rs";
+const WATCHING: &str = "settler/tests/watching.rs";
+const SHUTDOWN: &str = "cli/tests/shutdown.rs";
 const ARCHIVE: &str = "ledger/tests/ledger/archive.rs";
 const ANSWER: &str = "ledger/tests/ledger/answer.rs";
 const BODIES: &str = "gateway/tests/gateway/bodies.rs";
@@ -112,14 +114,14 @@ const ROWS: &[(&str, Effect)] = &[
     ("session.splits.share_bps", Tested("gateway/tests/gateway/challenge.rs", "splits_are_quoted")),
 
     ("settler.rpc", Tested("cli/tests/chain.rs", "a_server_is_paid_in_earnest_and_stops_in_order")),
-    ("settler.websocket", Tested("settler/tests/watching.rs", "hint_brings_the_next_look_forward")),
+    ("settler.websocket", Tested(WATCHING, "hint_brings_the_next_look_forward")),
     ("settler.fee_payer", Tested("cli/tests/settings/check.rs", "keys_of_others_are_refused")),
     ("settler.payee", Tested("cli/tests/settings/check.rs", "what_is_missing_on_this_machine_is_named_by_its_setting")),
     ("settler.treasury_owner", Seen(KEY, |built| built.settler.treasury_owner.to_string(), "4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU")),
     ("settler.create_treasury_accounts", Seen("false", |built| built.settler.creates_treasury_accounts().to_string(), "false")),
     ("settler.create_payee_accounts", Seen("false", |built| format!("{:?}", built.settler.create_payee_accounts), "Some(false)")),
-    ("settler.close_on_shutdown", Seen("true", |built| built.settler.close_on_shutdown.to_string(), "true")),
-    ("settler.drain_timeout_seconds", Seen("91", |built| format!("{:?}", built.settler.drain_timeout), "91s")),
+    ("settler.close_on_shutdown", Tested(SHUTDOWN, "sigterm_closes_none_of_2000_open_channels_unless_told_to")),
+    ("settler.drain_timeout_seconds", Tested(SHUTDOWN, "sigterm_with_2000_open_channels_closes_what_it_can_in_its_time_and_the_next_start_resumes")),
     ("settler.settle_threshold", Seen("\"5\"", |built| format!("{:?}", built.settler.settle_threshold.map(|it| it.get())), "Some(5000000)")),
     ("settler.settle_before_expiry_seconds", Seen("0", |built| format!("{:?}", built.settler.settle_before_expiry), "None")),
     ("settler.refund_patience_seconds", Seen("61", |built| format!("{:?}", built.settler.refund_patience), "61s")),
@@ -129,6 +131,8 @@ const ROWS: &[(&str, Effect)] = &[
     ("settler.tip_interval_ms", Seen("2001", |built| format!("{:?}", built.settler.tip_interval), "2.001s")),
     ("settler.poll_interval_ms", Seen("5001", |built| format!("{:?}", built.settler.poll_interval), "5.001s")),
     ("settler.comparisons_per_poll", Seen("9", |built| built.settler.comparisons_per_poll.to_string(), "9")),
+    ("settler.compare_within_seconds", Tested(WATCHING, "every_channel_is_compared_within_its_time_by_one_question_however_many_there_are")),
+    ("settler.query_timeout_ms", Tested(WATCHING, "node_that_is_too_slow_for_the_search_costs_its_timeout_and_no_more")),
     ("settler.confirm_interval_ms", Seen("201", |built| format!("{:?}", built.settler.confirm_interval), "201ms")),
     ("settler.resend_interval_ms", Seen("2001", |built| format!("{:?}", built.settler.resend_interval), "2.001s")),
     ("settler.purge_interval_seconds", Tested(SETTLER_RUNNING, "ledger_is_purged_by_the_loop_and_by_a_single_round")),
@@ -146,7 +150,6 @@ const ROWS: &[(&str, Effect)] = &[
     ("settler.purse.settle_worth", Seen("7", |built| format!("{:?}", built.settler.purse.settle_worth), "7")),
     ("settler.purse.refund_accounts_per_day", Seen("7", |built| format!("{:?}", built.settler.purse.refund_accounts_per_day), "7")),
     ("settler.in_flight", Seen("65", |built| built.settler.in_flight.to_string(), "65")),
-    ("settler.channels_per_transaction", Tested("settler/tests/packing.rs", "channels_per_transaction_says_how_many_share_one")),
     ("settler.concurrency", Seen("17", |built| built.settler.concurrency.to_string(), "17")),
 
     ("routes.method", Seen("\"POST\"", |built| quote(built, &Method::POST, "/v1/weather/x"), "1000")),

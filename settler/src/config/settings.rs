@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use solana_pubkey::Pubkey;
-use toll_chain::{Endpoints, WebsocketUrl};
+use toll_chain::Endpoints;
 use toll_protocol::{Amount, Network};
 
 use super::{ListedMint, SettlerConfig};
@@ -18,10 +18,10 @@ use crate::purse::{PurseError, PurseSettings};
 pub struct SettlerSettings {
     /// The node, `http://` or `https://`; or a list of nodes of one cluster, in the order they are preferred in.
     pub rpc: Endpoints,
-    /// Where a node takes subscriptions, `ws://` or `wss://`: hints that let a forced close be found before the next
-    /// look. By custom the port after that of the first `rpc`, or the same name; that unless given. Empty: no hints.
+    /// Where nodes take subscriptions, `ws://` or `wss://`, one or a list: hints that let a forced close be found before
+    /// the next look. By custom the ports after those of `rpc`, or the same names; those unless given. Empty: no hints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub websocket: Option<WebsocketUrl>,
+    pub websocket: Option<Endpoints>,
     /// Key file that pays fees and rent: `session.fee_payer`.
     pub fee_payer: PathBuf,
     /// Key file that earns and seals: `session.payee`. May be the same file.
@@ -68,10 +68,19 @@ pub struct SettlerSettings {
     /// Milliseconds between two looks for forced closes. At most a tenth of `session.grace_period_seconds`.
     #[serde(default = "default_poll_interval")]
     pub poll_interval_ms: u32,
-    /// Channels compared with the chain in turn at every such look, besides those that need something. 200,000 of them
-    /// come around in three hours by the defaults.
+    /// Channels compared with the chain in turn at every such look, besides those that need something. Ten times as
+    /// many, and at least 990, while some were not compared for `compare_within_seconds`.
     #[serde(default = "default_comparisons")]
     pub comparisons_per_poll: u16,
+    /// Seconds within which every channel is compared with the chain, however many there are: with more than come
+    /// around in half of that, they are listed by one query (`getProgramAccounts`). Below
+    /// `session.grace_period_seconds`, and half of it unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare_within_seconds: Option<u32>,
+    /// Milliseconds that a node may take to search for forced closes; ten times that to list all channels. Without an
+    /// answer every channel is compared by itself.
+    #[serde(default = "default_query_timeout")]
+    pub query_timeout_ms: u32,
     /// Milliseconds between two questions for the fate of what was sent.
     #[serde(default = "default_confirm_interval")]
     pub confirm_interval_ms: u32,
@@ -81,17 +90,13 @@ pub struct SettlerSettings {
     /// Seconds between two purges of the ledger.
     #[serde(default = "default_purge_interval")]
     pub purge_interval_seconds: u32,
-    /// Transactions worked on at once.
+    /// Channels worked on at once.
     #[serde(default = "default_concurrency")]
     pub concurrency: u16,
     /// Most transactions of unknown fate at once, of those that payers ask for and of our own, each. What is above
     /// that waits for one to land or expire.
     #[serde(default = "default_in_flight")]
     pub in_flight: u16,
-    /// Most channels that one transaction settles, closes, pays out or reclaims, as far as they fit. 1: each has a
-    /// transaction of its own.
-    #[serde(default = "default_channels_per_transaction")]
-    pub channels_per_transaction: u16,
     /// What the fee payer's lamports may be spent on.
     #[serde(default)]
     pub purse: PurseSettings,
@@ -122,6 +127,9 @@ fn default_poll_interval() -> u32 {
 fn default_comparisons() -> u16 {
     99
 }
+fn default_query_timeout() -> u32 {
+    5_000
+}
 fn default_confirm_interval() -> u32 {
     200
 }
@@ -136,11 +144,6 @@ fn default_concurrency() -> u16 {
 }
 
 fn default_in_flight() -> u16 {
-    64
-}
-
-/// Above what any transaction carries.
-fn default_channels_per_transaction() -> u16 {
     64
 }
 
@@ -161,6 +164,8 @@ pub struct Surroundings {
     pub compute_unit_price_cap: u64,
     /// `settle_threshold`, in base units.
     pub settle_threshold: Option<Amount>,
+    /// Seconds from a forced close to its end.
+    pub grace_period: u32,
 }
 
 /// A value of `[settler]` that cannot work.
@@ -195,12 +200,13 @@ impl SettlerSettings {
             tip_interval_ms: default_tip_interval(),
             poll_interval_ms: default_poll_interval(),
             comparisons_per_poll: default_comparisons(),
+            compare_within_seconds: None,
+            query_timeout_ms: default_query_timeout(),
             confirm_interval_ms: default_confirm_interval(),
             resend_interval_ms: default_resend_interval(),
             purge_interval_seconds: default_purge_interval(),
             concurrency: default_concurrency(),
             in_flight: default_in_flight(),
-            channels_per_transaction: default_channels_per_transaction(),
             purse: PurseSettings::default(),
         }
     }
@@ -216,20 +222,21 @@ impl SettlerSettings {
             ("settler.tip_interval_ms", self.tip_interval_ms),
             ("settler.poll_interval_ms", self.poll_interval_ms),
             ("settler.comparisons_per_poll", self.comparisons_per_poll.into()),
+            ("settler.compare_within_seconds", self.compare_within_seconds.unwrap_or(1)),
+            ("settler.query_timeout_ms", self.query_timeout_ms),
             ("settler.confirm_interval_ms", self.confirm_interval_ms),
             ("settler.resend_interval_ms", self.resend_interval_ms),
             ("settler.purge_interval_seconds", self.purge_interval_seconds),
             ("settler.concurrency", self.concurrency.into()),
             ("settler.in_flight", self.in_flight.into()),
-            ("settler.channels_per_transaction", self.channels_per_transaction.into()),
         ];
         if let Some((setting, _)) = not_zero.into_iter().find(|(_, value)| *value == 0) {
             return refuse(setting, "must not be zero");
         }
-        if let Some(WebsocketUrl(url)) = &self.websocket
-            && !(url.is_empty() || url.starts_with("ws://") || url.starts_with("wss://"))
+        if let Some(urls) = self.websocket.as_ref().filter(|urls| !is_blank(urls))
+            && let Err(reason) = urls.check_websockets()
         {
-            return refuse("settler.websocket", "is no ws:// or wss:// URL");
+            return refuse("settler.websocket", &reason);
         }
         // A blockhash lives 150 blocks.
         if self.blockhash_margin_blocks >= 150 {
@@ -241,12 +248,12 @@ impl SettlerSettings {
         Ok(())
     }
 
-    /// Where hints come from, if they are wanted.
-    pub fn hints_from(&self) -> Option<String> {
+    /// Where hints come from, the preferred node first; nowhere when they are not wanted.
+    pub fn hints_from(&self) -> Vec<String> {
         match &self.websocket {
-            None => self.rpc.urls().first().and_then(|rpc| toll_chain::websocket_url(rpc)),
-            Some(WebsocketUrl(url)) if url.is_empty() => None,
-            Some(WebsocketUrl(url)) => Some(url.clone()),
+            None => self.rpc.urls().iter().filter_map(|rpc| toll_chain::websocket_url(rpc)).collect(),
+            Some(urls) if is_blank(urls) => Vec::new(),
+            Some(urls) => urls.urls().to_vec(),
         }
     }
 
@@ -272,12 +279,13 @@ impl SettlerSettings {
             tip_interval_ms,
             poll_interval_ms,
             comparisons_per_poll,
+            compare_within_seconds,
+            query_timeout_ms,
             confirm_interval_ms,
             resend_interval_ms,
             purge_interval_seconds,
             concurrency,
             in_flight,
-            channels_per_transaction,
             purse,
         } = self;
         let Surroundings {
@@ -288,6 +296,7 @@ impl SettlerSettings {
             compute_unit_cap,
             compute_unit_price_cap,
             settle_threshold,
+            grace_period,
         } = surroundings;
         let seconds = |value: &u32| Duration::from_secs((*value).into());
         let millis = |value: &u32| Duration::from_millis((*value).into());
@@ -304,6 +313,8 @@ impl SettlerSettings {
             tip_interval: millis(tip_interval_ms),
             poll_interval: millis(poll_interval_ms),
             comparisons_per_poll: (*comparisons_per_poll).into(),
+            compare_within: seconds(&compare_within_seconds.unwrap_or(grace_period / 2)),
+            query_timeout: millis(query_timeout_ms),
             confirm_interval: millis(confirm_interval_ms),
             resend_interval: millis(resend_interval_ms),
             purge_interval: seconds(purge_interval_seconds),
@@ -318,9 +329,13 @@ impl SettlerSettings {
             drain_timeout: seconds(drain_timeout_seconds),
             concurrency: (*concurrency).into(),
             in_flight: (*in_flight).into(),
-            channels_per_transaction: (*channels_per_transaction).into(),
         }
     }
+}
+
+/// An empty string, which says: none.
+fn is_blank(urls: &Endpoints) -> bool {
+    urls.urls().iter().all(String::is_empty)
 }
 
 #[cfg(test)]
@@ -342,12 +357,13 @@ mod tests {
             "tip_interval_ms",
             "poll_interval_ms",
             "comparisons_per_poll",
+            "compare_within_seconds",
+            "query_timeout_ms",
             "confirm_interval_ms",
             "resend_interval_ms",
             "purge_interval_seconds",
             "concurrency",
             "in_flight",
-            "channels_per_transaction",
         ] {
             let mut values = serde_json::to_value(SettlerSettings::new("http://node", "a", "b")).unwrap();
             values[setting] = 0.into();

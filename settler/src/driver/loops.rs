@@ -38,6 +38,15 @@ impl Stop {
         *self.0.borrow()
     }
 
+    /// What `work` comes to, or `None` when the loop is asked to stop before that.
+    async fn or_give_up<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.asked() => None,
+            done = work => Some(done),
+        }
+    }
+
     /// Waits for `wake`. False when the loop is asked to stop.
     async fn or(&mut self, wake: impl Future<Output = ()>) -> bool {
         tokio::select! {
@@ -55,6 +64,7 @@ impl Loops {
         tasks.spawn(tips(Arc::clone(settler), stopped.clone()));
         tasks.spawn(purges(Arc::clone(settler), stopped.clone()));
         tasks.spawn(purse(Arc::clone(settler), stopped.clone()));
+        tasks.spawn(comparing(Arc::clone(settler), stopped.clone()));
         tasks.spawn(resolving(Arc::clone(settler), stopped.clone()));
         tasks.spawn(channels(Arc::clone(settler), stopped.clone()));
         tasks.spawn(requests(Arc::clone(settler), stopped));
@@ -119,6 +129,15 @@ async fn purges(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerErro
 async fn purse(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerError> {
     while stop.or(tokio::time::sleep(settler.config.poll_interval)).await {
         survive("purse", settler.purse.refresh().await)?;
+    }
+    Ok(())
+}
+
+/// Comparing with a list of all channels takes its time, and forced closes are looked for meanwhile.
+async fn comparing(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerError> {
+    while stop.or(tokio::time::sleep(settler.config.poll_interval)).await {
+        let swept = stop.or_give_up(settler.watch.sweep()).await;
+        survive("comparison", swept.unwrap_or(Ok(0)))?;
     }
     Ok(())
 }

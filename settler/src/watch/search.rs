@@ -1,6 +1,7 @@
 //! Finds forced closes: one question to the node, however many channels are open.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use solana_pubkey::Pubkey;
 use toll_chain::{Chain, ChainError, ChannelFilter};
@@ -11,7 +12,7 @@ use tracing::{info, warn};
 use crate::SettlerError;
 
 /// Payees that are searched for one by one. With more of them every channel is compared instead.
-const PAYEES: usize = 4;
+pub(super) const PAYEES: usize = 4;
 
 /// Rounds that a node which refused is not asked again for.
 const ROUNDS_OFF: u32 = 12;
@@ -19,6 +20,7 @@ const ROUNDS_OFF: u32 = 12;
 /// Asks the node for the channels that payers are closing.
 pub(crate) struct Search {
     program: Pubkey,
+    timeout: Duration,
     /// Rounds until the node is asked again; 0 while it answers.
     off: AtomicU32,
 }
@@ -37,8 +39,9 @@ pub(crate) enum Found {
 }
 
 impl Search {
-    pub(crate) fn new(program: Pubkey) -> Self {
-        Self { program, off: AtomicU32::new(0) }
+    /// A search for channels of `program` that waits for a node's answer for `timeout`.
+    pub(crate) fn new(program: Pubkey, timeout: Duration) -> Self {
+        Self { program, timeout, off: AtomicU32::new(0) }
     }
 
     /// What is looked for, for one payee.
@@ -93,7 +96,9 @@ impl Search {
         payee: Pubkey,
         min_slot: u64,
     ) -> Result<(u64, Vec<ChannelId>), ChainError> {
-        let found = chain.find_channels(&self.filter(payee), min_slot).await?;
+        let filter = self.filter(payee);
+        let asked = tokio::time::timeout(self.timeout, chain.find_channels(&filter, min_slot)).await;
+        let found = asked.map_err(|_| too_late(self.timeout))??;
         // Not every node honours the slot it is asked for.
         if found.slot < min_slot {
             return Err(ChainError::Malformed {
@@ -103,4 +108,10 @@ impl Search {
         }
         Ok((found.slot, found.addresses.iter().map(|address| ChannelId::new(address.to_bytes())).collect()))
     }
+}
+
+/// A query that took longer than `timeout`.
+pub(super) fn too_late(timeout: Duration) -> ChainError {
+    let reason = format!("no answer in {} ms", timeout.as_millis());
+    ChainError::Unreachable { method: "getProgramAccounts", node: "settler.rpc".to_owned(), reason }
 }
