@@ -5,6 +5,7 @@ use clap::Subcommand;
 use crate::error::Result;
 use crate::output::Output;
 
+mod archive;
 mod balance;
 mod channels;
 mod close;
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Settler(settle::Daemon),
     /// Settle and close what is due, then end (for cron)
     Settle(settle::Settle),
+    /// List channels of the ledger that are over, or show one's history
+    Archive(archive::Archive),
     /// Request a URL and pay for it
     Pay(pay::Pay),
     /// List the channels in the state file
@@ -77,6 +80,7 @@ impl Command {
             Self::Serve(command) => command.run(output).await,
             Self::Settler(command) => command.run(output).await,
             Self::Settle(command) => command.run(output).await,
+            Self::Archive(command) => command.run(output).await,
             Self::Pay(command) => command.run(output).await,
             Self::Channels(command) => command.run(output),
             Self::Show(command) => command.run(output).await,

@@ -28,6 +28,7 @@ help_of! {
     help_of_serve: "serve";
     help_of_settler: "settler";
     help_of_settle: "settle";
+    help_of_archive: "archive";
     help_of_pay: "pay";
     help_of_channels: "channels";
     help_of_show: "show";

@@ -539,6 +539,51 @@ async fn the_answer_to_a_voucher_that_the_chain_shows_is_asked_for_with_a_higher
     assert_eq!(merchant.charged().await, 3_000);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_reads_what_became_of_a_channel_from_the_archive() {
+    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    let toll = support::Toll::new();
+    let text = support::gateway::config_text();
+    let folder = merchant.folder.path();
+    std::fs::write(folder.join("toll.toml"), text).unwrap();
+    let config = folder.join("toll.toml").display().to_string();
+    let archive = async |arguments: &[&str]| {
+        toll.run_beside(&[&["--json", "archive", "--config", &config], arguments].concat()).await
+    };
+    let book = customer.book();
+    customer.payer.pay(&book, &merchant.request()).await.unwrap();
+    let id = book.channels()[0].channel_id;
+    customer.payer.close(&book, &id).await.unwrap();
+    archive(&[&id.to_string()]).await.fails_with(toll_cli::Exit::Ledger.code(), &["it is closed"]);
+    assert_eq!(archive(&[]).await.succeeds().json()["channels"], serde_json::json!([]));
+
+    // Its account goes, and time.
+    let slot = merchant.ledger.channel(&id).await.unwrap().unwrap().observed_slot + 1;
+    merchant.ledger.observe(&id, None, slot).await.unwrap();
+    let now = merchant.ledger.now();
+    for days in [0, 40] {
+        merchant.ledger.purge(now + days * 86_400).await.unwrap();
+    }
+
+    let listed = archive(&[]).await.succeeds().json()["channels"].clone();
+    let history = archive(&[&id.to_string()]).await.succeeds().json();
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    for (member, expected) in [
+        ("channelId", id.to_string()),
+        ("payer", customer.payer.address().to_string()),
+        ("deposit", "10000".to_owned()),
+        ("settled", "1000".to_owned()),
+        ("refunded", "9000".to_owned()),
+        ("closeReason", "requested".to_owned()),
+    ] {
+        assert_eq!((&listed[0][member], &history[member]), (&expected.clone().into(), &expected.into()));
+    }
+    assert_eq!(history["transactions"][0]["kind"], "open");
+    assert_eq!(history["transactions"][0]["amount"], "10000");
+    let told = toll.run_beside(&["archive", "--config", &config, &id.to_string()]).await;
+    assert!(told.succeeds().stdout.contains("closeReason"), "{told:?}");
+}
+
 /// Moves the saved channel to another address of the same server.
 fn relocate(book: &toll_client::Book, url: &reqwest::Url) {
     let mut channel = book.channels()[0].clone();

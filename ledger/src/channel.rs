@@ -135,27 +135,11 @@ impl ChannelRecord {
     }
 
     pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let salt: String = row.get("salt")?;
-        let splits: Vec<u8> = row.get("splits")?;
         let status: Option<u8> = row.get("chain_status")?;
         Ok(Self {
             id: row.channel_id("channel_id")?,
             bump: row.get("bump")?,
-            agreement: Agreement {
-                program: row.pubkey("program")?,
-                terms: ChannelTerms {
-                    payer: row.pubkey("payer")?,
-                    payee: row.pubkey("payee")?,
-                    mint: row.pubkey("mint")?,
-                    authorized_signer: row.pubkey("authorized_signer")?,
-                    salt: salt.parse().map_err(|_| undecodable("salt"))?,
-                    open_slot: row.unsigned("open_slot")?,
-                },
-                token_program: row.pubkey("token_program")?,
-                rent_payer: row.pubkey("rent_payer")?,
-                grace_period: row.get("grace_period")?,
-                splits: Splits::from_preimage(&splits).map_err(|_| undecodable("splits"))?,
-            },
+            agreement: agreement(row)?,
             price: row.amount("price")?,
             unit_type: row.get("unit_type")?,
             idle_timeout: row.get("idle_timeout")?,
@@ -184,6 +168,27 @@ impl ChannelRecord {
 /// See [`ChannelRecord::published`].
 pub(crate) fn published(watermarks: &Watermarks, sent: Amount) -> Amount {
     watermarks.settled.max(sent)
+}
+
+/// What the parties of a channel row agreed on.
+pub(crate) fn agreement(row: &Row<'_>) -> rusqlite::Result<Agreement> {
+    let salt: String = row.get("salt")?;
+    let splits: Vec<u8> = row.get("splits")?;
+    Ok(Agreement {
+        program: row.pubkey("program")?,
+        terms: ChannelTerms {
+            payer: row.pubkey("payer")?,
+            payee: row.pubkey("payee")?,
+            mint: row.pubkey("mint")?,
+            authorized_signer: row.pubkey("authorized_signer")?,
+            salt: salt.parse().map_err(|_| undecodable("salt"))?,
+            open_slot: row.unsigned("open_slot")?,
+        },
+        token_program: row.pubkey("token_program")?,
+        rent_payer: row.pubkey("rent_payer")?,
+        grace_period: row.get("grace_period")?,
+        splits: Splits::from_preimage(&splits).map_err(|_| undecodable("splits"))?,
+    })
 }
 
 /// The five amounts of a channel row.

@@ -14,6 +14,7 @@
 
 mod acceptance;
 mod answer;
+mod archive;
 mod channel;
 mod clock;
 mod closing;
@@ -43,6 +44,7 @@ mod writer;
 
 pub use acceptance::{Acceptance, Accepted, Charge};
 pub use answer::{Answer, StoredResponse};
+pub use archive::{ArchivedChannel, ArchivedSubmission};
 pub use channel::{ChannelRecord, ChannelState, CloseReason};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use closing::{CloseLanded, CloseRequested, IdleCloseRequested};

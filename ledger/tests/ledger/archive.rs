@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use toll_ledger::{
     ChannelFixture, ChannelState, Charge, CloseLanded, CloseReason, Intent, Ledger, LedgerConfig, Purged,
-    RecordedOpen, SubmissionId, SubmissionKind, Tip,
+    RecordedOpen, SubmissionId, SubmissionKind, SubmissionState, Tip,
 };
 
 use crate::{START, World, amount};
@@ -65,6 +65,36 @@ async fn a_channel_that_is_over_moves_to_the_archive_with_its_accounts() {
     let fees: i64 =
         ask(&world.ledger, "SELECT sum(fee_lamports) FROM archived_submissions WHERE kind = 'close'");
     assert_eq!(fees, 5_000);
+}
+
+#[tokio::test]
+async fn the_archive_is_read_back_latest_first_and_with_what_each_channel_cost() {
+    let world = World::with_deposit(1_000).await;
+    world.end().await;
+    let before = world.ledger.channel(&world.id).await.unwrap().unwrap();
+    world.purge(START).await;
+    world.purge(START + 8 * DAY).await;
+    let later = ChannelFixture::new(2, 500);
+    later.open(&world.ledger).await.unwrap();
+    world.ledger.observe(&later.id(), None, 150).await.unwrap();
+    let open = world.ledger.requested().await.unwrap()[0].id;
+    world.ledger.failed(open, "as the fixture has it").await.unwrap();
+    world.purge(START + 9 * DAY).await;
+    world.purge(START + 20 * DAY).await;
+
+    let archived = world.ledger.archived_channels(10).await.unwrap();
+
+    assert_eq!(archived.iter().map(|channel| channel.id).collect::<Vec<_>>(), [later.id(), world.id]);
+    assert_eq!(world.ledger.archived_channels(1).await.unwrap().len(), 1);
+    let (channel, submissions) = world.ledger.archived_channel(&world.id).await.unwrap().unwrap();
+    assert_eq!(channel, archived[1]);
+    assert_eq!((&channel.agreement, channel.watermarks), (&before.agreement, before.watermarks));
+    assert_eq!((channel.refunded, channel.voucher), (Some(amount(984)), Some(amount(16))));
+    assert_eq!((channel.close_reason, channel.archived_at), (Some(CloseReason::Requested), START + 8 * DAY));
+    let seen: Vec<_> = submissions.iter().map(|it| (it.kind, it.state, it.fee_lamports)).collect();
+    let failed = (SubmissionKind::Open, SubmissionState::Failed, None);
+    assert_eq!(seen, [failed, (SubmissionKind::Close, SubmissionState::Landed, Some(5_000))]);
+    assert_eq!(world.ledger.archived_channel(&ChannelFixture::new(3, 1).id()).await.unwrap(), None);
 }
 
 #[tokio::test]
