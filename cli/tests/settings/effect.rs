@@ -1,7 +1,8 @@
 //! Every setting, changed in a file, changes what it is for.
 //!
-//! A setting without a row fails the test. `Seen` rows show the value where the work is done: in the terms, the
-//! settler's configuration, the price table. `Tested` rows name the test that sees the behaviour change.
+//! A setting without a row fails the test. `Asked` rows ask a gateway made from the file. `Seen` rows show the value
+//! where the work is done: in the terms, the settler's configuration, the price table; `Acts` rows name besides the
+//! test that sees what it does there. `Tested` rows name a test that sees the behaviour change.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,6 +13,7 @@ use toll_gateway::{Pricer, RouteTable, Terms};
 use toll_settler::SettlerConfig;
 
 use super::example::{EXAMPLE, settings};
+use super::shop;
 
 const KEY: &str = "\"4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU\"";
 
@@ -26,10 +28,14 @@ struct Built {
 enum Effect {
     /// The file says this TOML; here is where it arrives, and how it reads there.
     Seen(&'static str, fn(&Built) -> String, &'static str),
+    /// The same, and the test of what it does there.
+    Acts(&'static str, fn(&Built) -> String, &'static str, &'static str, &'static str),
+    /// The file says this TOML; here is what a gateway made from it answers, and how that reads.
+    Asked(&'static str, fn(&Built) -> String, &'static str),
     /// The file of a test, from the root of the repository, and its name.
     Tested(&'static str, &'static str),
 }
-use Effect::{Seen, Tested};
+use Effect::{Acts, Asked, Seen, Tested};
 
 const SETTLER_RUNNING: &str = "settler/tests/running.rs";
 const WATCHING: &str = "settler/tests/watching.rs";
@@ -38,6 +44,9 @@ const ARCHIVE: &str = "ledger/tests/ledger/archive.rs";
 const ANSWER: &str = "ledger/tests/ledger/answer.rs";
 const BODIES: &str = "gateway/tests/gateway/bodies.rs";
 const LISTENER: &str = "gateway/tests/gateway/listener.rs";
+const OPEN: &str = "gateway/tests/gateway/open.rs";
+const OUTAGE: &str = "gateway/tests/gateway/outage.rs";
+const VOUCHER: &str = "gateway/tests/gateway/voucher.rs";
 const PROXY: &str = "gateway/tests/gateway/proxy.rs";
 const ACT: &str = "cli/tests/settings/act.rs";
 
@@ -57,14 +66,14 @@ const ROWS: &[(&str, Effect)] = &[
 
     ("gateway.listen", Tested("cli/tests/chain.rs", "a_server_whose_port_is_taken_does_not_start_and_leaves_its_channels_open")),
     ("gateway.upstream", Tested(ACT, "the_limits_of_the_file_hold")),
-    ("gateway.realm", Seen("\"other\"", |built| built.terms.realm.as_str().to_owned(), "other")),
+    ("gateway.realm", Asked("\"other\"", |built| weather(built).challenge().realm.clone(), "other")),
     ("gateway.secret_file", Tested(ACT, "a_secret_that_the_file_names_is_the_one_that_is_used")),
     ("gateway.previous_secret_file", Tested("gateway/tests/gateway/challenge.rs", "a_challenge_under_the_previous_secret_is_recognized")),
-    ("gateway.unpriced", Seen("\"free\"", |built| format!("{:?}", built.routes.quote(&Method::GET, &"/other".parse().unwrap())), "Free")),
+    ("gateway.unpriced", Asked("\"free\"", |built| built.ask(&Method::GET, "/other").status.to_string(), "200 OK")),
     ("gateway.trusted_proxy", Tested(PROXY, "a_trusted_proxy_may_say_where_a_request_came_from_and_not_what_it_is")),
     ("gateway.insecure", Tested("gateway/tests/gateway/config.rs", "a_public_address_needs_tls_in_front")),
-    ("gateway.challenge_ttl_seconds", Seen("301", |built| built.terms.challenge_ttl.to_string(), "301")),
-    ("gateway.landing_timeout_seconds", Seen("31", |built| built.terms.landing_timeout.to_string(), "31")),
+    ("gateway.challenge_ttl_seconds", Asked("301", |built| (weather(built).challenge().expires_at().unwrap().unwrap() - shop::NOW).to_string(), "301")),
+    ("gateway.landing_timeout_seconds", Acts("31", |built| built.terms.landing_timeout.to_string(), "31", OPEN, "an_open_that_does_not_land_in_time_can_be_resumed")),
     ("gateway.upstream_timeout_seconds", Tested(PROXY, "an_upstream_that_hangs_is_a_504")),
     ("gateway.request_body_limit", Tested("gateway/tests/gateway/replay.rs", "a_body_over_the_limit_is_refused_before_the_charge")),
     ("gateway.transport.header_timeout_seconds", Tested(LISTENER, "unfinished_headers_are_cut_off")),
@@ -77,39 +86,39 @@ const ROWS: &[(&str, Effect)] = &[
     ("gateway.transport.connections_per_peer", Tested(LISTENER, "connections_beyond_the_cap_are_turned_away")),
     ("gateway.transport.buffered_body_bytes", Tested(BODIES, "bodies_share_a_budget_and_give_it_back")),
     ("gateway.limits.opens_per_minute", Tested(ACT, "the_limits_of_the_file_hold")),
-    ("gateway.limits.updates_per_minute", Seen("31", |built| built.terms.limits.updates_per_minute.to_string(), "31")),
-    ("gateway.limits.repeats_per_minute", Seen("31", |built| built.terms.limits.repeats_per_minute.to_string(), "31")),
-    ("gateway.limits.vouchers_per_second", Seen("31", |built| built.terms.limits.vouchers_per_second.to_string(), "31")),
-    ("gateway.limits.refusals_per_second", Seen("31", |built| built.terms.limits.refusals_per_second.to_string(), "31")),
+    ("gateway.limits.updates_per_minute", Acts("31", |built| built.terms.limits.updates_per_minute.to_string(), "31", "gateway/tests/gateway/top_up.rs", "updates_of_one_channel_are_rate_limited")),
+    ("gateway.limits.repeats_per_minute", Acts("31", |built| built.terms.limits.repeats_per_minute.to_string(), "31", "gateway/tests/gateway/published.rs", "repeats_of_a_landed_top_up_leave_the_payers_updates_alone")),
+    ("gateway.limits.vouchers_per_second", Acts("31", |built| built.terms.limits.vouchers_per_second.to_string(), "31", VOUCHER, "vouchers_of_one_channel_are_rate_limited")),
+    ("gateway.limits.refusals_per_second", Acts("31", |built| built.terms.limits.refusals_per_second.to_string(), "31", VOUCHER, "refused_vouchers_of_one_channel_are_rate_limited")),
     ("gateway.limits.recent_answer_bytes", Tested("gateway/tests/gateway/replay.rs", "answers_of_all_channels_share_a_memory")),
     ("gateway.limits.recent_answer_bytes_per_channel", Tested("gateway/tests/gateway/replay.rs", "an_answer_that_was_forgotten_is_not_served_again")),
-    ("gateway.limits.forced_closes", Seen("3", |built| built.terms.limits.forced_closes.to_string(), "3")),
-    ("gateway.limits.forced_close_pause", Seen("31", |built| built.terms.limits.forced_close_pause.to_string(), "31")),
+    ("gateway.limits.forced_closes", Acts("3", |built| built.terms.limits.forced_closes.to_string(), "3", OPEN, "a_payer_who_keeps_forcing_closes_waits")),
+    ("gateway.limits.forced_close_pause", Acts("31", |built| built.terms.limits.forced_close_pause.to_string(), "31", OPEN, "a_payer_who_keeps_forcing_closes_waits")),
 
-    ("session.network", Seen("\"devnet\"", |built| format!("{} {}", built.terms.network, built.settler.network), "devnet devnet")),
-    ("session.program", Seen(KEY, |built| format!("{} {}", built.terms.program == built.terms.mint, built.settler.program == built.terms.mint), "true true")),
-    ("session.payee", Seen("\"4uQeVj5tqViQh7yWWGStvkEG1Zmhx6uasJtWCJziofM\"", |built| built.terms.payee.to_string(), "4uQeVj5tqViQh7yWWGStvkEG1Zmhx6uasJtWCJziofM")),
-    ("session.fee_payer", Seen(KEY, |built| format!("{:?}", built.terms.fee_payer), "4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU")),
+    ("session.network", Asked("\"devnet\"", |built| format!("{} {}", weather(built).request().method_details.network, built.settler.network), "devnet devnet")),
+    ("session.program", Asked(KEY, |built| format!("{} {}", key(weather(built).request().method_details.channel_program), key(built.settler.program)), "true true")),
+    ("session.payee", Asked("\"4uQeVj5tqViQh7yWWGStvkEG1Zmhx6uasJtWCJziofM\"", |built| weather(built).request().recipient.to_string(), "4uQeVj5tqViQh7yWWGStvkEG1Zmhx6uasJtWCJziofM")),
+    ("session.fee_payer", Asked(KEY, |built| format!("{:?}", weather(built).request().method_details.fee_payer_key.map(key)), "Some(true)")),
     ("session.mint", Tested("gateway/tests/gateway/config.rs", "the_mint_allow_list_is_explicit")),
     ("session.allowed_mints", Tested("gateway/tests/gateway/config.rs", "the_mint_allow_list_is_explicit")),
-    ("session.token_program", Seen("\"TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb\"", |built| built.terms.token_program.to_string(), "TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb")),
-    ("session.decimals", Seen("5", |built| format!("{} {}", built.terms.decimals, built.terms.minimum_deposit), "5 10000")),
-    ("session.grace_period_seconds", Seen("901", |built| format!("{} {}", built.terms.grace_period, built.terms.min_voucher_life), "901 961")),
-    ("session.idle_timeout_seconds", Seen("601", |built| built.terms.idle_timeout.to_string(), "601")),
-    ("session.idle_timeout_options_seconds", Seen("[600, 900]", |built| format!("{:?}", built.terms.idle_timeout_options), "[600, 900]")),
-    ("session.minimum_deposit", Seen("\"0.2\"", |built| built.terms.minimum_deposit.to_string(), "200000")),
-    ("session.suggested_deposit", Seen("\"2\"", |built| format!("{:?}", built.terms.suggested_deposit.map(|it| it.get())), "Some(2000000)")),
-    ("session.min_voucher_delta", Seen("\"0.0001\"", |built| built.terms.min_voucher_delta.to_string(), "100")),
-    ("session.min_voucher_life_seconds", Seen("1000", |built| built.terms.min_voucher_life.to_string(), "1000")),
-    ("session.clock_tolerance_seconds", Seen("31", |built| built.terms.clock_tolerance.to_string(), "31")),
-    ("session.observation_max_age_seconds", Seen("20", |built| built.terms.observation_limit(900).to_string(), "20")),
-    ("session.max_unobserved_seconds", Seen("200", |built| built.terms.unobserved_limit(900).to_string(), "200")),
-    ("session.max_unobserved_exposure", Seen("\"5\"", |built| built.terms.max_unobserved_exposure.to_string(), "5000000")),
-    ("session.max_unobserved_exposure_total", Seen("\"500\"", |built| built.terms.max_unobserved_exposure_total.to_string(), "500000000")),
-    ("session.hint_life_slots", Seen("100", |built| built.terms.hint_life_slots.to_string(), "100")),
-    ("session.tip_max_age_seconds", Seen("20", |built| built.terms.tip_max_age.to_string(), "20")),
-    ("session.max_compute_unit_limit", Seen("300000", |built| format!("{} {}", built.terms.max_compute_unit_limit, built.settler.compute_unit_cap), "300000 300000")),
-    ("session.max_compute_unit_price", Seen("40000", |built| format!("{} {}", built.terms.max_compute_unit_price, built.settler.compute_unit_price_cap), "40000 40000")),
+    ("session.token_program", Asked("\"TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb\"", |built| format!("{:?}", weather(built).request().method_details.token_program), "Some(TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb)")),
+    ("session.decimals", Asked("5", |built| format!("{} {:?}", weather(built).request().method_details.decimals, weather(built).request().minimum_deposit.map(|it| it.get())), "5 Some(10000)")),
+    ("session.grace_period_seconds", Asked("901", |built| format!("{} {}", weather(built).new_channel().0, built.terms.min_voucher_life), "901 961")),
+    ("session.idle_timeout_seconds", Acts("601", |built| built.terms.idle_timeout.to_string(), "601", OPEN, "an_open_lands_and_answers_with_a_receipt_and_no_content")),
+    ("session.idle_timeout_options_seconds", Asked("[600, 900]", |built| format!("{:?}", weather(built).new_channel().1), "[600, 900]")),
+    ("session.minimum_deposit", Asked("\"0.2\"", |built| format!("{:?}", weather(built).request().minimum_deposit.map(|it| it.get())), "Some(200000)")),
+    ("session.suggested_deposit", Asked("\"2\"", |built| format!("{:?}", weather(built).request().suggested_deposit.map(|it| it.get())), "Some(2000000)")),
+    ("session.min_voucher_delta", Asked("\"0.0001\"", |built| format!("{:?}", weather(built).request().method_details.min_voucher_delta.map(|it| it.get())), "Some(100)")),
+    ("session.min_voucher_life_seconds", Acts("1000", |built| built.terms.min_voucher_life.to_string(), "1000", VOUCHER, "a_voucher_must_outlive_the_grace_period")),
+    ("session.clock_tolerance_seconds", Acts("31", |built| built.terms.clock_tolerance.to_string(), "31", "gateway/tests/gateway/close.rs", "the_clock_tolerance_authenticates_a_close_and_no_longer")),
+    ("session.observation_max_age_seconds", Acts("20", |built| built.terms.observation_limit(900).to_string(), "20", OUTAGE, "too_much_unsettled_on_a_channel_is_not_added_to_out_of_sight")),
+    ("session.max_unobserved_seconds", Acts("200", |built| built.terms.unobserved_limit(900).to_string(), "200", OUTAGE, "the_time_out_of_sight_is_a_setting_that_only_shortens")),
+    ("session.max_unobserved_exposure", Acts("\"5\"", |built| built.terms.max_unobserved_exposure.to_string(), "5000000", OUTAGE, "too_much_unsettled_on_a_channel_is_not_added_to_out_of_sight")),
+    ("session.max_unobserved_exposure_total", Acts("\"500\"", |built| built.terms.max_unobserved_exposure_total.to_string(), "500000000", OUTAGE, "too_much_unsettled_in_all_is_not_added_to_out_of_sight")),
+    ("session.hint_life_slots", Acts("100", |built| built.terms.hint_life_slots.to_string(), "100", OPEN, "a_challenged_blockhash_near_its_end_rejects_and_burns_nothing")),
+    ("session.tip_max_age_seconds", Acts("20", |built| built.terms.tip_max_age.to_string(), "20", OPEN, "an_open_without_a_recent_tip_waits")),
+    ("session.max_compute_unit_limit", Acts("300000", |built| format!("{} {}", built.terms.max_compute_unit_limit, built.settler.compute_unit_cap), "300000 300000", OPEN, "compute_budget_within_the_caps_is_allowed")),
+    ("session.max_compute_unit_price", Acts("40000", |built| format!("{} {}", built.terms.max_compute_unit_price, built.settler.compute_unit_price_cap), "40000 40000", OPEN, "compute_budget_within_the_caps_is_allowed")),
     ("session.splits.recipient", Tested("gateway/tests/gateway/challenge.rs", "splits_are_quoted")),
     ("session.splits.share_bps", Tested("gateway/tests/gateway/challenge.rs", "splits_are_quoted")),
 
@@ -152,19 +161,30 @@ const ROWS: &[(&str, Effect)] = &[
     ("settler.in_flight", Seen("65", |built| built.settler.in_flight.to_string(), "65")),
     ("settler.concurrency", Seen("17", |built| built.settler.concurrency.to_string(), "17")),
 
-    ("routes.method", Seen("\"POST\"", |built| quote(built, &Method::POST, "/v1/weather/x"), "1000")),
-    ("routes.path", Seen("\"/other\"", |built| quote(built, &Method::GET, "/other"), "1000")),
-    ("routes.price", Seen("\"0.002\"", |built| quote(built, &Method::GET, "/v1/weather/x"), "2000")),
-    ("routes.unit_type", Seen("\"call\"", |built| price(built, |price| price.unit_type.clone().unwrap_or_default()), "call")),
-    ("routes.bind_body", Seen("true", |built| price(built, |price| price.bind_body.to_string()), "true")),
-    ("routes.headroom", Seen("\"0.5\"", |built| price(built, |price| price.headroom.to_string()), "500000")),
+    ("routes.method", Asked("\"POST\"", |built| built.ask(&Method::POST, WEATHER).status.to_string(), "402 Payment Required")),
+    ("routes.path", Asked("\"/other\"", |built| built.ask(&Method::GET, "/other").status.to_string(), "402 Payment Required")),
+    ("routes.price", Asked("\"0.002\"", |built| weather(built).request().amount.to_string(), "2000")),
+    ("routes.unit_type", Asked("\"call\"", |built| weather(built).request().unit_type.unwrap_or_default(), "call")),
+    ("routes.bind_body", Acts("true", |built| price(built, |price| price.bind_body.to_string()), "true", "gateway/tests/gateway/binding.rs", "a_credential_for_one_body_does_not_buy_another")),
+    ("routes.headroom", Acts("\"0.5\"", |built| price(built, |price| price.headroom.to_string()), "500000", VOUCHER, "headroom_lets_a_voucher_run_ahead_of_the_charge")),
 ];
 
-fn quote(built: &Built, method: &Method, path: &str) -> String {
-    match built.routes.quote(method, &path.parse().unwrap()) {
-        toll_gateway::Quote::Priced(price) => price.amount.to_string(),
-        other => format!("{other:?}"),
+/// What the example's route prices.
+const WEATHER: &str = "/v1/weather/x";
+
+impl Built {
+    fn ask(&self, method: &Method, path: &str) -> shop::Asked {
+        shop::ask(self.terms.clone(), self.config.routes(&self.terms).unwrap(), method, path)
     }
+}
+
+fn weather(built: &Built) -> shop::Asked {
+    built.ask(&Method::GET, WEATHER)
+}
+
+/// Whether it is [`KEY`].
+fn key(address: solana_pubkey::Pubkey) -> bool {
+    address.to_string() == KEY.trim_matches('"')
 }
 
 fn price(built: &Built, of: impl Fn(&toll_gateway::Price) -> String) -> String {
@@ -202,6 +222,18 @@ fn build(path: &str, value: &str) -> Built {
     Built { config, terms, settler, routes }
 }
 
+/// `path = value` in the file makes `seen` read as expected, which it does not without.
+fn reads(unchanged: &Built, path: &str, value: &str, seen: fn(&Built) -> String, expected: &str) {
+    assert_ne!(seen(unchanged), expected, "{path} reads so without being set");
+    assert_eq!(seen(&build(path, value)), expected, "{path} = {value}");
+}
+
+fn is_tested(path: &str, file: &str, name: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let text = std::fs::read_to_string(root.join(file)).unwrap();
+    assert!(text.contains(&format!("fn {name}(")), "{path}: {file} has no test {name}");
+}
+
 #[test]
 fn every_setting_acts() {
     let rows: BTreeSet<String> = ROWS.iter().map(|(path, _)| (*path).to_owned()).collect();
@@ -210,15 +242,14 @@ fn every_setting_acts() {
     let unchanged = build("", "");
     for (path, effect) in ROWS {
         match effect {
-            Seen(value, seen, expected) => {
-                assert_ne!(seen(&unchanged), *expected, "{path} reads so without being set");
-                assert_eq!(seen(&build(path, value)), *expected, "{path} = {value}");
+            Seen(value, seen, expected) | Asked(value, seen, expected) => {
+                reads(&unchanged, path, value, *seen, expected);
             }
-            Tested(file, name) => {
-                let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-                let text = std::fs::read_to_string(root.join(file)).unwrap();
-                assert!(text.contains(&format!("fn {name}(")), "{path}: {file} has no test {name}");
+            Acts(value, seen, expected, file, name) => {
+                reads(&unchanged, path, value, *seen, expected);
+                is_tested(path, file, name);
             }
+            Tested(file, name) => is_tested(path, file, name),
         }
     }
 }

@@ -7,3 +7,4 @@ mod act;
 mod check;
 mod effect;
 mod example;
+mod shop;
