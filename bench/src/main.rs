@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use toll_bench::program::{Figures, measure, table};
+use toll_bench::settle;
 use toll_bench::watch::{self, Failure, Report};
 
 #[derive(Parser)]
@@ -19,6 +20,8 @@ enum Benchmark {
     Program(Program),
     /// Open channels that are watched for forced closes while vouchers are accepted on them.
     Watch(Watch),
+    /// Sessions of many channels from open to reclaim, many channels in a transaction and one.
+    Settle(Settle),
 }
 
 #[derive(Args)]
@@ -47,10 +50,24 @@ struct Watch {
     json: bool,
 }
 
+#[derive(Args)]
+struct Settle {
+    /// Channels that are opened, closed and reclaimed.
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..))]
+    channels: u64,
+    /// Prints JSON instead of sentences.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Most channels in a transaction of the packed run: as many as fit.
+const AS_MANY_AS_FIT: usize = 64;
+
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().benchmark {
         Benchmark::Program(arguments) => program(&arguments),
         Benchmark::Watch(arguments) => watch(&arguments),
+        Benchmark::Settle(arguments) => settle(&arguments),
     };
     match outcome {
         Ok(complaints) if complaints.is_empty() => ExitCode::SUCCESS,
@@ -87,6 +104,20 @@ fn watch(arguments: &Watch) -> Result<Vec<String>, Failure> {
     let baseline = runtime.block_on(watch::watch(arguments.baseline))?;
     let many = runtime.block_on(watch::watch(arguments.channels))?;
     let report = Report::of(baseline, many);
+    if arguments.json {
+        println!("{}", report.to_json());
+    } else {
+        println!("{report}");
+    }
+    Ok(report.complaints())
+}
+
+/// Runs sessions with one channel in a transaction, then with many, and returns what is wrong with the figures.
+fn settle(arguments: &Settle) -> Result<Vec<String>, Failure> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let single = runtime.block_on(settle::settle(arguments.channels, 1))?;
+    let packed = runtime.block_on(settle::settle(arguments.channels, AS_MANY_AS_FIT))?;
+    let report = settle::Report::of(arguments.channels, packed, single);
     if arguments.json {
         println!("{}", report.to_json());
     } else {

@@ -16,8 +16,13 @@ pub enum Failure {
     /// The fee payer cannot pay for it, so nothing ran (SIMD-0290): there is no such account, it holds less
     /// than the fee, or it would be left with less than an account must hold.
     PayerCannotPay(String),
-    /// It ran, or would run, and fails. In the cluster's words.
-    Ran(String),
+    /// It ran, or would run, and fails.
+    Ran {
+        /// The instruction that failed, counted from zero, if it was one of them.
+        instruction: Option<u8>,
+        /// The cluster's words.
+        words: String,
+    },
 }
 
 impl Failure {
@@ -25,7 +30,9 @@ impl Failure {
     fn of(reason: Value) -> Self {
         let words = reason.to_string();
         let known = serde_json::from_value::<UiTransactionError>(reason);
-        known.map_or(Self::Ran(words.clone()), |error| Self::sorted(&error.into(), words))
+        known.map_or(Self::Ran { instruction: None, words: words.clone() }, |error| {
+            Self::sorted(&error.into(), words)
+        })
     }
 
     fn sorted(error: &TransactionError, words: String) -> Self {
@@ -36,7 +43,10 @@ impl Failure {
             TransactionError::AccountNotFound
             | TransactionError::InsufficientFundsForFee
             | TransactionError::InsufficientFundsForRent { account_index: 0 } => Self::PayerCannotPay(words),
-            _ => Self::Ran(words),
+            TransactionError::InstructionError(instruction, _) => {
+                Self::Ran { instruction: Some(*instruction), words }
+            }
+            _ => Self::Ran { instruction: None, words },
         }
     }
 }
@@ -53,7 +63,7 @@ impl fmt::Display for Failure {
             Self::BlockhashNotFound => f.write_str("its blockhash is not known"),
             Self::AlreadyProcessed => f.write_str("it is on chain already"),
             Self::PayerCannotPay(words) => write!(f, "its fee payer cannot pay: {words}"),
-            Self::Ran(words) => f.write_str(words),
+            Self::Ran { words, .. } => f.write_str(words),
         }
     }
 }
@@ -82,14 +92,15 @@ mod tests {
             assert!(matches!(Failure::of(reason.clone()), Failure::PayerCannotPay(_)), "{reason}");
         }
         let ran = [
-            json!({ "InsufficientFundsForRent": { "account_index": 3 } }),
-            json!({ "InstructionError": [1, { "Custom": 234 }] }),
-            json!({ "InstructionError": [1, "InsufficientFunds"] }),
-            json!("ANewReason"),
-            json!({ "Another": [1] }),
+            (json!({ "InsufficientFundsForRent": { "account_index": 3 } }), None),
+            (json!({ "InstructionError": [1, { "Custom": 234 }] }), Some(1)),
+            (json!({ "InstructionError": [7, "InsufficientFunds"] }), Some(7)),
+            (json!("ANewReason"), None),
+            (json!({ "Another": [1] }), None),
         ];
-        for reason in ran {
-            assert_eq!(Failure::of(reason.clone()), Failure::Ran(reason.to_string()));
+        for (reason, instruction) in ran {
+            let words = reason.to_string();
+            assert_eq!(Failure::of(reason), Failure::Ran { instruction, words });
         }
     }
 

@@ -496,7 +496,9 @@ mod tests {
         let failed = json!({ "context": { "slot": 1 }, "value": { "err": { "InstructionError": [2, { "Custom": 234 }] }, "unitsConsumed": 900, "logs": [] } });
         let (url, seen) = node(vec![failed]).await;
         let simulation = RpcChain::new(url).simulate(&[1]).await.unwrap();
-        assert!(matches!(simulation.error, Some(Failure::Ran(words)) if words.contains("234")));
+        assert!(
+            matches!(simulation.error, Some(Failure::Ran { instruction: Some(2), words }) if words.contains("234"))
+        );
         assert_eq!(simulation.compute_units, 900);
         assert_eq!(seen.lock().unwrap()[0]["params"][1]["sigVerify"], json!(false));
     }

@@ -73,9 +73,7 @@ fn secret(config: &Config) -> Result<String> {
     if !made {
         settings.secret_file = Some(file.clone());
     }
-    settings.challenge_secret().map_err(|error| {
-        CliError::new(Exit::Config, format_args!("gateway.secret_file: {error}"), "correct the file")
-    })?;
+    settings.challenge_secret().map_err(|error| CliError::new(Exit::Config, error, "correct the file"))?;
     let verb = if made { "makes" } else { "uses" };
     Ok(format!("{verb} the challenge secret in {}", file.display()))
 }

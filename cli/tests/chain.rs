@@ -317,19 +317,78 @@ async fn a_server_whose_port_is_taken_does_not_start_and_leaves_its_channels_ope
     world.toll.run_beside(&["serve"]).await.fails_with(Exit::Network.code(), &[&port, "gateway.listen"]);
 }
 
+/// A `toll serve` of the config in its home, once it is ready: where it listens, and what it prints afterwards.
+struct Serving {
+    process: std::process::Child,
+    lines: std::io::Lines<std::io::BufReader<std::process::ChildStdout>>,
+    address: String,
+}
+
+impl Serving {
+    fn start(toll: &Toll) -> Self {
+        let mut command = toll.command();
+        command.args(["--json", "serve"]).stdout(std::process::Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(process.stdout.take().unwrap()));
+        let ready: String = lines.by_ref().map(Result::unwrap).take_while(|line| line != "}").collect();
+        let ready: serde_json::Value = serde_json::from_str(&(ready + "}")).unwrap();
+        let address = ready["address"].as_str().unwrap().to_owned();
+        Self { process, lines, address }
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.process), signal).unwrap();
+    }
+
+    /// Waits for its end, and gives the kinds of transactions that it sent.
+    fn ended(mut self) -> Vec<String> {
+        let rest: String = self.lines.map(Result::unwrap).collect();
+        assert!(self.process.wait().unwrap().success());
+        let done: serde_json::Value = serde_json::from_str(&rest).unwrap();
+        let sent = done["transactions"].as_array().unwrap();
+        sent.iter().map(|it| it["kind"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_stops_in_its_time_although_a_request_hangs_upstream() {
+    let world = World::new().await;
+    let hanging = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = format!("upstream = \"http://{}\"", hanging.local_addr().unwrap());
+    let config = world.config().replace("upstream = \"http://127.0.0.1:1\"", &upstream);
+    // Nobody waits for that hour.
+    let config = config.replace("realm = ", "upstream_timeout_seconds = 3600\nrealm = ");
+    world.toll.write("toll.toml", &format!("{config}[gateway.transport]\ndrain_timeout_seconds = 1\n"));
+    let server = Serving::start(&world.toll);
+    let url = format!("{}/x", server.address);
+    let pay = ["pay", &url, "--keypair", "payer.json", "--deposit", "20000"];
+
+    let (paid, sent) = tokio::join!(world.run(&pay), async {
+        // The paid request has arrived, and is never answered.
+        let _asking = hanging.accept().await.unwrap();
+        server.signal(rustix::process::Signal::TERM);
+        let ended = tokio::task::spawn_blocking(|| server.ended());
+        tokio::time::timeout(std::time::Duration::from_secs(60), ended).await.expect("it ends").unwrap()
+    });
+
+    paid.fails_with(Exit::Network.code(), &["cannot be reached"]);
+    assert_eq!(sent, ["open"]);
+    // It was charged and not answered: the payer asks again at no charge, and has the voucher on record for that.
+    assert_eq!(world.toll.channels()[0]["unanswered"].as_array().unwrap().len(), 1);
+    let ledger = world.toll.home.path().join("ledger.db");
+    let ledger = toll_ledger::Ledger::open(ledger, toll_ledger::SystemClock).unwrap();
+    let [channel] = &ledger.channels(toll_ledger::ChannelState::ALL).await.unwrap()[..] else { panic!() };
+    assert_eq!((channel.state, channel.watermarks.spent.get()), (toll_ledger::ChannelState::Open, 1_000));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_is_paid_in_earnest_and_stops_in_order() {
     let world = World::new().await;
     world
         .toll
         .write("toll.toml", &world.config().replace("[settler]\n", "[settler]\nclose_on_shutdown = true\n"));
-    let mut command = world.toll.command();
-    command.args(["--json", "serve"]).stdout(std::process::Stdio::piped());
-    let mut server = command.spawn().unwrap();
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(server.stdout.take().unwrap()));
-    let ready: String = lines.by_ref().map(Result::unwrap).take_while(|line| line != "}").collect();
-    let ready: serde_json::Value = serde_json::from_str(&(ready + "}")).unwrap();
-    let url = format!("{}/x", ready["address"].as_str().unwrap());
+    let server = Serving::start(&world.toll);
+    let url = format!("{}/x", server.address);
 
     let pay = ["pay", &url, "--keypair", "payer.json", "--deposit", "20000"];
     let paid = world.run(&pay).await;
@@ -338,13 +397,7 @@ async fn a_server_is_paid_in_earnest_and_stops_in_order() {
     assert_eq!(world.payer_tokens().await, 30_000);
 
     // SIGINT closes the channel on the way out and gives the deposit back.
-    rustix::process::kill_process(rustix::process::Pid::from_child(&server), rustix::process::Signal::INT)
-        .unwrap();
-    let rest: String = lines.map(Result::unwrap).collect();
-    assert!(server.wait().unwrap().success());
-    let done: serde_json::Value = serde_json::from_str(&rest).unwrap();
-    let kinds: Vec<&str> =
-        done["transactions"].as_array().unwrap().iter().map(|it| it["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["open", "close"]);
+    server.signal(rustix::process::Signal::INT);
+    assert_eq!(server.ended(), ["open", "close"]);
     assert!(world.payer_tokens().await >= 49_000);
 }

@@ -32,16 +32,20 @@ pub enum ConfigError {
     )]
     PlainHttp(SocketAddr),
     /// A secret file cannot be read.
-    #[error("cannot read {path}: {error}")]
+    #[error("{setting}: cannot read {path}: {error}")]
     Unreadable {
+        /// Which one.
+        setting: &'static str,
         /// The file.
         path: PathBuf,
         /// The system's reason.
         error: String,
     },
     /// A secret that can be guessed.
-    #[error("{path} holds {length} bytes, a challenge secret needs at least 32")]
+    #[error("{setting}: {path} holds {length} bytes, a challenge secret needs at least 32")]
     ShortSecret {
+        /// Which one.
+        setting: &'static str,
         /// The file.
         path: PathBuf,
         /// Its length without surrounding white space.

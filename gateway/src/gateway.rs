@@ -101,20 +101,20 @@ impl Gateway {
     pub(crate) fn limit_open(&self, payer: Pubkey) -> Result<(), Rejection> {
         let limited =
             |retry_after| Rejection::RateLimited { detail: "too many opens by this payer", retry_after };
-        self.opens.take(payer).map_err(limited)
+        self.opens.take(payer, self.now()).map_err(limited)
     }
 
     pub(crate) fn limit_update(&self, channel: ChannelId) -> Result<(), Rejection> {
         let limited =
             |retry_after| Rejection::RateLimited { detail: "too many updates of this channel", retry_after };
-        self.updates.take(channel).map_err(limited)
+        self.updates.take(channel, self.now()).map_err(limited)
     }
 
     /// Repeats of what the chain shows: anybody can send them, so they take nothing from the payer's updates.
     pub(crate) fn limit_repeat(&self, channel: ChannelId) -> Result<(), Rejection> {
         let limited =
             |retry_after| Rejection::RateLimited { detail: "too many repeats for this channel", retry_after };
-        self.repeats.take(channel).map_err(limited)
+        self.repeats.take(channel, self.now()).map_err(limited)
     }
 
     pub(crate) fn limit_voucher(&self, channel: ChannelId) -> Result<(), Rejection> {
@@ -122,7 +122,7 @@ impl Gateway {
             detail: "too many vouchers for this channel",
             retry_after,
         };
-        self.vouchers.take(channel).map_err(limited)
+        self.vouchers.take(channel, self.now()).map_err(limited)
     }
 
     /// Refused vouchers cost a signature check as well, to tell their senders more.
@@ -131,14 +131,14 @@ impl Gateway {
             detail: "too many refused vouchers for this channel",
             retry_after,
         };
-        self.refusals.take(channel).map_err(limited)
+        self.refusals.take(channel, self.now()).map_err(limited)
     }
 
     /// A request that was charged and failed is tried again for free, within reason.
     pub(crate) fn limit_rerun(&self, key: ReplayKey) -> Result<(), Rejection> {
         let limited =
             |retry_after| Rejection::RateLimited { detail: "this request failed too often", retry_after };
-        self.reruns.take(key).map_err(limited)
+        self.reruns.take(key, self.now()).map_err(limited)
     }
 
     pub(crate) fn limit_doubt(&self, channel: ChannelId) -> Result<(), Rejection> {
@@ -146,7 +146,7 @@ impl Gateway {
             detail: "too many requests of this channel are in doubt",
             retry_after,
         };
-        self.doubts.take(channel).map_err(limited)
+        self.doubts.take(channel, self.now()).map_err(limited)
     }
 
     /// A payer that keeps forcing closes costs grace periods and rent (draft-solana-session, "Security

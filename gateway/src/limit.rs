@@ -1,9 +1,9 @@
-//! Token buckets per key, in memory.
+//! Token buckets per key, in memory. Time is the caller's, in whole seconds: a bucket is refilled when a second begins.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Most keys remembered. Full buckets are forgotten first: forgetting them changes nothing.
 const MAX_KEYS: usize = 16_384;
@@ -19,7 +19,8 @@ pub(crate) struct RateLimit<K> {
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     tokens: f64,
-    filled_at: Instant,
+    /// Unix seconds.
+    filled_at: i64,
 }
 
 impl<K: Eq + Hash> RateLimit<K> {
@@ -28,12 +29,8 @@ impl<K: Eq + Hash> RateLimit<K> {
         Self { burst, per_second: burst / period.as_secs_f64(), buckets: Mutex::default() }
     }
 
-    /// Takes one event of `key`, or says after how many seconds to try again.
-    pub(crate) fn take(&self, key: K) -> Result<(), u32> {
-        self.take_at(key, Instant::now())
-    }
-
-    fn take_at(&self, key: K, now: Instant) -> Result<(), u32> {
+    /// Takes one event of `key` at `now` (unix seconds), or says after how many seconds to try again.
+    pub(crate) fn take(&self, key: K, now: i64) -> Result<(), u32> {
         let mut buckets = self.buckets.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         // Whoever is known goes on: a flood of new keys must not lock the others out.
         if buckets.len() >= MAX_KEYS && !buckets.contains_key(&key) {
@@ -52,9 +49,10 @@ impl<K: Eq + Hash> RateLimit<K> {
         Ok(())
     }
 
-    fn level(&self, bucket: &Bucket, now: Instant) -> f64 {
-        let elapsed = now.saturating_duration_since(bucket.filled_at).as_secs_f64();
-        (bucket.tokens + elapsed * self.per_second).min(self.burst)
+    fn level(&self, bucket: &Bucket, now: i64) -> f64 {
+        // A clock that is set back refills nothing, and goes on from there.
+        let elapsed = now.saturating_sub(bucket.filled_at).max(0);
+        (bucket.tokens + elapsed as f64 * self.per_second).min(self.burst)
     }
 }
 
@@ -62,30 +60,37 @@ impl<K: Eq + Hash> RateLimit<K> {
 mod tests {
     use super::*;
 
+    const START: i64 = 1_790_000_000;
+
     #[test]
     fn a_burst_passes_and_the_next_event_waits() {
         let limit = RateLimit::new(3, Duration::from_secs(60));
-        let start = Instant::now();
         for _ in 0..3 {
-            assert_eq!(limit.take_at("a", start), Ok(()));
+            assert_eq!(limit.take("a", START), Ok(()));
         }
-        assert_eq!(limit.take_at("a", start), Err(20));
-        assert_eq!(limit.take_at("b", start), Ok(()));
-        assert_eq!(limit.take_at("a", start + Duration::from_secs(20)), Ok(()));
+        assert_eq!(limit.take("a", START), Err(20));
+        assert_eq!(limit.take("b", START), Ok(()));
+        assert_eq!(limit.take("a", START + 20), Ok(()));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_neither_refills_nor_locks_out() {
+        let limit = RateLimit::new(1, Duration::from_secs(1));
+        assert_eq!(limit.take("a", START), Ok(()));
+        assert_eq!(limit.take("a", START - 3_600), Err(1));
+        assert_eq!(limit.take("a", START - 3_599), Ok(()));
     }
 
     #[test]
     fn memory_is_bounded_and_refilled_keys_are_forgotten() {
-        let limit = RateLimit::new(1, Duration::from_secs(1));
-        let start = Instant::now();
+        let limit = RateLimit::new(1, Duration::from_secs(2));
         for key in 0..MAX_KEYS {
-            assert_eq!(limit.take_at(key, start), Ok(()));
+            assert_eq!(limit.take(key, START), Ok(()));
         }
-        assert_eq!(limit.take_at(MAX_KEYS, start), Err(1));
-        let half_later = start + Duration::from_millis(500);
-        assert_eq!(limit.take_at(0, half_later), Err(1), "still empty");
-        assert_eq!(limit.buckets.lock().expect("lock")[&0].filled_at, half_later, "but not turned away");
-        assert_eq!(limit.take_at(MAX_KEYS, start + Duration::from_secs(2)), Ok(()));
+        assert_eq!(limit.take(MAX_KEYS, START), Err(1));
+        assert_eq!(limit.take(0, START + 1), Err(1), "still empty");
+        assert_eq!(limit.buckets.lock().expect("lock")[&0].filled_at, START + 1, "but not turned away");
+        assert_eq!(limit.take(MAX_KEYS, START + 3), Ok(()));
         assert_eq!(limit.buckets.lock().expect("lock").len(), 1);
     }
 }

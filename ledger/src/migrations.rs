@@ -47,6 +47,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0013_watch"),
     migration!("0014_answers"),
     migration!("0015_intents"),
+    migration!("0016_shared_holds"),
 ];
 
 /// The newest schema version this binary knows.

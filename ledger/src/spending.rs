@@ -55,7 +55,7 @@ impl SpendingKind {
 pub struct Hold {
     /// The transaction.
     pub signature: Signature,
-    /// What for. A transaction may do several things.
+    /// What for. A transaction may do several things, and the same for several payers.
     pub kind: SpendingKind,
     /// Whose channel it is about, if it is about one payer's.
     pub payer: Option<Pubkey>,
@@ -72,10 +72,19 @@ pub struct Hold {
 pub struct Spent {
     /// What for.
     pub kind: SpendingKind,
+    /// For whom, as it was held.
+    pub payer: Option<Pubkey>,
     /// Lamports that never come back.
     pub spent: u64,
     /// Lamports that count against budgets.
     pub charged: u64,
+}
+
+impl Spent {
+    /// Whether this is what became of `hold`.
+    pub fn is_of(&self, hold: &Hold) -> bool {
+        (self.kind, self.payer) == (hold.kind, hold.payer)
+    }
 }
 
 /// A day's spending on one purpose and payer.
@@ -98,7 +107,7 @@ pub struct Spending {
 impl Ledger {
     /// Writes down what a signed transaction may take. Call this before the transaction is recorded or sent.
     ///
-    /// The same signature and kind again changes nothing.
+    /// The same signature, kind and payer again changes nothing.
     pub async fn hold(&self, holds: &[Hold]) -> Result<(), LedgerError> {
         let holds = holds.to_vec();
         self.write("hold", move |tx| {
@@ -107,7 +116,7 @@ impl Ledger {
                     "-- hold
                     INSERT INTO holds (signature, kind, payer, day, lamports, charge)
                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                    ON CONFLICT (signature, kind) DO NOTHING",
+                    ON CONFLICT (signature, kind, payer) DO NOTHING",
                 )?
                 .execute(params![
                     hold.signature.as_ref(),
@@ -133,7 +142,7 @@ impl Ledger {
         self.write("resolve_hold", move |tx| {
             let held = holds_of(tx, &signature)?;
             for hold in held {
-                let Some(spent) = spent.iter().find(|spent| spent.kind == hold.kind) else { continue };
+                let Some(spent) = spent.iter().find(|spent| spent.is_of(&hold)) else { continue };
                 add(tx, &hold, spent)?;
             }
             tx.prepare_cached("-- release_hold\nDELETE FROM holds WHERE signature = ?1")?
@@ -147,7 +156,7 @@ impl Ledger {
     pub async fn holds(&self) -> Result<Vec<Hold>, LedgerError> {
         self.read("holds", |tx| {
             let holds = tx
-                .prepare_cached("-- holds\nSELECT * FROM holds ORDER BY day, signature, kind")?
+                .prepare_cached("-- holds\nSELECT * FROM holds ORDER BY day, signature, kind, payer")?
                 .query_map([], hold_from_row)?
                 .collect::<Result<Vec<_>, _>>()?;
             Ok(holds)

@@ -23,6 +23,8 @@ use surfpool_types::{
     SvmFeatureConfig,
 };
 
+use toll_protocol::Amount;
+
 use crate::LocalnetError;
 
 type Result<T, E = LocalnetError> = std::result::Result<T, E>;
@@ -119,6 +121,13 @@ impl Localnet {
     pub async fn deploy(&self, program: &Pubkey, elf: &[u8]) -> Result<()> {
         // Parameters: program, hex of the bytes, offset.
         self.cheat("surfnet_writeProgram", json!([program.to_string(), hex(elf), 0])).await.map(drop)
+    }
+
+    /// Gives `owner` an associated account of `mint`, a mint of SPL Token, that holds `amount`.
+    pub async fn set_tokens(&self, owner: &Pubkey, mint: &Pubkey, amount: Amount) -> Result<()> {
+        let holds = json!({ "amount": amount.get() });
+        let parameters = json!([owner.to_string(), mint.to_string(), holds]);
+        self.cheat("surfnet_setTokenAccount", parameters).await.map(drop)
     }
 
     /// Puts accounts at addresses, whatever was there, as if transactions had made them so.

@@ -102,10 +102,12 @@ pub struct SettlerConfig {
     pub close_on_shutdown: bool,
     /// How long closing at shutdown, or one run of [`Settler::once`](crate::Settler::once), may take.
     pub drain_timeout: Duration,
-    /// How many channels are worked on at once.
+    /// How many transactions are worked on at once.
     pub concurrency: usize,
     /// Most transactions of unknown fate at once, of those payers ask for and of our own, each.
     pub in_flight: usize,
+    /// Most channels that one transaction of our own acts on, as far as they fit.
+    pub channels_per_transaction: usize,
 }
 
 impl SettlerConfig {

@@ -227,8 +227,9 @@ impl Settler {
             self.close_idle().await?;
         }
         let round = self.watch.round(everything).await?;
-        let agenda = self.planner.agenda(round.sightings, self.in_flight.room(Lane::Own)).await?;
-        let launched = self.launch.tasks(agenda.tasks).await?;
+        let room = self.in_flight.room(Lane::Own);
+        let agenda = self.planner.agenda(round.sightings, room * self.launch.channels_at_once()).await?;
+        let launched = self.launch.tasks(agenda.tasks, room).await?;
         match round.failure {
             Some(error) => Err(error),
             None => {

@@ -15,7 +15,7 @@ pub(crate) struct InFlight {
 }
 
 struct Sent {
-    lane: Lane,
+    kind: SubmissionKind,
     /// When it was last sent; `None` before the first time by this process.
     at: Option<Instant>,
 }
@@ -46,13 +46,13 @@ impl InFlight {
 
     /// Takes over what an earlier process left.
     pub(crate) fn resume(&self, unresolved: &[Submission]) {
-        let sent = unresolved.iter().map(|one| (one.id, Sent { lane: Lane::of(one.kind), at: None }));
+        let sent = unresolved.iter().map(|one| (one.id, Sent { kind: one.kind, at: None }));
         self.lock().extend(sent);
     }
 
     /// How many more transactions may be sent in a lane.
     pub(crate) fn room(&self, lane: Lane) -> usize {
-        let taken = self.lock().values().filter(|sent| sent.lane == lane).count();
+        let taken = self.lock().values().filter(|sent| Lane::of(sent.kind) == lane).count();
         self.most.saturating_sub(taken)
     }
 
@@ -65,9 +65,14 @@ impl InFlight {
         self.lock().is_empty()
     }
 
+    /// Whether a transaction of this kind is on its way.
+    pub(crate) fn has(&self, kind: SubmissionKind) -> bool {
+        self.lock().values().any(|sent| sent.kind == kind)
+    }
+
     /// Notes that a transaction is being sent.
     pub(crate) fn sent(&self, id: SubmissionId, kind: SubmissionKind) {
-        self.lock().insert(id, Sent { lane: Lane::of(kind), at: Some(Instant::now()) });
+        self.lock().insert(id, Sent { kind, at: Some(Instant::now()) });
     }
 
     /// Whether a transaction was not sent within the last `every`; if so, notes that it is now. One from before
@@ -78,7 +83,7 @@ impl InFlight {
         let mut unknown = false;
         let known = sent.entry(submission.id).or_insert_with(|| {
             unknown = true;
-            Sent { lane: Lane::of(submission.kind), at: Some(now) }
+            Sent { kind: submission.kind, at: Some(now) }
         });
         let due = !unknown && known.at.is_none_or(|at| now.duration_since(at) >= every);
         if due {

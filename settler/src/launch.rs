@@ -4,6 +4,9 @@ mod actions;
 mod funds;
 mod inspect;
 mod outbox;
+mod packing;
+mod parcel;
+mod payable;
 mod payout;
 mod requested;
 mod transaction;
@@ -68,10 +71,15 @@ impl Launch {
         Self { actions, requests, outbox }
     }
 
-    /// Carries out what was planned. One channel's trouble does not stop the others: it is paused and planned
-    /// again.
-    pub(crate) async fn tasks(&self, tasks: Vec<Task>) -> Result<Launched, SettlerError> {
-        self.actions.carry_out(tasks).await
+    /// Carries out what was planned, in at most `room` transactions. One channel's trouble does not stop the others:
+    /// it is paused and planned again.
+    pub(crate) async fn tasks(&self, tasks: Vec<Task>, room: usize) -> Result<Launched, SettlerError> {
+        self.actions.carry_out(tasks, room).await
+    }
+
+    /// Channels to plan for each transaction that there is room for: as many as commonly share one.
+    pub(crate) fn channels_at_once(&self) -> usize {
+        self.actions.channels_at_once()
     }
 
     /// Takes what payers asked for as far as the cluster, oldest first.

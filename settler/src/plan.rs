@@ -46,6 +46,8 @@ pub enum Plan {
 pub enum Action {
     /// Raise `settled` to a voucher; the channel stays open.
     Settle(SignedVoucher),
+    /// Raise `settled` to a voucher while the grace period runs; somebody else may seal.
+    SettleClosing(SignedVoucher),
     /// Settle the voucher, if one still adds something, seal, and pay out.
     Close(Option<SignedVoucher>),
     /// The grace period is over: seal as it is, and pay out.
@@ -87,8 +89,8 @@ impl fmt::Display for Hold {
 
 /// Decides what `channel` needs at `now`.
 ///
-/// Deadlines go by the chain's own clock: strictly before `closure_started_at + grace_period` only
-/// `settle_and_seal` works, from then on only `seal`. Rent comes back strictly after
+/// Deadlines go by the chain's own clock: strictly before `closure_started_at + grace_period` the payee may
+/// `settle_and_seal` and anyone `settle_closing`, from then on only `seal` works. Rent comes back strictly after
 /// `open_slot + OPEN_SLOT_WINDOW`.
 pub fn plan(channel: &Snapshot<'_>, now: ChainClock, partial: PartialSettle) -> Plan {
     match channel.account.status {
@@ -97,9 +99,7 @@ pub fn plan(channel: &Snapshot<'_>, now: ChainClock, partial: PartialSettle) -> 
         ChannelStatus::Closing if now.unix_timestamp >= grace_deadline(channel.account) => {
             Plan::Act(Action::Seal)
         }
-        ChannelStatus::Closing if channel.is_payee => close(channel, now),
-        // `settle` is refused while Closing; without the payee's key all that is left is to wait.
-        ChannelStatus::Closing => Plan::Hold(Hold::NotPayee),
+        ChannelStatus::Closing => close(channel, now),
         ChannelStatus::Sealed => Plan::Act(Action::Distribute),
         ChannelStatus::Distributed if now.slot > reclaim_slot(channel.account) => Plan::Act(Action::Reclaim),
         ChannelStatus::Distributed => Plan::Nothing,
@@ -135,7 +135,10 @@ fn close(channel: &Snapshot<'_>, now: ChainClock) -> Plan {
     match voucher {
         // An expired voucher never settles again: sealing without it gives nothing away.
         voucher if channel.is_payee => Plan::Act(Action::Close(voucher.cloned())),
-        // Anyone may settle an open channel; sealing it is the payee's.
+        // Anyone may settle; sealing is the payee's until the grace period is over.
+        Some(voucher) if account.status == ChannelStatus::Closing => {
+            Plan::Act(Action::SettleClosing(voucher.clone()))
+        }
         Some(voucher) => Plan::Act(Action::Settle(voucher.clone())),
         None => Plan::Hold(Hold::NotPayee),
     }
@@ -306,11 +309,14 @@ mod tests {
     }
 
     #[test]
-    fn foreign_forced_close_waits_for_the_deadline() {
+    fn foreign_forced_close_is_settled_until_the_deadline_and_sealed_from_then_on() {
         let best = voucher(100, 0);
         let closing = account(Closing, 0);
-        assert_eq!(foreign(&closing, false, Some(&best), 899), Plan::Hold(Hold::NotPayee));
+        let settle = Plan::Act(Action::SettleClosing(best.clone()));
+        assert_eq!(foreign(&closing, false, Some(&best), 899), settle);
         assert_eq!(foreign(&closing, false, Some(&best), 900), Plan::Act(Action::Seal));
+        assert_eq!(foreign(&account(Closing, 100), false, Some(&best), 899), Plan::Hold(Hold::NotPayee));
+        assert_eq!(foreign(&closing, false, None, 899), Plan::Hold(Hold::NotPayee));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use solana_signer::Signer;
 use toll_chain::{Chain, ChainError, ChainRent, RENT};
-use toll_ledger::{ChannelState, Ledger, SpendingKind, Spent, Sponsor, day_of};
+use toll_ledger::{ChannelState, Hold, Ledger, SpendingKind, Spent, Sponsor, day_of};
 use toll_protocol::Amount;
 use tracing::{info, warn};
 
@@ -28,7 +28,7 @@ pub use self::error::PurseError;
 pub(crate) use self::outlays::Outlays;
 use self::price::FeeTerms;
 pub use self::price::Prices;
-pub(crate) use self::price::{fee_of, fee_of_bytes};
+pub(crate) use self::price::{PER_SIGNATURE, fee_of, fee_of_bytes};
 pub use self::settings::PurseSettings;
 use crate::SettlerError;
 use crate::config::{SettlerConfig, SettlerKeys};
@@ -193,12 +193,14 @@ impl Purse {
                 Ended::Failed => {
                     let fee = fee.min(hold.lamports);
                     outflow = outflow.saturating_add(fee);
-                    spent.push(Spent { kind: hold.kind, spent: fee, charged: fee.min(hold.charge) });
+                    let Hold { kind, payer, charge, .. } = *hold;
+                    spent.push(Spent { kind, payer, spent: fee, charged: fee.min(charge) });
                 }
                 Ended::Landed => {
                     let gone = if rent_only { hold.lamports } else { fee.min(hold.lamports) };
                     outflow = outflow.saturating_add(hold.lamports);
-                    spent.push(Spent { kind: hold.kind, spent: gone, charged: hold.charge });
+                    let Hold { kind, payer, charge, .. } = *hold;
+                    spent.push(Spent { kind, payer, spent: gone, charged: charge });
                 }
             }
         }

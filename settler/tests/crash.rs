@@ -46,6 +46,84 @@ async fn close_is_finished_exactly_once_after_a_kill_at_any_step() {
     }
 }
 
+/// `count` channels with 160 of 1000 accepted each, all of which are to close.
+async fn closing_channels(count: u64) -> (World, Vec<ChannelId>) {
+    let mut world = World::new();
+    let settler = world.settler().await;
+    let mut ids = Vec::new();
+    for salt in 0..count {
+        ids.push(world.record_open(salt, 1_000).await);
+    }
+    world.drive(&settler).await;
+    drop(settler);
+    for id in &ids {
+        world.pay(id, 160).await;
+        world.ledger.request_close(id, CloseReason::Requested, None).await.unwrap();
+    }
+    (world, ids)
+}
+
+async fn assert_closed_exactly_once(world: &World, ids: &[ChannelId], step: Step) {
+    for id in ids {
+        assert_landed_once(world, id, SubmissionKind::Close, step).await;
+        assert_eq!(world.record(id).await.state, ChannelState::Closed, "killed at {step:?}");
+        let landed = world.ledger.submissions_of(id).await.unwrap();
+        let landed = landed.iter().filter(|one| one.state == SubmissionState::Landed);
+        let effects = landed.flat_map(|one| &one.effects);
+        let payouts = effects.filter(|effect| effect.channel == *id && effect.pays_out).count();
+        assert_eq!(payouts, 1, "killed at {step:?}");
+    }
+    let paid = 160 * ids.len() as u64;
+    assert_eq!(world.tokens(&world.payee.pubkey()), paid, "killed at {step:?}");
+    assert_eq!(world.tokens(&world.payer.pubkey()), PAYER_TOKENS - paid, "killed at {step:?}");
+    assert_eq!(world.ledger.holds().await.unwrap(), [], "killed at {step:?}");
+}
+
+#[tokio::test]
+async fn closes_in_one_transaction_are_finished_exactly_once_after_a_kill_at_any_step() {
+    for step in Step::ALL {
+        let (world, ids) = closing_channels(2).await;
+        let before = world.chain.lock().landed.len();
+
+        kill_and_restart(&world, SubmissionKind::Close, step).await;
+
+        assert_eq!(world.chain.lock().landed.len(), before + 1, "killed at {step:?}");
+        assert_closed_exactly_once(&world, &ids, step).await;
+    }
+}
+
+#[tokio::test]
+async fn seals_and_payouts_in_their_transactions_are_finished_exactly_once_after_a_kill_at_any_step() {
+    for kind in [SubmissionKind::Close, SubmissionKind::Distribute] {
+        for step in Step::ALL {
+            let (world, ids) = closing_channels(6).await;
+
+            kill_and_restart(&world, kind, step).await;
+
+            assert_closed_exactly_once(&world, &ids, step).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn settles_in_one_transaction_are_finished_after_a_kill_at_any_step() {
+    for step in Step::ALL {
+        let mut world = World::new();
+        let ids = [world.opened(1, 1_000).await, world.opened(2, 1_000).await];
+        for id in &ids {
+            world.pay_until(id, 160, NOW + 100).await;
+        }
+
+        kill_and_restart(&world, SubmissionKind::Settle, step).await;
+
+        for id in &ids {
+            assert_landed_once(&world, id, SubmissionKind::Settle, step).await;
+            assert_eq!(world.record(id).await.watermarks.settled.get(), 160, "killed at {step:?}");
+        }
+        assert_eq!(world.ledger.holds().await.unwrap(), [], "killed at {step:?}");
+    }
+}
+
 #[tokio::test]
 async fn open_lands_exactly_once_after_a_kill_at_any_step() {
     for step in Step::ALL {

@@ -4,7 +4,7 @@ use solana_account::Account;
 use solana_signer::Signer;
 use toll_ledger::{ChannelState, CloseReason, SubmissionKind, SubmissionState};
 use toll_protocol::{Amount, ChannelAccount, ChannelId, ChannelStatus, ed25519_verify};
-use toll_settler::SettlerKeys;
+use toll_settler::{PurseSettings, SettlerConfig, SettlerKeys};
 
 use crate::world::{GRACE_PERIOD, PAYER_TOKENS, World, key};
 
@@ -87,6 +87,38 @@ async fn settler_without_the_payee_key_seals_a_forced_close_after_grace() {
     world.drive(&settler).await;
 
     assert_eq!(world.record(&id).await.state, ChannelState::Closed);
+}
+
+#[tokio::test]
+async fn forced_close_is_settled_without_the_payees_key_while_grace_runs() {
+    let (world, id) = paid_channel().await;
+    let keys = SettlerKeys { fee_payer: world.fee_payer.insecure_clone(), payee: key(77) };
+    let settler = world.start(keys, world.config()).await.unwrap();
+    force_close(&world, &id).await;
+
+    world.drive(&settler).await;
+
+    let account = world.account(&id).unwrap();
+    assert_eq!((account.status, account.settled.get()), (ChannelStatus::Closing, 160));
+    assert_eq!(world.count(&id, SubmissionKind::Settle, SubmissionState::Landed).await, 1);
+
+    world.chain.advance(10, i64::from(GRACE_PERIOD));
+    tokio::time::sleep(world.config().poll_interval).await;
+    world.drive(&settler).await;
+    world.assert_paid_out(&id, 1_000, 160).await;
+}
+
+#[tokio::test]
+async fn what_grace_would_lose_is_settled_although_the_days_budget_is_spent() {
+    let (world, id) = paid_channel().await;
+    let keys = SettlerKeys { fee_payer: world.fee_payer.insecure_clone(), payee: key(77) };
+    let purse = PurseSettings { settle_budget_per_day: Some(1), ..world.config().purse };
+    let settler = world.start(keys, SettlerConfig { purse, ..world.config() }).await.unwrap();
+    force_close(&world, &id).await;
+
+    world.drive(&settler).await;
+
+    assert_eq!(world.account(&id).unwrap().settled.get(), 160);
 }
 
 #[tokio::test]

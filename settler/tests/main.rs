@@ -10,6 +10,7 @@ mod flaky;
 mod forced;
 mod isolation;
 mod open;
+mod packing;
 mod payout;
 mod purse;
 mod reclaim;

@@ -49,7 +49,8 @@ async fn shutdown_resolves_what_it_sent_most_exposed_first_and_the_next_start_fi
     let world = many_open(CHANNELS).await;
     let chain = FlakyChain::of(&world);
     let drain_timeout = Duration::from_secs(3);
-    let config = SettlerConfig { drain_timeout, in_flight: WINDOW, ..world.config() };
+    let config =
+        SettlerConfig { drain_timeout, in_flight: WINDOW, channels_per_transaction: 1, ..world.config() };
     let settler = chain.settler(&world, config.clone()).await;
     let (now, peak) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (counted, most) = (Arc::clone(&now), Arc::clone(&peak));

@@ -93,7 +93,16 @@ fn what_is_missing_on_this_machine_is_named_by_its_setting() {
 
     let place = Place::new();
     place.write(&Place::text().replace("#- secret_file", "secret_file"));
-    place.refuses(&["serve", "--check"], "gateway.secret_file");
+    place.refuses(&["serve", "--check"], "error: gateway.secret_file: ");
+
+    for secret in [None, Some("too short")] {
+        let place = Place::new();
+        place.write(&Place::text().replace("#- previous_secret_file", "previous_secret_file"));
+        if let Some(text) = secret {
+            std::fs::write(place.0.path().join("old.key"), text).unwrap();
+        }
+        place.refuses(&["serve", "--check"], "error: gateway.previous_secret_file: ");
+    }
 
     let place = Place::new();
     place.write(&Place::text().replace("\"toll.db\"", "\"missing/toll.db\""));

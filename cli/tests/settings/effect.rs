@@ -159,6 +159,7 @@ const ROWS: &[(&str, Effect)] = &[
     ("settler.purse.settle_worth", Seen("7", |built| format!("{:?}", built.settler.purse.settle_worth), "7")),
     ("settler.purse.refund_accounts_per_day", Seen("7", |built| format!("{:?}", built.settler.purse.refund_accounts_per_day), "7")),
     ("settler.in_flight", Seen("65", |built| built.settler.in_flight.to_string(), "65")),
+    ("settler.channels_per_transaction", Tested("settler/tests/packing.rs", "channels_per_transaction_says_how_many_share_one")),
     ("settler.concurrency", Seen("17", |built| built.settler.concurrency.to_string(), "17")),
 
     ("routes.method", Asked("\"POST\"", |built| built.ask(&Method::POST, WEATHER).status.to_string(), "402 Payment Required")),

@@ -123,12 +123,14 @@ impl GatewayConfig {
     /// invalidates challenges, while channels and vouchers survive.
     pub fn challenge_secret(&self) -> Result<ChallengeSecret, ConfigError> {
         let current = match &self.secret_file {
-            Some(path) => read_secret(path)?,
+            Some(path) => read_secret(SECRET, path)?,
             None => rand::random::<[u8; 32]>().to_vec(),
         };
-        let secret = ChallengeSecret::new(current).map_err(secret_error)?;
+        let secret = ChallengeSecret::new(current).map_err(|error| invalid(SECRET, error.to_string()))?;
         match &self.previous_secret_file {
-            Some(path) => secret.with_previous(read_secret(path)?).map_err(secret_error),
+            Some(path) => secret
+                .with_previous(read_secret(PREVIOUS_SECRET, path)?)
+                .map_err(|error| invalid(PREVIOUS_SECRET, error.to_string())),
             None => Ok(secret),
         }
     }
@@ -138,16 +140,18 @@ impl GatewayConfig {
     }
 }
 
-fn secret_error(error: toll_protocol::ChallengeError) -> ConfigError {
-    invalid("gateway.secret_file", error.to_string())
-}
+const SECRET: &str = "gateway.secret_file";
+const PREVIOUS_SECRET: &str = "gateway.previous_secret_file";
 
-fn read_secret(path: &Path) -> Result<Vec<u8>, ConfigError> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error: error.to_string() })?;
+fn read_secret(setting: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
+    let bytes = std::fs::read(path).map_err(|error| ConfigError::Unreadable {
+        setting,
+        path: path.to_owned(),
+        error: error.to_string(),
+    })?;
     let secret = bytes.trim_ascii().to_vec();
     if secret.len() < SECRET_MIN {
-        return Err(ConfigError::ShortSecret { path: path.to_owned(), length: secret.len() });
+        return Err(ConfigError::ShortSecret { setting, path: path.to_owned(), length: secret.len() });
     }
     Ok(secret)
 }

@@ -1,4 +1,6 @@
-//! One connection: HTTP/1.1 or cleartext HTTP/2, until it ends or does nothing for too long.
+//! One connection: HTTP/1.1 until it ends or does nothing for too long.
+//!
+//! HTTP/2 is for the proxy in front, which terminates TLS and speaks HTTP/1.1 to what it guards.
 
 use std::convert::Infallible;
 use std::io;
@@ -11,9 +13,9 @@ use axum::Router;
 use axum::body::Body;
 use http::Request;
 use hyper::body::Incoming;
+use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -70,7 +72,7 @@ pub(super) async fn run(
                 if is_ending {
                     return;
                 }
-                // Over HTTP/2 the client learns which of its requests were not taken; next time it is cut off.
+                // A request that has come whole is answered; next time the connection is cut off.
                 connection.as_mut().graceful_shutdown();
                 is_ending = true;
             }
@@ -78,26 +80,13 @@ pub(super) async fn run(
     }
 }
 
-fn builder(patience: &Patience) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder(patience: &Patience) -> Builder {
+    let mut builder = Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         // It counts the time between requests too, so what `Pulse` measures comes first.
         .header_read_timeout(patience.idle + patience.headers)
         .max_buf_size(READ_BUFFER);
-    #[cfg(feature = "http2")]
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(patience.stall)
-        .keep_alive_timeout(patience.stall)
-        .max_concurrent_streams(64)
-        .max_header_list_size(READ_BUFFER as u32)
-        // What a client may send before its request is looked at, and what is held of it.
-        .initial_stream_window_size(READ_BUFFER as u32)
-        .initial_connection_window_size(2 * READ_BUFFER as u32)
-        .max_send_buf_size(READ_BUFFER);
     builder
 }
 

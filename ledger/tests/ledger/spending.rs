@@ -37,7 +37,7 @@ async fn a_hold_becomes_what_it_cost_and_no_more() {
     assert_eq!(ledger.holds().await.unwrap(), [open]);
     assert_eq!(ledger.charged_in_all().await.unwrap(), 0);
 
-    let cost = Spent { kind: SpendingKind::Open, spent: 10_000, charged: 35_000 };
+    let cost = Spent { kind: SpendingKind::Open, payer: Some(payer(1)), spent: 10_000, charged: 35_000 };
     ledger.resolve_hold(&open.signature, &[cost]).await.unwrap();
 
     assert_eq!(ledger.holds().await.unwrap(), []);
@@ -61,13 +61,35 @@ async fn a_hold_is_resolved_once_and_held_once() {
     ledger.hold(&[top_up]).await.unwrap();
     assert_eq!(ledger.holds().await.unwrap().len(), 1);
 
-    let cost = Spent { kind: SpendingKind::TopUp, spent: 10_000, charged: 10_000 };
+    let cost = Spent { kind: SpendingKind::TopUp, payer: Some(payer(1)), spent: 10_000, charged: 10_000 };
     for _ in 0..3 {
         ledger.resolve_hold(&top_up.signature, &[cost]).await.unwrap();
     }
 
     let spending = ledger.spending_since(TODAY).await.unwrap();
     assert_eq!(spending.iter().map(|row| (row.transactions, row.spent)).collect::<Vec<_>>(), [(1, 10_000)]);
+}
+
+#[tokio::test]
+async fn what_several_payers_share_is_told_apart() {
+    let ledger = ledger();
+    let holds = [1, 2]
+        .map(|number| Hold { payer: Some(payer(number)), ..hold(1, SpendingKind::Settle, 7_500, 7_500) });
+    ledger.hold(&holds).await.unwrap();
+    assert_eq!(ledger.holds().await.unwrap(), holds);
+
+    let cost = |number| Spent {
+        kind: SpendingKind::Settle,
+        payer: Some(payer(number)),
+        spent: 7_500,
+        charged: u64::from(number),
+    };
+    ledger.resolve_hold(&holds[0].signature, &[cost(2), cost(1)]).await.unwrap();
+
+    assert_eq!(ledger.holds().await.unwrap(), []);
+    let spending = ledger.spending_since(TODAY).await.unwrap();
+    let charged: Vec<_> = spending.iter().map(|row| (row.payer, row.spent, row.charged)).collect();
+    assert_eq!(charged, [(Some(payer(1)), 7_500, 1), (Some(payer(2)), 7_500, 2)]);
 }
 
 #[tokio::test]
@@ -85,7 +107,7 @@ async fn a_cost_counts_on_the_day_it_was_held() {
     let ledger = ledger();
     let settle = hold(1, SpendingKind::Settle, 10_000, 10_000);
     ledger.hold(&[settle]).await.unwrap();
-    let cost = Spent { kind: SpendingKind::Settle, spent: 10_000, charged: 10_000 };
+    let cost = Spent { kind: SpendingKind::Settle, payer: Some(payer(1)), spent: 10_000, charged: 10_000 };
     ledger.resolve_hold(&settle.signature, &[cost]).await.unwrap();
     assert_eq!(ledger.spending_since(TODAY + 1).await.unwrap(), []);
     assert_eq!(ledger.spending_since(TODAY).await.unwrap().len(), 1);
@@ -125,7 +147,8 @@ async fn folding_old_days_changes_no_sum() {
             ..hold(number, SpendingKind::Open, 40_000, u64::from(number))
         };
         ledger.hold(&[hold]).await.unwrap();
-        let cost = Spent { kind: SpendingKind::Open, spent: 10_000, charged: u64::from(number) };
+        let cost =
+            Spent { kind: SpendingKind::Open, payer: hold.payer, spent: 10_000, charged: u64::from(number) };
         ledger.resolve_hold(&hold.signature, &[cost]).await.unwrap();
     }
     let before = ledger.charged_in_all().await.unwrap();

@@ -90,13 +90,17 @@ pub struct SettlerSettings {
     /// Seconds between two purges of the ledger.
     #[serde(default = "default_purge_interval")]
     pub purge_interval_seconds: u32,
-    /// Channels worked on at once.
+    /// Transactions worked on at once.
     #[serde(default = "default_concurrency")]
     pub concurrency: u16,
     /// Most transactions of unknown fate at once, of those that payers ask for and of our own, each. What is above
     /// that waits for one to land or expire.
     #[serde(default = "default_in_flight")]
     pub in_flight: u16,
+    /// Most channels that one transaction settles, closes, pays out or reclaims, as far as they fit. 1: each has a
+    /// transaction of its own.
+    #[serde(default = "default_channels_per_transaction")]
+    pub channels_per_transaction: u16,
     /// What the fee payer's lamports may be spent on.
     #[serde(default)]
     pub purse: PurseSettings,
@@ -144,6 +148,11 @@ fn default_concurrency() -> u16 {
 }
 
 fn default_in_flight() -> u16 {
+    64
+}
+
+/// Above what any transaction carries.
+fn default_channels_per_transaction() -> u16 {
     64
 }
 
@@ -207,6 +216,7 @@ impl SettlerSettings {
             purge_interval_seconds: default_purge_interval(),
             concurrency: default_concurrency(),
             in_flight: default_in_flight(),
+            channels_per_transaction: default_channels_per_transaction(),
             purse: PurseSettings::default(),
         }
     }
@@ -229,6 +239,7 @@ impl SettlerSettings {
             ("settler.purge_interval_seconds", self.purge_interval_seconds),
             ("settler.concurrency", self.concurrency.into()),
             ("settler.in_flight", self.in_flight.into()),
+            ("settler.channels_per_transaction", self.channels_per_transaction.into()),
         ];
         if let Some((setting, _)) = not_zero.into_iter().find(|(_, value)| *value == 0) {
             return refuse(setting, "must not be zero");
@@ -286,6 +297,7 @@ impl SettlerSettings {
             purge_interval_seconds,
             concurrency,
             in_flight,
+            channels_per_transaction,
             purse,
         } = self;
         let Surroundings {
@@ -329,6 +341,7 @@ impl SettlerSettings {
             drain_timeout: seconds(drain_timeout_seconds),
             concurrency: (*concurrency).into(),
             in_flight: (*in_flight).into(),
+            channels_per_transaction: (*channels_per_transaction).into(),
         }
     }
 }
@@ -364,6 +377,7 @@ mod tests {
             "purge_interval_seconds",
             "concurrency",
             "in_flight",
+            "channels_per_transaction",
         ] {
             let mut values = serde_json::to_value(SettlerSettings::new("http://node", "a", "b")).unwrap();
             values[setting] = 0.into();

@@ -1,32 +1,38 @@
-//! Our own transactions: settling, closing, paying out, taking rent back.
+//! Our own transactions: settling, closing, paying out, taking rent back; many channels in one where they fit.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
-use toll_chain::ChainTip;
-use toll_ledger::{ChannelRecord, Effect, Intent, SubmissionId, SubmissionKind};
-use toll_protocol::{
-    ASSOCIATED_TOKEN_PROGRAM, ChannelAccount, ChannelStatus, MAX_TRANSACTION, create_associated_token_account,
-};
-use tracing::{debug, error};
+use toll_chain::{ChainTip, Failure};
+use toll_ledger::{Intent, SubmissionId, SubmissionKind};
+use toll_protocol::{ASSOCIATED_TOKEN_PROGRAM, ChannelStatus, create_associated_token_account};
+use tracing::warn;
 
-use super::payout::{Readiness, beneficiaries, readiness};
+use super::packing::Load;
+use super::parcel::{self, Parcel};
+use super::payable::payouts;
 use super::transaction::{
-    Budget, Draft, MAX_COMPUTE_UNITS, Payout, Signed, drafts, sign, sign_first_fitting,
+    Budget, Draft, FORMAT, MAX_COMPUTE_UNITS, Payout, Signed, drafts, sign, sign_first_fitting,
 };
 use super::{Launched, Outbox, Shared, instructions_of};
 use crate::config::ListedMint;
 use crate::error::survive;
-use crate::plan::Action;
+use crate::in_flight::Lane;
 use crate::planner::Task;
 use crate::purse::{Denial, Held, Outlay, Outlays};
 use crate::{SettlerError, Step};
 
 /// Longest pause before a channel in its grace period is tried again.
 const URGENT_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long a payout waits for others to share its transaction, while seals are on their way.
+const PAYOUTS_WAIT: Duration = Duration::from_secs(1);
+
+/// Channels that commonly share a transaction, at most; reclaims are more.
+const COMMONLY_TOGETHER: usize = 5;
 
 /// Compute units added to what the simulation used.
 const COMPUTE_UNIT_MARGIN: u32 = 2_000;
@@ -35,6 +41,8 @@ const COMPUTE_UNIT_MARGIN: u32 = 2_000;
 pub(crate) struct Actions {
     shared: Shared,
     outbox: Arc<Outbox>,
+    /// Since when payouts have waited for others.
+    waiting_since: Mutex<Option<Instant>>,
 }
 
 /// What became of a transaction that met no error.
@@ -42,71 +50,165 @@ enum Started {
     Sent(SubmissionId),
     /// The purse does not pay for it now.
     Denied(Denial),
-}
-
-/// How an action went that met no error.
-enum Outcome {
-    Sent,
-    /// Nothing may be done now; the channel is paused.
-    Held,
+    /// It would fail.
+    Fails(Failure),
 }
 
 impl Actions {
     pub(crate) fn new(shared: Shared, outbox: Arc<Outbox>) -> Self {
-        Self { shared, outbox }
+        Self { shared, outbox, waiting_since: Mutex::default() }
     }
 
-    /// Carries tasks out, several at once; reclaims together, as many as fit a transaction.
-    pub(crate) async fn carry_out(&self, tasks: Vec<Task>) -> Result<Launched, SettlerError> {
-        let (reclaims, tasks): (Vec<_>, Vec<_>) =
-            tasks.into_iter().partition(|task| task.action == Action::Reclaim);
-        let attempts: Vec<_> = stream::iter(tasks)
-            .map(|task| async move { self.attempt(&task).await })
-            .buffer_unordered(self.shared.config.concurrency)
+    /// Channels to plan for each transaction that there is room for: as many as commonly share one.
+    pub(crate) fn channels_at_once(&self) -> usize {
+        self.shared.config.channels_per_transaction.clamp(1, COMMONLY_TOGETHER)
+    }
+
+    /// Carries tasks out in at most `room` transactions, several at once; channels share one where they fit.
+    pub(crate) async fn carry_out(&self, tasks: Vec<Task>, room: usize) -> Result<Launched, SettlerError> {
+        if tasks.is_empty() {
+            return Ok(Launched::default());
+        }
+        let (parcels, mut launched) = self.parcels(tasks).await?;
+        let (config, fee_payer) = (&self.shared.config, self.shared.keys.fee_payer.pubkey());
+        let budget = Budget { units: MAX_COMPUTE_UNITS, price: config.compute_unit_price };
+        let mut transactions = parcel::share(parcels, FORMAT, &Load::of(&fee_payer, &budget.instructions()));
+        let waiting = self.leave_a_payout_waiting(&mut transactions);
+        let left = transactions.split_off(room.min(transactions.len()));
+        launched.waiting += left.iter().chain(&waiting).map(Vec::len).sum::<usize>();
+        let started: Vec<_> = stream::iter(transactions)
+            .map(|parcels| async move { self.start(parcels).await })
+            .buffer_unordered(config.concurrency)
             .collect()
             .await;
-        let mut launched = Launched::default();
-        for attempt in attempts {
-            match attempt? {
-                Some(Outcome::Sent) => launched.sent += 1,
-                Some(Outcome::Held) => {}
-                None => launched.waiting += 1,
-            }
+        for started in started {
+            let Launched { sent, waiting } = started?;
+            launched.sent += sent;
+            launched.waiting += waiting;
         }
-        let reclaims: Vec<_> = reclaims.into_iter().map(|task| task.record).collect();
-        launched.sent += self.sweep(&reclaims).await?;
         Ok(launched)
     }
 
-    /// Carries one task out. `None` when that failed: it is paused and tried again.
-    async fn attempt(&self, task: &Task) -> Result<Option<Outcome>, SettlerError> {
-        let outcome = self.act(task).await;
-        if outcome.is_err() {
-            let urgent = task.account.status == ChannelStatus::Closing;
-            self.shared.pauses.failed(task.record.id, if urgent { URGENT_PAUSE } else { Duration::MAX });
+    /// What each task asks of a transaction, but for those that may do nothing now: they are paused.
+    async fn parcels(&self, tasks: Vec<Task>) -> Result<(Vec<Parcel>, Launched), SettlerError> {
+        let Shared { pauses, config, keys, .. } = &self.shared;
+        let payouts = payouts(&self.shared, &tasks).await?;
+        let (mut parcels, mut launched) = (Vec::with_capacity(tasks.len()), Launched::default());
+        for (order, (task, payout)) in tasks.into_iter().zip(payouts).enumerate() {
+            let Task { record, account, action } = task;
+            let is_urgent = account.status == ChannelStatus::Closing;
+            let Some(payout) = payout else {
+                self.failed(&record.id, is_urgent);
+                launched.waiting += 1;
+                continue;
+            };
+            if let Payout::Held { reason } = &payout {
+                pauses.hold(record.id, reason.clone(), config.poll_interval);
+            }
+            let channel = instructions_of(&record, config);
+            let drafts = drafts(&action, &channel, &payout, &keys.fee_payer.pubkey());
+            if drafts.is_empty() {
+                continue;
+            }
+            // Whoever failed in company is tried in less of it, and at last alone.
+            let company = config.channels_per_transaction >> pauses.failures(&record.id).min(16);
+            let is_refusable = parcel::is_refusable(&action);
+            parcels.push(Parcel { order, record, is_urgent, drafts, is_refusable, company });
         }
-        survive(kind_of(&task.action).as_str(), outcome)
+        Ok((parcels, launched))
     }
 
-    async fn act(&self, task: &Task) -> Result<Outcome, SettlerError> {
-        let Task { record, account, action } = task;
-        self.shared.hook.reached(kind_of(action), Step::Planned);
-        let payout = self.payout(record, account, action).await?;
-        if let Payout::Held { reason } = &payout {
-            self.shared.pauses.hold(record.id, reason.clone(), self.shared.config.poll_interval);
+    /// Takes out the last payout transaction, which may have room for more, while seals are on their way whose
+    /// payouts could share it; but not for long.
+    fn leave_a_payout_waiting(&self, transactions: &mut Vec<Vec<Parcel>>) -> Option<Vec<Parcel>> {
+        let mut since = self.waiting_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = transactions.iter().rposition(|parcels| {
+            parcels.iter().all(|parcel| parcel.kind() == SubmissionKind::Distribute && parcel.company > 1)
+        });
+        let Some(last) = last.filter(|_| self.shared.in_flight.has(SubmissionKind::Close)) else {
+            *since = None;
+            return None;
+        };
+        if since.get_or_insert_with(Instant::now).elapsed() >= PAYOUTS_WAIT {
+            *since = None;
+            return None;
         }
-        let channel = instructions_of(record, &self.shared.config);
-        let drafts = drafts(action, &channel, &payout, &self.shared.keys.fee_payer.pubkey());
-        if drafts.is_empty() {
-            return Ok(Outcome::Held);
-        }
-        match self.launch(drafts, Some(record)).await? {
-            Started::Sent(_) => Ok(Outcome::Sent),
-            Started::Denied(denial) => {
-                self.shared.pauses.hold(record.id, denial.to_string(), self.shared.config.poll_interval);
-                Ok(Outcome::Held)
+        Some(transactions.remove(last))
+    }
+
+    /// Starts one transaction for all of `parcels`. Whoever would make it fail is left out, and tried again later;
+    /// where nobody can tell who that is, each half goes by itself.
+    async fn start(&self, parcels: Vec<Parcel>) -> Result<Launched, SettlerError> {
+        let mut launched = Launched::default();
+        let mut attempts = vec![parcels];
+        while let Some(mut parcels) = attempts.pop() {
+            let kind = parcels[0].kind();
+            self.shared.hook.reached(kind, Step::Planned);
+            let started = survive(kind.as_str(), self.launch(&parcels).await)?;
+            match started {
+                Some(Started::Sent(_)) => launched.sent += 1,
+                Some(Started::Denied(denial)) if parcels.len() == 1 => self.hold(&parcels[0], &denial),
+                Some(Started::Denied(denial)) => {
+                    let payable = |parcel: &Parcel| self.is_payable(parcel);
+                    let (paid, denied): (Vec<_>, Vec<_>) = parcels.into_iter().partition(payable);
+                    denied.iter().for_each(|parcel| self.hold(parcel, &denial));
+                    if denied.is_empty() {
+                        // Each of them may be paid, but not all at once.
+                        self.halve(paid, &mut attempts, &mut launched);
+                    } else if !paid.is_empty() {
+                        attempts.push(paid);
+                    }
+                }
+                Some(Started::Fails(Failure::Ran { instruction, words })) if parcels.len() > 1 => {
+                    match instruction.and_then(|index| self.culprit(&parcels, index)) {
+                        Some(culprit) => {
+                            let parcel = parcels.remove(culprit);
+                            warn!(channel = %parcel.record.id, words, "left out of a transaction");
+                            self.failed(&parcel.record.id, parcel.is_urgent);
+                            launched.waiting += 1;
+                            attempts.push(parcels);
+                        }
+                        None => self.halve(parcels, &mut attempts, &mut launched),
+                    }
+                }
+                Some(Started::Fails(failure)) => {
+                    warn!(%kind, %failure, "would fail");
+                    launched.waiting += self.all_failed(&parcels);
+                }
+                None => launched.waiting += self.all_failed(&parcels),
             }
         }
+        Ok(launched)
+    }
+
+    /// Half of `parcels` is tried now, and the other half as well if there is room for a further transaction.
+    fn halve(&self, mut parcels: Vec<Parcel>, attempts: &mut Vec<Vec<Parcel>>, launched: &mut Launched) {
+        let rest = parcels.split_off(parcels.len().div_ceil(2));
+        if self.shared.in_flight.room(Lane::Own) > 1 {
+            attempts.push(rest);
+        } else {
+            launched.waiting += self.all_failed(&rest);
+        }
+        attempts.push(parcels);
+    }
+
+    /// Which of `parcels` the failed instruction of their transaction belongs to.
+    fn culprit(&self, parcels: &[Parcel], index: u8) -> Option<usize> {
+        let budget = Budget { units: 0, price: self.shared.config.compute_unit_price }.instructions().len();
+        parcel::owner_of(parcels, usize::from(index).checked_sub(budget)?)
+    }
+
+    fn hold(&self, parcel: &Parcel, denial: &Denial) {
+        self.shared.pauses.hold(parcel.record.id, denial.to_string(), self.shared.config.poll_interval);
+    }
+
+    fn failed(&self, channel: &toll_protocol::ChannelId, is_urgent: bool) {
+        self.shared.pauses.failed(*channel, if is_urgent { URGENT_PAUSE } else { Duration::MAX });
+    }
+
+    fn all_failed(&self, parcels: &[Parcel]) -> usize {
+        parcels.iter().for_each(|parcel| self.failed(&parcel.record.id, parcel.is_urgent));
+        parcels.len()
     }
 
     /// Creates the canonical token account of `owner` at our expense.
@@ -120,111 +222,26 @@ impl Actions {
         self.shared.hook.reached(kind, Step::Planned);
         let fee_payer = self.shared.keys.fee_payer.pubkey();
         let create = create_associated_token_account(&fee_payer, owner, &listed.mint, &listed.token_program);
-        match self.launch(vec![Draft { intent, instructions: vec![create] }], None).await? {
+        let refused = |reason: String| Err(SettlerError::Build { what: kind.as_str(), reason });
+        match self.send(vec![Draft { intent, instructions: vec![create] }], &[]).await? {
             Started::Sent(id) => Ok(id),
-            Started::Denied(denial) => {
-                Err(SettlerError::Build { what: kind.as_str(), reason: denial.to_string() })
-            }
+            Started::Denied(denial) => refused(denial.to_string()),
+            Started::Fails(failure) => refused(failure.to_string()),
         }
     }
 
-    /// Whether the payout that goes with an action forfeits nothing.
-    async fn payout(
-        &self,
-        record: &ChannelRecord,
-        account: &ChannelAccount,
-        action: &Action,
-    ) -> Result<Payout, SettlerError> {
-        let settled = match action {
-            Action::Close(Some(signed)) => signed.voucher.cumulative_amount,
-            Action::Close(None) | Action::Seal | Action::Distribute => account.settled,
-            Action::Settle(_) | Action::Reclaim => return Ok(Payout::Ready { missing: Vec::new() }),
-        };
-        let (token_program, treasury_owner) =
-            (record.agreement.token_program, self.shared.config.treasury_owner);
-        let paid = beneficiaries(account, &record.agreement.splits, settled, treasury_owner, token_program);
-        let addresses: Vec<_> = paid.iter().map(|one| one.account).collect();
-        let found = self.shared.chain.accounts(&addresses).await?.accounts;
-        let mut missing = Vec::new();
-        for (beneficiary, found) in paid.iter().zip(&found) {
-            let is_refund = beneficiary.owner == record.agreement.terms.payer;
-            let why = match readiness(beneficiary, found.as_ref(), &account.mint, &token_program) {
-                Readiness::Ready => continue,
-                Readiness::Missing if !is_refund || self.may_create_refund_account(record) => {
-                    missing.push(*beneficiary);
-                    continue;
-                }
-                Readiness::Missing => "missing",
-                Readiness::Unusable(why) => why,
-            };
-            let reason = format!("token account {} of {} is {why}", beneficiary.account, beneficiary.owner);
-            if !(is_refund && self.is_out_of_patience(record)) {
-                return Ok(Payout::Held { reason });
-            }
-            error!(channel = %record.id, reason, "paying out without the payer, whose refund is forfeited");
-        }
-        Ok(Payout::Ready { missing })
+    async fn launch(&self, parcels: &[Parcel]) -> Result<Started, SettlerError> {
+        self.send(parcel::join(parcels), parcels).await
     }
 
-    fn may_create_refund_account(&self, record: &ChannelRecord) -> bool {
-        let purse = &self.shared.purse;
-        let denial = purse.check(&[Outlays::refund_account(record, &purse.prices())]).err();
-        if let Some(denial) = denial {
-            debug!(channel = %record.id, %denial, "no account for the refund");
-        }
-        denial.is_none()
-    }
-
-    /// Whether the payer has had its time to put its token account in order.
-    fn is_out_of_patience(&self, record: &ChannelRecord) -> bool {
-        let patience = i64::try_from(self.shared.config.refund_patience.as_secs()).unwrap_or(i64::MAX);
-        record.closing_at.is_some_and(|at| self.shared.ledger.now() >= at.saturating_add(patience))
-    }
-
-    /// Returns the rent of paid-out channels, as many per transaction as fit.
-    async fn sweep(&self, records: &[ChannelRecord]) -> Result<usize, SettlerError> {
-        let mut sent = 0;
-        let mut rest = records;
-        while !rest.is_empty() {
-            self.shared.hook.reached(SubmissionKind::Reclaim, Step::Planned);
-            let (batch, draft) = self.reclaim_batch(rest)?;
-            let channels: Vec<_> = rest[..batch].iter().map(|record| record.id).collect();
-            match survive("reclaim", self.launch(vec![draft], None).await)? {
-                Some(Started::Sent(_)) => sent += 1,
-                _ => channels.iter().for_each(|one| self.shared.pauses.failed(*one, Duration::MAX)),
-            }
-            rest = &rest[batch..];
-        }
-        Ok(sent)
-    }
-
-    /// The longest run of `records` whose reclaims fit one transaction.
-    fn reclaim_batch(&self, records: &[ChannelRecord]) -> Result<(usize, Draft), SettlerError> {
-        let budget = Budget { units: MAX_COMPUTE_UNITS, price: self.shared.config.compute_unit_price };
-        let mut draft = Draft { intent: Intent::on(SubmissionKind::Reclaim, &[]), instructions: Vec::new() };
-        for record in records {
-            draft.intent.effects.push(Effect::on(record.id));
-            draft.instructions.push(instructions_of(record, &self.shared.config).reclaim());
-            let signed = sign(&draft, budget, &self.shared.keys, Default::default())?;
-            if signed.bytes.len() > MAX_TRANSACTION {
-                draft.instructions.pop();
-                draft.intent.effects.pop();
-                break;
-            }
-        }
-        Ok((draft.instructions.len(), draft))
-    }
-
-    /// Signs the first draft that fits, simulates it, holds what it takes, writes it down, sends it. `record` is
-    /// the channel that it is about, if it is about one.
-    async fn launch(
-        &self,
-        drafts: Vec<Draft>,
-        record: Option<&ChannelRecord>,
-    ) -> Result<Started, SettlerError> {
+    /// Signs the first draft that fits, simulates it, holds what it takes, writes it down, sends it.
+    async fn send(&self, drafts: Vec<Draft>, parcels: &[Parcel]) -> Result<Started, SettlerError> {
         let tip = self.shared.tips.current().await?;
-        let (draft, signed) = self.sign_frugally(drafts, tip).await?;
-        let outlays = self.outlays(&draft, record, signed.fee);
+        let (draft, signed) = match self.sign_frugally(drafts, tip).await? {
+            Ok(signed) => signed,
+            Err(failure) => return Ok(Started::Fails(failure)),
+        };
+        let outlays = self.outlays(&draft, parcels, signed.fee);
         if let Held::Denied(denial) = self.shared.purse.hold(signed.signature, &outlays).await? {
             return Ok(Started::Denied(denial));
         }
@@ -232,13 +249,30 @@ impl Actions {
         Ok(Started::Sent(id))
     }
 
-    /// What a transaction of ours takes: its fee, and the rent of the token accounts that it makes.
-    fn outlays(&self, draft: &Draft, record: Option<&ChannelRecord>, fee: u64) -> Vec<Outlay> {
+    /// Whether the purse pays for a channel's share of a transaction as far as that channel goes.
+    fn is_payable(&self, parcel: &Parcel) -> bool {
+        let fee = 2 * crate::purse::PER_SIGNATURE;
+        self.shared.purse.check(&[share_of_fee(parcel, fee)]).is_ok()
+    }
+
+    /// What a transaction of ours takes: its fee, to equal parts of all channels, and the rent of the token accounts
+    /// that it makes.
+    fn outlays(&self, draft: &Draft, parcels: &[Parcel], fee: u64) -> Vec<Outlay> {
         let prices = self.shared.purse.prices();
-        let mut outlays = vec![match (draft.intent.kind, record) {
-            (SubmissionKind::Settle, Some(record)) => Outlays::settle(record, fee),
-            _ => Outlays::close(record, fee),
-        }];
+        let count = parcels.len() as u64;
+        let share = |(index, parcel): (usize, &Parcel)| {
+            let remainder = u64::from((index as u64) < fee % count);
+            share_of_fee(parcel, fee / count + remainder)
+        };
+        let mut outlays = match parcels {
+            [only] => vec![share_of_fee(only, fee)],
+            parcels if parcels.iter().any(|parcel| parcel.is_refusable) => {
+                Outlays::summed(parcels.iter().enumerate().map(share))
+            }
+            // Nobody is charged for it, so nobody needs to be told apart.
+            _ => vec![Outlays::close(None, fee)],
+        };
+        let record = parcels.first().map(|parcel| &parcel.record);
         let created = draft.instructions.iter().filter(|one| one.program_id == ASSOCIATED_TOKEN_PROGRAM);
         // Accounts of the instruction: payer, new account, owner, mint, system program, token program.
         let created: Vec<_> = created
@@ -261,14 +295,14 @@ impl Actions {
         &self,
         drafts: Vec<Draft>,
         tip: ChainTip,
-    ) -> Result<(Draft, Signed), SettlerError> {
+    ) -> Result<Result<(Draft, Signed), Failure>, SettlerError> {
         let Shared { config, keys, chain, pauses, .. } = &self.shared;
         let price = config.compute_unit_price;
         let generous = Budget { units: MAX_COMPUTE_UNITS, price };
         let (draft, signed) = sign_first_fitting(drafts, generous, keys, tip.blockhash)?;
         let simulation = chain.simulate(&signed.bytes).await?;
-        if let Some(error) = simulation.error {
-            return Err(SettlerError::Build { what: draft.intent.kind.as_str(), reason: error.to_string() });
+        if let Some(failure) = simulation.error {
+            return Ok(Err(failure));
         }
         // An attempt after a failure must not repeat the failed one's bytes: its signature is spent.
         let effects = draft.intent.effects.iter();
@@ -277,17 +311,15 @@ impl Actions {
         let units = used.saturating_add(used / 5).saturating_add(COMPUTE_UNIT_MARGIN + failures);
         let budget = Budget { units: units.min(MAX_COMPUTE_UNITS), price };
         let signed = sign(&draft, budget, keys, tip.blockhash)?;
-        Ok((draft, signed))
+        Ok(Ok((draft, signed)))
     }
 }
 
-/// What the ledger will call the action's transaction.
-fn kind_of(action: &Action) -> SubmissionKind {
-    match action {
-        Action::Settle(_) => SubmissionKind::Settle,
-        Action::Close(_) => SubmissionKind::Close,
-        Action::Seal => SubmissionKind::Seal,
-        Action::Distribute => SubmissionKind::Distribute,
-        Action::Reclaim => SubmissionKind::Reclaim,
+/// What a channel's share of a transaction's fee is spent on.
+fn share_of_fee(parcel: &Parcel, fee: u64) -> Outlay {
+    if parcel.is_refusable {
+        Outlays::settle(&parcel.record, fee)
+    } else {
+        Outlays::close(Some(&parcel.record), fee)
     }
 }

@@ -17,11 +17,15 @@ use toll_protocol::{
     create_associated_token_account, ed25519_verify, encode_transaction,
 };
 
+use super::packing::Format;
 use super::payout::Beneficiary;
 use crate::SettlerError;
 use crate::config::SettlerKeys;
 use crate::plan::Action;
 use crate::purse::fee_of;
+
+/// The format of our transactions.
+pub(crate) const FORMAT: Format = Format::V0;
 
 /// Most compute units a transaction may have: what a first, simulated version asks for.
 pub(crate) const MAX_COMPUTE_UNITS: u32 = 1_400_000;
@@ -70,6 +74,10 @@ pub(crate) fn drafts(action: &Action, channel: &Channel, payout: &Payout, fee_pa
     let seal = match action {
         Action::Settle(voucher) => {
             let instructions = vec![ed25519_verify(voucher), channel.settle()];
+            return vec![draft(SubmissionKind::Settle, effect(channel, Some(voucher)), instructions)];
+        }
+        Action::SettleClosing(voucher) => {
+            let instructions = vec![ed25519_verify(voucher), channel.settle_closing()];
             return vec![draft(SubmissionKind::Settle, effect(channel, Some(voucher)), instructions)];
         }
         Action::Reclaim => {
@@ -141,6 +149,14 @@ pub(crate) struct Budget {
     pub price: u64,
 }
 
+impl Budget {
+    /// The instructions that ask for it.
+    pub(crate) fn instructions(self) -> Vec<Instruction> {
+        let price = (self.price > 0).then(|| compute_unit_price(self.price));
+        [compute_unit_limit(self.units)].into_iter().chain(price).collect()
+    }
+}
+
 /// Signs a draft with whichever of our keys it needs.
 pub(crate) fn sign(
     draft: &Draft,
@@ -149,10 +165,7 @@ pub(crate) fn sign(
     blockhash: Hash,
 ) -> Result<Signed, SettlerError> {
     let what = draft.intent.kind.as_str();
-    let mut instructions = vec![compute_unit_limit(budget.units)];
-    if budget.price > 0 {
-        instructions.push(compute_unit_price(budget.price));
-    }
+    let mut instructions = budget.instructions();
     instructions.extend(draft.instructions.iter().cloned());
     let message = v0::Message::try_compile(&keys.fee_payer.pubkey(), &instructions, &[], blockhash)
         .map_err(|error| SettlerError::Build { what, reason: error.to_string() })?;

@@ -275,7 +275,7 @@ impl Book {
     pub(crate) fn resolve(&mut self, signature: &Signature, spent: &[Spent], outflow: u64) {
         let Some(holds) = self.held.remove(signature) else { return };
         for (hold, channels) in holds {
-            let Some(spent) = spent.iter().find(|spent| spent.kind == hold.kind) else { continue };
+            let Some(spent) = spent.iter().find(|spent| spent.is_of(&hold)) else { continue };
             if spent.charged > 0 && hold.kind.is_refusable() {
                 self.charged = self.charged.saturating_add(spent.charged);
             }

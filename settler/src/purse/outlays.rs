@@ -59,6 +59,22 @@ impl Outlays {
         Outlay { kind: SpendingKind::OwnAccount, payer: None, lamports, charge: 0, channels: 0 }
     }
 
+    /// One part for each purpose and payer.
+    pub(crate) fn summed(outlays: impl IntoIterator<Item = Outlay>) -> Vec<Outlay> {
+        let mut sums: Vec<Outlay> = Vec::new();
+        for outlay in outlays {
+            match sums.iter_mut().find(|sum| (sum.kind, sum.payer) == (outlay.kind, outlay.payer)) {
+                Some(sum) => {
+                    sum.lamports = sum.lamports.saturating_add(outlay.lamports);
+                    sum.charge = sum.charge.saturating_add(outlay.charge);
+                    sum.channels = sum.channels.saturating_add(outlay.channels);
+                }
+                None => sums.push(outlay),
+            }
+        }
+        sums
+    }
+
     /// A transaction at `fee` that brings a channel nearer to its end. The open was charged for it.
     pub(crate) fn close(record: Option<&ChannelRecord>, fee: u64) -> Outlay {
         let payer = record.map(|record| record.agreement.terms.payer);

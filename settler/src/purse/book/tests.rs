@@ -40,7 +40,7 @@ fn payer(number: u8) -> Option<Pubkey> {
 }
 
 fn spent(kind: SpendingKind, lamports: u64) -> Spent {
-    Spent { kind, spent: lamports, charged: lamports }
+    Spent { kind, payer: payer(1), spent: lamports, charged: lamports }
 }
 
 fn close(lamports: u64) -> Outlay {
@@ -300,7 +300,7 @@ proptest! {
                     let (signature, outlay, day) = held.swap_remove(nth % held.len());
                     let charged = outlay.charge * share / 100;
                     let outflow = outlay.lamports * share / 100;
-                    let spent = Spent { kind: outlay.kind, spent: charged, charged };
+                    let spent = Spent { kind: outlay.kind, payer: outlay.payer, spent: charged, charged };
                     book.resolve(&signature, &[spent], outflow);
                     on_chain -= outflow;
                     let payer = outlay.payer.map_or(0, |payer| payer.to_bytes()[0]);

@@ -1,0 +1,128 @@
+//! Whole sessions of many channels: what opening, closing and reclaiming them costs in transactions, lamports,
+//! compute units and time.
+//!
+//! The program, the ledger, the settler and the RPC client are the real ones, the chain is the embedded one. Every
+//! channel has a payer of its own, and payee and fee payer are different keys: what most servers have, and what takes
+//! most signatures and most bytes.
+
+mod report;
+mod scene;
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use toll_ledger::{ChannelState, CloseReason, SubmissionKind};
+use toll_settler::{Settler, SettlerError, Summary};
+
+pub use self::report::{Phase, Report, Run};
+use self::scene::Scene;
+
+/// Anything that keeps the benchmark from its figures.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// How long nothing may move before the benchmark gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Opens that wait for the settler or are on their way, at most: more than it has in flight, so that it is never out
+/// of work, and few enough that no blockhash grows old.
+const WAITING_OPENS: u64 = 128;
+
+/// Opens so many channels, takes one voucher on each, closes them all, and reclaims them. `channels_per_transaction`
+/// is the settler's setting.
+pub async fn settle(channels: u64, channels_per_transaction: usize) -> Result<Run, Failure> {
+    let scene = Scene::new(channels).await?;
+    let before = scene.sponsor_lamports().await?;
+
+    let running = Running::start(scene.settler(channels_per_transaction).await?);
+    let began = Instant::now();
+    open_all(&scene, channels).await?;
+    let seconds = began.elapsed().as_secs_f64();
+    let opens = Phase::of(&running.stop().await?, &[SubmissionKind::Open], channels, seconds);
+
+    scene.pay_once().await?;
+    for id in scene.ids() {
+        scene.ledger.request_close(&id, CloseReason::Requested, None).await?;
+    }
+    let running = Running::start(scene.settler(channels_per_transaction).await?);
+    let began = Instant::now();
+    until(&scene, &[ChannelState::Closed, ChannelState::Gone], channels).await?;
+    let closing_seconds = began.elapsed().as_secs_f64();
+
+    scene.end_slot_window().await?;
+    let began = Instant::now();
+    until(&scene, &[ChannelState::Gone], channels).await?;
+    let reclaiming_seconds = began.elapsed().as_secs_f64();
+    let summary = running.stop().await?;
+    let closing =
+        [SubmissionKind::Settle, SubmissionKind::Close, SubmissionKind::Seal, SubmissionKind::Distribute];
+    let closes = Phase::of(&summary, &closing, channels, closing_seconds);
+    let reclaims = Phase::of(&summary, &[SubmissionKind::Reclaim], channels, reclaiming_seconds);
+
+    // All rent is back, so what is missing are the fees.
+    let gone = before.saturating_sub(scene.sponsor_lamports().await?);
+    let told = opens.fee_lamports + closes.fee_lamports + reclaims.fee_lamports;
+    if gone != told {
+        return Err(
+            format!("the sponsor is short of {gone} lamports, but {told} of fees were reported").into()
+        );
+    }
+    scene.check_balances().await?;
+    Ok(Run::of(channels, channels_per_transaction, opens, closes, reclaims))
+}
+
+/// Hands the settler opens as fast as it lands them.
+async fn open_all(scene: &Scene, channels: u64) -> Result<(), Failure> {
+    let (mut recorded, mut landed, mut moved_at) = (0, 0, Instant::now());
+    while landed < channels {
+        let now = scene.count(&[ChannelState::Open]).await?;
+        let failed = scene.count(&[ChannelState::Failed]).await?;
+        if failed > 0 {
+            return Err(format!("{failed} opens failed: {}", scene.why_failed().await?).into());
+        }
+        if now > landed {
+            (landed, moved_at) = (now, Instant::now());
+        } else if moved_at.elapsed() > PATIENCE {
+            return Err(format!("{landed} of {channels} channels opened, and then nothing more").into());
+        }
+        let more = (WAITING_OPENS + landed - recorded).min(channels - recorded);
+        scene.record_opens(recorded, more).await?;
+        recorded += more;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+/// Waits for all channels to be in one of `states`.
+async fn until(scene: &Scene, states: &[ChannelState], channels: u64) -> Result<(), Failure> {
+    let (mut there, mut moved_at) = (0, Instant::now());
+    while there < channels {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let now = scene.count(states).await?;
+        if now > there {
+            (there, moved_at) = (now, Instant::now());
+        } else if moved_at.elapsed() > PATIENCE {
+            return Err(format!("{there} of {channels} channels are {states:?}, and no others follow").into());
+        }
+    }
+    Ok(())
+}
+
+/// A settler at work.
+struct Running {
+    stop: oneshot::Sender<()>,
+    settler: JoinHandle<Result<Summary, SettlerError>>,
+}
+
+impl Running {
+    fn start(settler: Settler) -> Self {
+        let (stop, stopped) = oneshot::channel::<()>();
+        Self { stop, settler: tokio::spawn(settler.run(async { stopped.await.unwrap_or(()) })) }
+    }
+
+    /// Lets it resolve what is on its way. Returns what it did.
+    async fn stop(self) -> Result<Summary, Failure> {
+        let _ = self.stop.send(());
+        Ok(self.settler.await??)
+    }
+}

@@ -1,0 +1,172 @@
+//! The figures, and what they may be.
+
+use std::fmt;
+
+use serde::Serialize;
+use toll_ledger::SubmissionKind;
+use toll_settler::Summary;
+
+/// Most that a session may cost the sponsor in fees, in lamports.
+const FEES_LIMIT: f64 = 20_500.0;
+
+/// Most that packing may take of what one transaction per channel takes.
+const RATIO_LIMIT: f64 = 0.5;
+
+/// Channels below which a run is too short for its time to say anything.
+const TIMED_FROM: u64 = 1_000;
+
+/// One part of all channels' lives.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Phase {
+    /// Transactions of known fate.
+    pub transactions: u64,
+    /// Those of them that failed on chain.
+    pub failed: u64,
+    /// Fees of all, in lamports.
+    pub fee_lamports: u64,
+    /// The same by channel.
+    pub fee_lamports_per_channel: f64,
+    /// Compute units of all.
+    pub compute_units: u64,
+    /// From the first request to the last channel's new state in the ledger.
+    pub seconds: f64,
+    /// Channels by the second.
+    pub channels_per_second: f64,
+}
+
+impl Phase {
+    /// The transactions of these kinds in a settler's `summary`.
+    pub(super) fn of(summary: &Summary, kinds: &[SubmissionKind], channels: u64, seconds: f64) -> Self {
+        let reports: Vec<_> = summary.reports.iter().filter(|one| kinds.contains(&one.kind)).collect();
+        let fee_lamports = reports.iter().map(|one| one.fee_lamports).sum();
+        Self {
+            transactions: reports.len() as u64,
+            failed: reports.iter().filter(|one| one.error.is_some()).count() as u64,
+            fee_lamports,
+            fee_lamports_per_channel: ratio(fee_lamports, channels),
+            compute_units: reports.iter().map(|one| one.compute_units).sum(),
+            seconds,
+            channels_per_second: ratio(channels, 1) / seconds,
+        }
+    }
+}
+
+/// The lives of so many channels.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Run {
+    /// Most channels that a transaction might act on.
+    pub channels_per_transaction: usize,
+    /// Opens, at most 64 in flight.
+    pub opens: Phase,
+    /// Closes: settling, sealing, paying out.
+    pub closes: Phase,
+    /// Rent taken back.
+    pub reclaims: Phase,
+    /// Lamports of fees from open to reclaim, by channel.
+    pub fees_per_session: f64,
+}
+
+impl Run {
+    pub(super) fn of(
+        channels: u64,
+        channels_per_transaction: usize,
+        opens: Phase,
+        closes: Phase,
+        reclaims: Phase,
+    ) -> Self {
+        let fees = opens.fee_lamports + closes.fee_lamports + reclaims.fee_lamports;
+        let fees_per_session = ratio(fees, channels);
+        Self { channels_per_transaction, opens, closes, reclaims, fees_per_session }
+    }
+}
+
+/// Many channels in a transaction, and one.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Channels of each run.
+    pub channels: u64,
+    /// As many channels in a transaction as fit.
+    pub packed: Run,
+    /// One channel in a transaction.
+    pub single: Run,
+    /// Transactions that closing took, packed over single.
+    pub transactions_ratio: f64,
+    /// Time that closing took, packed over single.
+    pub seconds_ratio: f64,
+    /// Fees of a session, packed over single.
+    pub fees_ratio: f64,
+}
+
+impl Report {
+    /// Compares the runs.
+    pub fn of(channels: u64, packed: Run, single: Run) -> Self {
+        Self {
+            channels,
+            transactions_ratio: ratio(packed.closes.transactions, single.closes.transactions),
+            seconds_ratio: packed.closes.seconds / single.closes.seconds,
+            fees_ratio: packed.fees_per_session / single.fees_per_session,
+            packed,
+            single,
+        }
+    }
+
+    /// The figures as JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("numbers serialize")
+    }
+
+    /// What is wrong with the figures.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        let fees = self.packed.fees_per_session;
+        if fees > FEES_LIMIT {
+            complaints.push(format!("a session costs {fees:.0} lamports of fees, more than {FEES_LIMIT:.0}"));
+        }
+        if self.transactions_ratio > RATIO_LIMIT {
+            let ratio = self.transactions_ratio;
+            complaints.push(format!("closing takes {ratio:.3} of the transactions of one per channel"));
+        }
+        if self.channels >= TIMED_FROM && self.seconds_ratio > RATIO_LIMIT {
+            let ratio = self.seconds_ratio;
+            complaints.push(format!("closing takes {ratio:.3} of the time of one transaction per channel"));
+        }
+        complaints
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for run in [&self.single, &self.packed] {
+            writeln!(
+                f,
+                "at most {} channels in a transaction: {:.0} lamports of fees a session",
+                run.channels_per_transaction, run.fees_per_session
+            )?;
+            for (name, phase) in [("open", &run.opens), ("close", &run.closes), ("reclaim", &run.reclaims)] {
+                writeln!(
+                    f,
+                    "  {name:8} {:5} transactions ({} failed), {:6.0} lamports a channel, {} compute units, {:.1} s, {:.1} channels/s",
+                    phase.transactions,
+                    phase.failed,
+                    phase.fee_lamports_per_channel,
+                    phase.compute_units,
+                    phase.seconds,
+                    phase.channels_per_second,
+                )?;
+            }
+        }
+        write!(
+            f,
+            "closing packed: {:.3} of the transactions, {:.3} of the time; {:.3} of a session's fees",
+            self.transactions_ratio, self.seconds_ratio, self.fees_ratio
+        )
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+fn ratio(part: u64, whole: u64) -> f64 {
+    part as f64 / whole as f64
+}
