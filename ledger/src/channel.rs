@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
-use toll_protocol::{Agreement, Amount, ChannelId, ChannelStatus, ChannelTerms, Splits};
+use toll_protocol::{Agreement, Amount, ChannelAccount, ChannelId, ChannelStatus, ChannelTerms, Splits};
 
 use crate::column::{Columns, undecodable, words};
 use crate::{Ledger, LedgerError, Watermarks};
@@ -132,6 +132,22 @@ impl ChannelRecord {
     /// Whether the account is said to be gone although nobody was seen to pay it out.
     pub(crate) fn has_vanished(&self) -> bool {
         self.state == ChannelState::Gone && self.refunded.is_none() && self.close_signature.is_none()
+    }
+
+    /// Whether less is settled, paid out or escrowed here than `account` says.
+    pub(crate) fn is_below(&self, account: &ChannelAccount) -> bool {
+        let marks = &self.watermarks;
+        marks.settled < account.settled
+            || marks.payout_watermark < account.payout_watermark
+            || marks.deposit < account.deposit
+    }
+
+    /// Whether more is settled, paid out or escrowed here than `account` says.
+    pub(crate) fn is_above(&self, account: &ChannelAccount) -> bool {
+        let marks = &self.watermarks;
+        marks.settled > account.settled
+            || marks.payout_watermark > account.payout_watermark
+            || marks.deposit > account.deposit
     }
 
     pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {

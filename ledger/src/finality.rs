@@ -1,8 +1,8 @@
 //! What a confirmed block showed, and a finalized one has to show again.
 //!
-//! A confirmed block can still be taken back. So a channel that was seen to open, or to end, is remembered until a
-//! finalized block shows it; should that show otherwise, the channel returns to where the chain has it, and the
-//! transactions that were thought to have done it are asked after once more.
+//! A confirmed block can still be taken back. So a channel that was seen to open, to end, or to have more settled or
+//! escrowed is remembered until a finalized block shows it; should that show otherwise, the channel returns to where
+//! the chain has it, and the transactions that were thought to have done it are asked after once more.
 
 use rusqlite::{Connection, params};
 use toll_protocol::{ChannelAccount, ChannelId, ChannelStatus};
@@ -22,7 +22,7 @@ pub enum Finality {
     Final,
     /// The block is older than what it should show.
     TooEarly,
-    /// It never happened: the channel is back where the chain has it.
+    /// It never happened: the channel is back where the chain has it. The states are the same where only amounts fell.
     TakenBack {
         /// What the ledger had.
         before: ChannelState,
@@ -32,7 +32,7 @@ pub enum Finality {
 }
 
 impl Ledger {
-    /// Up to `count` channels that were seen to open or to end in a block that may not be final, oldest first.
+    /// Up to `count` channels that were seen to open, to end or to rise in a block that may not be final, oldest first.
     pub async fn awaiting_finality(&self, count: usize) -> Result<Vec<ChannelRecord>, LedgerError> {
         self.read("awaiting_finality", move |tx| {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
@@ -45,8 +45,9 @@ impl Ledger {
     /// Compares a channel with a finalized block of `slot`; `None` when there is no account in it.
     ///
     /// An end that did not happen makes the channel `Closing` again, so that it is closed once more; an open that
-    /// did not happen makes it `Opening`. Either way the transactions that were taken for landed are unresolved
-    /// again.
+    /// did not happen makes it `Opening`. A settle or a top-up that did not happen is no more; what was accepted
+    /// above the deposit of before stays accepted, and nothing more is until the top-up lands again. In every case
+    /// the transactions that were taken for landed are unresolved again.
     pub async fn observe_finalized(
         &self,
         id: &ChannelId,
@@ -76,6 +77,11 @@ impl Ledger {
                 _ => before,
             };
             match (&account, after) {
+                (Some(account), ChannelState::Open | ChannelState::Closing)
+                    if after == before && record.is_above(account) =>
+                {
+                    lower(tx, &record, account, slot)?;
+                }
                 _ if after == before => {
                     settle(tx, &id, account.is_some())?;
                     return Ok(Finality::Final);
@@ -119,7 +125,7 @@ fn settle(tx: &Connection, id: &ChannelId, seen: bool) -> Result<(), LedgerError
     Ok(())
 }
 
-/// A channel that has not ended after all. What was settled goes by the chain: only here does it ever fall.
+/// A channel that has not ended after all. What was settled goes by the chain.
 fn reopen(
     tx: &Connection,
     record: &ChannelRecord,
@@ -145,6 +151,31 @@ fn reopen(
         integer(slot)?,
     ])?;
     unresolve(tx, &record.id, &["settle", "close", "seal", "distribute"])
+}
+
+/// Amounts that have not risen after all. The deposit stays at what was accepted on it, which is owed all the same.
+fn lower(
+    tx: &Connection,
+    record: &ChannelRecord,
+    account: &ChannelAccount,
+    slot: u64,
+) -> Result<(), LedgerError> {
+    tx.prepare_cached(
+        "-- lower
+        UPDATE channels
+           SET deposit = max(accepted, ?2), settled = ?3, payout_watermark = ?4, chain_status = ?5,
+               awaits_finality = NULL, open_final = 1, observed_slot = ?6
+         WHERE channel_id = ?1",
+    )?
+    .execute(params![
+        record.id.as_bytes(),
+        amount(account.deposit)?,
+        amount(account.settled)?,
+        amount(account.payout_watermark)?,
+        account.status as u8,
+        integer(slot)?,
+    ])?;
+    unresolve(tx, &record.id, &["settle", "top_up"])
 }
 
 /// The account that was to be gone still waits for its reclaim.

@@ -126,7 +126,9 @@ pub(crate) fn apply(
         now,
         integer(slot)?,
     ])?;
-    if after != before && matches!(after, ChannelState::Open | ChannelState::Closed) {
+    let moved = after != before && matches!(after, ChannelState::Open | ChannelState::Closed);
+    let rose = matches!(after, ChannelState::Open | ChannelState::Closing) && record.is_below(account);
+    if moved || rose {
         finality::await_finality(tx, &record.id, slot)?;
     }
     note_forced_close(tx, record, after, now)?;
