@@ -438,6 +438,7 @@ fn willing() -> Sponsor {
         minimum_top_up: Amount::ZERO,
         payer_budget: 1_000_000,
         open_charge: 1_000,
+        opens_per_minute: None,
         published_at: 0,
     }
 }

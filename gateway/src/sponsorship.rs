@@ -29,7 +29,7 @@ impl Funding {
 
     /// What a challenge for a new channel may offer at present.
     pub(crate) async fn for_opens(self, gateway: &Gateway) -> Result<Self, Rejection> {
-        self.unless(gateway.ledger.sponsor().await?.is_some_and(|sponsor| !sponsor.opens))
+        self.unless(!gateway.ledger.sponsors_opens().await?)
     }
 
     /// What a challenge for an open channel may offer at present.
@@ -65,6 +65,7 @@ impl Gateway {
 pub(crate) fn refused(why: Unsponsored) -> Rejection {
     let reason = match why {
         Unsponsored::OutOfFunds => "the sponsor pays for no channels at present",
+        Unsponsored::TooManyOpens => "the sponsor has paid for as many channels as it does in a minute",
         Unsponsored::PayerBudget => "the sponsor has spent on this payer what it spends in a day",
     };
     Rejection::Unsponsored(format!("{reason}; answer the fresh challenge and pay fee and rent yourself"))

@@ -48,6 +48,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0014_answers"),
     migration!("0015_intents"),
     migration!("0016_shared_holds"),
+    migration!("0017_sponsored_opens"),
 ];
 
 /// The newest schema version this binary knows.

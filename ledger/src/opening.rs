@@ -98,6 +98,9 @@ impl Ledger {
                 return Ok(refusal);
             }
             insert(tx, &id, bump, &channel, &challenge, now)?;
+            if channel.agreement.rent_payer != channel.agreement.terms.payer {
+                sponsor::count_open(tx, now)?;
+            }
             let submission =
                 submission::request(tx, SubmissionKind::Open, &id, &transaction, channel.deposit, now)?;
             tx.prepare_cached(

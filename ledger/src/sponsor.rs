@@ -18,7 +18,8 @@ pub struct Sponsor {
     pub opens: bool,
     /// Pays the fees of top-ups. If not, payers may pay them themselves.
     pub top_ups: bool,
-    /// Can pay for the closes of all channels, so that a voucher taken now settles.
+    /// Can pay for the closes of all channels, so that a voucher taken now settles. All or none: every close takes from
+    /// the same lamports, and none is refused, so no channel has a part of them to itself.
     pub vouchers: bool,
     /// Most channels of one payer that are not closed.
     pub channels_per_payer: u64,
@@ -28,6 +29,8 @@ pub struct Sponsor {
     pub payer_budget: u64,
     /// What an open takes of a budget, in lamports: its fee and those of its close.
     pub open_charge: u64,
+    /// Opens that it pays for in a minute, whoever the payers are; `None` for any number.
+    pub opens_per_minute: Option<u64>,
     /// When it was published, in unix seconds.
     pub published_at: i64,
 }
@@ -39,6 +42,8 @@ pub enum Unsponsored {
     OutOfFunds,
     /// What it spends on this payer in a day is spent.
     PayerBudget,
+    /// It has paid for as many opens as it does in a minute.
+    TooManyOpens,
 }
 
 impl Ledger {
@@ -49,13 +54,14 @@ impl Ledger {
                 "-- publish_sponsor
                 INSERT INTO sponsor
                        (id, opens, top_ups, vouchers, channels_per_payer, minimum_top_up, payer_budget,
-                        open_charge, published_at)
-                VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                        open_charge, published_at, opens_per_minute)
+                VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
                 ON CONFLICT (id) DO UPDATE SET
                     opens = excluded.opens, top_ups = excluded.top_ups, vouchers = excluded.vouchers,
                     channels_per_payer = excluded.channels_per_payer,
                     minimum_top_up = excluded.minimum_top_up, payer_budget = excluded.payer_budget,
-                    open_charge = excluded.open_charge, published_at = excluded.published_at",
+                    open_charge = excluded.open_charge, published_at = excluded.published_at,
+                    opens_per_minute = excluded.opens_per_minute",
             )?
             .execute(params![
                 sponsor.opens,
@@ -66,6 +72,7 @@ impl Ledger {
                 integer(sponsor.payer_budget)?,
                 integer(sponsor.open_charge)?,
                 sponsor.published_at,
+                sponsor.opens_per_minute.map(integer).transpose()?,
             ])?;
             Ok(())
         })
@@ -76,6 +83,16 @@ impl Ledger {
     pub async fn sponsor(&self) -> Result<Option<Sponsor>, LedgerError> {
         self.read("sponsor", |tx| Ok(find(tx)?)).await
     }
+
+    /// Whether the sponsor would pay for an open now, of a payer it has not paid for today.
+    pub async fn sponsors_opens(&self) -> Result<bool, LedgerError> {
+        let now = self.now();
+        self.read("sponsors_opens", move |tx| {
+            let Some(sponsor) = find(tx)? else { return Ok(true) };
+            Ok(sponsor.opens && !is_at_rate(tx, &sponsor, now)?)
+        })
+        .await
+    }
 }
 
 /// What the sponsor said last, inside a transaction.
@@ -84,6 +101,34 @@ pub(crate) fn find(connection: &Connection) -> rusqlite::Result<Option<Sponsor>>
         .prepare_cached("-- sponsor\nSELECT * FROM sponsor WHERE id = 1")?
         .query_row([], from_row)
         .optional()
+}
+
+/// Counts an open that the sponsor pays for at `now` (unix seconds).
+pub(crate) fn count_open(connection: &Connection, now: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "-- count_sponsored_open
+            UPDATE sponsor
+               SET opens_in_minute = CASE WHEN minute = ?1 THEN opens_in_minute + 1 ELSE 1 END, minute = ?1",
+        )?
+        .execute([minute_of(now)])?;
+    Ok(())
+}
+
+/// Whether the sponsor has paid for as many opens as it does in the minute of `now` (unix seconds).
+fn is_at_rate(connection: &Connection, sponsor: &Sponsor, now: i64) -> rusqlite::Result<bool> {
+    let Some(limit) = sponsor.opens_per_minute else { return Ok(false) };
+    let opened: i64 = connection
+        .prepare_cached(
+            "-- sponsored_opens
+            SELECT CASE WHEN minute = ?1 THEN opens_in_minute ELSE 0 END FROM sponsor WHERE id = 1",
+        )?
+        .query_row([minute_of(now)], |row| row.get(0))?;
+    Ok(opened.unsigned_abs() >= limit)
+}
+
+fn minute_of(now: i64) -> i64 {
+    now.div_euclid(60)
 }
 
 /// How many channels of `payer` are not closed.
@@ -108,6 +153,9 @@ pub(crate) fn refusal(
     if !sponsor.opens {
         return Ok(Some(Unsponsored::OutOfFunds));
     }
+    if is_at_rate(connection, sponsor, now)? {
+        return Ok(Some(Unsponsored::TooManyOpens));
+    }
     let charged = spending::charged_to(connection, payer, day_of(now))?;
     let left = sponsor.payer_budget.saturating_sub(charged);
     Ok((left < sponsor.open_charge).then_some(Unsponsored::PayerBudget))
@@ -122,6 +170,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Sponsor> {
         minimum_top_up: row.amount("minimum_top_up")?,
         payer_budget: row.unsigned("payer_budget")?,
         open_charge: row.unsigned("open_charge")?,
+        opens_per_minute: row.get::<_, Option<i64>>("opens_per_minute")?.map(i64::unsigned_abs),
         published_at: row.get("published_at")?,
     })
 }

@@ -7,7 +7,7 @@ use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_protocol::{Amount, Network};
 
-use crate::purse::PurseSettings;
+use crate::purse::{PurseSettings, settle_fee};
 
 mod settings;
 
@@ -123,6 +123,14 @@ impl SettlerConfig {
             settle_threshold: None,
             grace_period: 900,
         })
+    }
+
+    /// Least rise of `settled` that is settled without closing at [`Self::settle_threshold`], and before a voucher
+    /// expires, in base units: never less than the fee is worth.
+    pub(crate) fn worth_settling(&self) -> (Option<Amount>, Amount) {
+        let fee = Amount::new(self.purse.worth_of(settle_fee(self.compute_unit_price)));
+        let threshold = self.settle_threshold.map(|threshold| threshold.max(fee));
+        (threshold, fee.max(Amount::new(self.purse.settle_worth)))
     }
 
     /// Whether a missing treasury account is created at start.

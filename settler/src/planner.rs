@@ -46,11 +46,9 @@ pub(crate) struct Agenda {
 impl Planner {
     pub(crate) fn new(ledger: Ledger, pauses: Arc<Pauses>, payee: Pubkey, config: &SettlerConfig) -> Self {
         let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-        let partial = PartialSettle {
-            threshold: config.settle_threshold,
-            before_expiry: config.settle_before_expiry.map(seconds),
-            worth: Amount::new(config.purse.settle_worth),
-        };
+        let (threshold, worth) = config.worth_settling();
+        let before_expiry = config.settle_before_expiry.map(seconds);
+        let partial = PartialSettle { threshold, before_expiry, worth };
         Self { ledger, pauses, payee, partial, hold: config.poll_interval }
     }
 

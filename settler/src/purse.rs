@@ -3,7 +3,8 @@
 //! What a transaction may take is held, in the ledger, before the transaction is recorded; what it cost replaces
 //! the hold when its fate is known. New exposure is refused when a budget is spent, or when the balance would
 //! not cover the closes of all open channels any more: opens first, then top-ups, vouchers last. Closing
-//! channels is never refused.
+//! channels is never refused: whoever is closed first takes from what the others would need, so vouchers stop on all
+//! channels at once.
 
 mod book;
 mod error;
@@ -28,7 +29,7 @@ pub use self::error::PurseError;
 pub(crate) use self::outlays::Outlays;
 use self::price::FeeTerms;
 pub use self::price::Prices;
-pub(crate) use self::price::{PER_SIGNATURE, fee_of, fee_of_bytes};
+pub(crate) use self::price::{PER_SIGNATURE, fee_of, fee_of_bytes, settle_fee};
 pub use self::settings::PurseSettings;
 use crate::SettlerError;
 use crate::config::{SettlerConfig, SettlerKeys};
@@ -242,6 +243,7 @@ impl Purse {
                 minimum_top_up: Amount::new(self.settings.minimum_top_up),
                 payer_budget: self.settings.payer_budget_per_day,
                 open_charge: book.prices().open_charge(),
+                opens_per_minute: self.settings.opens_per_minute,
                 published_at: self.ledger.now(),
             }
         };

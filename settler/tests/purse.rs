@@ -311,3 +311,99 @@ async fn a_running_settler_says_when_the_sponsor_is_out_of_sol_and_when_it_is_ba
     stop.send(()).unwrap();
     running.await.unwrap().unwrap();
 }
+
+/// A settle's fee: our signature and the voucher's.
+const SETTLE: u64 = 10_000;
+
+#[tokio::test]
+async fn a_settle_is_worth_its_fee_once_a_sol_has_a_price() {
+    let mut world = World::new();
+    // 10,000 lamports are 150 base units.
+    let price = |purse: &mut PurseSettings| purse.base_units_per_sol = Some(15_000_000);
+    let config = SettlerConfig { settle_threshold: Some(Amount::new(100)), ..config(&world, price) };
+    let settler = world.start(world.keys(), config).await.unwrap();
+    let (lasting, expiring) = (world.open(&settler, 1, 1_000).await, world.open(&settler, 2, 1_000).await);
+    world.pay(&lasting, 149).await;
+    world.pay_until(&expiring, 149, NOW + 60).await;
+    world.drive(&settler).await;
+    for id in [lasting, expiring] {
+        assert_eq!(world.account(&id).unwrap().settled.get(), 0, "worth less than the fee");
+    }
+
+    world.pay(&lasting, 150).await;
+    world.pay_until(&expiring, 150, NOW + 60).await;
+    world.drive(&settler).await;
+
+    for id in [lasting, expiring] {
+        assert_eq!(world.account(&id).unwrap().settled.get(), 150);
+    }
+    assert_eq!(spending(&world, SpendingKind::Settle).await.spent, 2 * SETTLE, "what was reckoned with");
+}
+
+#[tokio::test]
+async fn the_fee_that_a_settle_must_be_worth_is_no_less_than_what_it_costs() {
+    let mut world = World::new();
+    let settle_threshold = Some(Amount::new(100));
+    let config = SettlerConfig { compute_unit_price: 50_000, settle_threshold, ..world.config() };
+    let settler = world.start(world.keys(), config).await.unwrap();
+    let id = world.open(&settler, 1, 1_000).await;
+    world.pay(&id, 160).await;
+    world.drive(&settler).await;
+    // 40,000 units at that price are 2,000 lamports.
+    let spent = spending(&world, SpendingKind::Settle).await.spent;
+    assert!((SETTLE + 1..=SETTLE + 2_000).contains(&spent), "{spent}");
+}
+
+#[tokio::test]
+async fn opens_beyond_the_rate_of_a_minute_are_not_sponsored() {
+    let world = World::new();
+    let settler = settler(&world, |purse| purse.opens_per_minute = Some(1)).await;
+    assert!(world.ledger.sponsors_opens().await.unwrap());
+    world.open(&settler, 1, 1_000).await;
+
+    assert!(!world.ledger.sponsors_opens().await.unwrap(), "what challenges go by");
+
+    world.clock.advance(60);
+    assert!(world.ledger.sponsors_opens().await.unwrap());
+}
+
+// A voucher is only taken if it can be settled. Whichever channels are closed first leave too little for the last one,
+// so with too little for all there is none whose close is paid for.
+#[tokio::test]
+async fn vouchers_stop_on_all_channels_at_once_since_every_close_takes_from_the_same_lamports() {
+    /// What a close with a voucher takes at once: two signers and the voucher.
+    const AT_ONCE: u64 = 15_000;
+    for last in 0..3 {
+        let mut world = World::new();
+        // Nothing comes back to us from these.
+        world.put(world.payer.pubkey(), Account::new(1_000_000_000, 0, &SYSTEM_PROGRAM));
+        let settler = world.settler().await;
+        let mut ids = Vec::new();
+        for salt in 0..3 {
+            let id = record_open_by_payer(&world, salt).await;
+            world.drive(&settler).await;
+            world.pay(&id, 160).await;
+            ids.push(id);
+        }
+        let lamports = EMPTY_ACCOUNT_RENT + 3 * AT_ONCE - 1;
+        world.put(world.fee_payer.pubkey(), Account::new(lamports, 0, &SYSTEM_PROGRAM));
+        settler.pass(true).await.unwrap();
+        assert!(!world.ledger.sponsor().await.unwrap().unwrap().vouchers);
+
+        let last = ids.remove(last);
+        for id in &ids {
+            world.ledger.request_close(id, CloseReason::Requested, None).await.unwrap();
+        }
+        world.drive(&settler).await;
+        world.ledger.request_close(&last, CloseReason::Requested, None).await.unwrap();
+        for _ in 0..10 {
+            settler.pass(true).await.unwrap();
+        }
+
+        for id in &ids {
+            assert_eq!(world.record(id).await.state, ChannelState::Closed);
+        }
+        assert_eq!(world.record(&last).await.state, ChannelState::Closing, "nothing is left for it");
+        assert_eq!(world.tokens(&world.payee.pubkey()), 2 * 160);
+    }
+}

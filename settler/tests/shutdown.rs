@@ -48,7 +48,7 @@ async fn stopped(settler: Settler, within: Duration) -> Summary {
 async fn shutdown_resolves_what_it_sent_most_exposed_first_and_the_next_start_finishes() {
     let world = many_open(CHANNELS).await;
     let chain = FlakyChain::of(&world);
-    let drain_timeout = Duration::from_secs(3);
+    let drain_timeout = Duration::from_secs(6);
     let config =
         SettlerConfig { drain_timeout, in_flight: WINDOW, channels_per_transaction: 1, ..world.config() };
     let settler = chain.settler(&world, config.clone()).await;
@@ -66,7 +66,7 @@ async fn shutdown_resolves_what_it_sent_most_exposed_first_and_the_next_start_fi
     // Slow enough that not all of them can be closed in time.
     chain.trouble(Trouble { latency: Duration::from_millis(40), ..Default::default() });
 
-    let summary = stopped(settler, drain_timeout + Duration::from_secs(2)).await;
+    let summary = stopped(settler, drain_timeout + Duration::from_secs(4)).await;
 
     let closed = summary.landed(SubmissionKind::Close);
     assert!(closed > 0 && closed < CHANNELS as usize, "{closed} closed");

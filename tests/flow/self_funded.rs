@@ -18,6 +18,7 @@ async fn a_payer_that_nobody_sponsors_pays_for_its_own_channel() {
         minimum_top_up: Amount::ZERO,
         payer_budget: 0,
         open_charge: 1,
+        opens_per_minute: None,
         published_at: 0,
     };
     let ledger = Ledger::open(&world.config.ledger.path, SystemClock).unwrap();

@@ -39,6 +39,7 @@ use Effect::{Acts, Asked, Seen, Tested};
 
 const SETTLER_RUNNING: &str = "settler/tests/running.rs";
 const WATCHING: &str = "settler/tests/watching.rs";
+const PURSE: &str = "settler/tests/purse.rs";
 const SHUTDOWN: &str = "cli/tests/shutdown.rs";
 const ARCHIVE: &str = "ledger/tests/ledger/archive.rs";
 const ANSWER: &str = "ledger/tests/ledger/answer.rs";
@@ -157,6 +158,8 @@ const ROWS: &[(&str, Effect)] = &[
     ("settler.purse.channels_per_payer", Seen("7", |built| format!("{:?}", built.settler.purse.channels_per_payer), "7")),
     ("settler.purse.minimum_top_up", Seen("7", |built| format!("{:?}", built.settler.purse.minimum_top_up), "7")),
     ("settler.purse.settle_worth", Seen("7", |built| format!("{:?}", built.settler.purse.settle_worth), "7")),
+    ("settler.purse.base_units_per_sol", Tested(PURSE, "a_settle_is_worth_its_fee_once_a_sol_has_a_price")),
+    ("settler.purse.opens_per_minute", Tested(PURSE, "opens_beyond_the_rate_of_a_minute_are_not_sponsored")),
     ("settler.purse.refund_accounts_per_day", Seen("7", |built| format!("{:?}", built.settler.purse.refund_accounts_per_day), "7")),
     ("settler.in_flight", Seen("65", |built| built.settler.in_flight.to_string(), "65")),
     ("settler.channels_per_transaction", Tested("settler/tests/packing.rs", "channels_per_transaction_says_how_many_share_one")),

@@ -16,6 +16,7 @@ fn willing() -> Sponsor {
         minimum_top_up: Amount::new(500),
         payer_budget: 100_000,
         open_charge: 40_000,
+        opens_per_minute: None,
         published_at: START,
     }
 }
@@ -147,4 +148,20 @@ async fn no_voucher_is_sold_on_while_closes_cannot_be_paid_for() {
     assert_eq!(world.channel(&session.id).await.watermarks, before, "nothing was accepted");
     world.ledger.publish_sponsor(willing()).await.expect("ledger");
     assert_eq!(world.get("/paid", &session.voucher(2 * PRICE)).await.status, 200);
+}
+
+#[tokio::test]
+async fn beyond_the_opens_of_a_minute_a_challenge_offers_payment_by_the_payer() {
+    let world = world(Sponsor { opens_per_minute: Some(1), ..willing() }).await;
+    let (first, second) = (world.challenge("/paid").await, world.challenge("/paid").await);
+    let opening = Opening::answering(&first, 7, DEPOSIT);
+    world.get("/paid", &opening.authorization()).await.receipt();
+
+    let offered = world.challenge("/paid").await.session_request().expect("a request").method_details;
+    assert_eq!(offered.fee_payer_key, None);
+    let late = Opening::answering(&second, 8, DEPOSIT);
+    let refused = world.refuses_402(&late.authorization(), "verification-failed", "unsponsored").await;
+    let again = Opening::answering(&refused.challenge(), 9, DEPOSIT);
+    assert_eq!(again.fee_payer, PAYER.pubkey());
+    world.get("/paid", &again.authorization()).await.receipt();
 }

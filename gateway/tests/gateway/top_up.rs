@@ -243,6 +243,7 @@ async fn a_top_up_below_the_sponsors_minimum_is_for_the_payer_to_pay() {
         minimum_top_up: Amount::new(500),
         payer_budget: 100_000,
         open_charge: 40_000,
+        opens_per_minute: None,
         published_at: START,
     };
     world.ledger.publish_sponsor(sponsor).await.expect("ledger");

@@ -18,6 +18,7 @@ fn willing() -> Sponsor {
         minimum_top_up: Amount::new(500),
         payer_budget: 100_000,
         open_charge: 40_000,
+        opens_per_minute: None,
         published_at: START,
     }
 }
@@ -132,4 +133,32 @@ async fn only_paid_service_keeps_a_channel_from_being_idle() {
     let taken = world.ledger.accept(&world.channel.voucher(17), Charge::of(16, 2)).await.unwrap();
     assert!(matches!(taken, Acceptance::Accepted(_)), "{taken:?}");
     assert_eq!(world.ledger.idle_channels(START + 600).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_sponsor_pays_for_so_many_opens_a_minute_and_payers_for_any_number() {
+    let clock = ManualClock::new(START - START % 60);
+    let ledger = Ledger::temporary(clock.clone());
+    let sponsor = Sponsor { opens_per_minute: Some(2), channels_per_payer: 99, ..willing() };
+    ledger.publish_sponsor(sponsor).await.unwrap();
+    for salt in 1..=2 {
+        assert!(ledger.sponsors_opens().await.unwrap(), "{salt}");
+        ChannelFixture::new(salt, 1_000).record(&ledger).await.unwrap();
+    }
+    clock.advance(59);
+    let before = crate::dump::dump(&ledger);
+
+    assert!(!ledger.sponsors_opens().await.unwrap());
+    let third = ChannelFixture::new(3, 1_000).record(&ledger).await.unwrap();
+    assert_eq!(third, RecordedOpen::Unsponsored(Unsponsored::TooManyOpens));
+    assert_eq!(crate::dump::dump(&ledger), before, "nothing changed");
+    let own = self_funded(4).record(&ledger).await.unwrap();
+    assert!(matches!(own, RecordedOpen::Recorded(_)), "{own:?}");
+
+    // Said again, the limit does not begin anew; a new minute does.
+    ledger.publish_sponsor(sponsor).await.unwrap();
+    assert!(!ledger.sponsors_opens().await.unwrap());
+    clock.advance(1);
+    let third = ChannelFixture::new(5, 1_000).record(&ledger).await.unwrap();
+    assert!(matches!(third, RecordedOpen::Recorded(_)), "{third:?}");
 }

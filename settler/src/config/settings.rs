@@ -398,6 +398,8 @@ mod tests {
             "budget",
             "reserve_per_channel",
             "channels_per_payer",
+            "base_units_per_sol",
+            "opens_per_minute",
             "refund_accounts_per_day",
         ] {
             let mut values = serde_json::to_value(SettlerSettings::new("http://node", "a", "b")).unwrap();

@@ -22,6 +22,9 @@ const CLOSE_UNITS: u64 = 400_000;
 /// Transactions that a close may be cut into: seal, payout, reclaim.
 const CLOSE_TRANSACTIONS: u64 = 3;
 
+/// Compute units that settling without closing may take, generously.
+const SETTLE_UNITS: u64 = 40_000;
+
 /// What the sponsor's doings cost on this cluster, in lamports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prices {
@@ -102,6 +105,11 @@ impl FeeTerms {
         let priority = priority(CLOSE_UNITS, self.own_price).saturating_mul(CLOSE_TRANSACTIONS);
         signatures.saturating_mul(PER_SIGNATURE).saturating_add(priority)
     }
+}
+
+/// Fee of settling without closing, at most: our signature and the voucher's. `own_price` in micro-lamports per unit.
+pub(crate) fn settle_fee(own_price: u64) -> u64 {
+    (2 * PER_SIGNATURE).saturating_add(priority(SETTLE_UNITS, own_price))
 }
 
 /// `units` at `price` micro-lamports, rounded up to lamports.

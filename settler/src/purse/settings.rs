@@ -43,8 +43,17 @@ pub struct PurseSettings {
     pub channels_per_payer: u64,
     /// Smallest top-up whose fee is paid, in base units.
     pub minimum_top_up: u64,
-    /// Least rise of `settled` that is worth a transaction of its own before a voucher expires, in base units.
+    /// Least rise of `settled` that is worth a transaction of its own before a voucher expires, in base units. What its
+    /// fee is worth is the least in any case where `base_units_per_sol` is given; without that, this has to be more
+    /// than 10,000 lamports are.
     pub settle_worth: u64,
+    /// What a SOL is worth in base units: 150 tokens of 6 decimals are 150000000. With it, nothing is settled without
+    /// closing for less than the fee is worth, `settler.settle_threshold` or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_units_per_sol: Option<u64>,
+    /// Opens a minute that are sponsored, whoever the payers are. Beyond, payers are asked to pay fee and rent
+    /// themselves.
+    pub opens_per_minute: Option<u64>,
     /// Token accounts a day that are created for refunds. A payer can close its own and keep the rent, again
     /// and again.
     pub refund_accounts_per_day: u64,
@@ -65,6 +74,8 @@ impl Default for PurseSettings {
             channels_per_payer: 32,
             minimum_top_up: 1_000,
             settle_worth: 10_000,
+            base_units_per_sol: None,
+            opens_per_minute: Some(600),
             refund_accounts_per_day: 10,
         }
     }
@@ -83,12 +94,21 @@ impl PurseSettings {
             ("settler.purse.budget", self.budget),
             ("settler.purse.reserve_per_channel", self.reserve_per_channel),
             ("settler.purse.channels_per_payer", Some(self.channels_per_payer)),
+            ("settler.purse.base_units_per_sol", self.base_units_per_sol),
+            ("settler.purse.opens_per_minute", self.opens_per_minute),
             ("settler.purse.refund_accounts_per_day", Some(self.refund_accounts_per_day)),
         ];
         match limits.iter().find(|(_, limit)| *limit == Some(0)) {
             Some((setting, _)) => Err(PurseError::Zero { setting }),
             None => Ok(()),
         }
+    }
+
+    /// What `fee` lamports are worth in base units, rounded up; nothing where no price is known.
+    pub(crate) fn worth_of(&self, fee: u64) -> u64 {
+        const LAMPORTS_PER_SOL: u128 = 1_000_000_000;
+        let price = u128::from(self.base_units_per_sol.unwrap_or(0));
+        u64::try_from((u128::from(fee) * price).div_ceil(LAMPORTS_PER_SOL)).unwrap_or(u64::MAX)
     }
 
     /// Refuses budgets that one open exceeds at these prices.

@@ -36,7 +36,7 @@ pub(crate) struct Early {
 impl Early {
     pub(crate) fn by(config: &SettlerConfig) -> Self {
         let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-        Self { threshold: config.settle_threshold, before_expiry: config.settle_before_expiry.map(seconds) }
+        Self { threshold: config.worth_settling().0, before_expiry: config.settle_before_expiry.map(seconds) }
     }
 }
 
