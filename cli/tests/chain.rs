@@ -235,6 +235,32 @@ async fn a_payer_without_sol_signs_no_deposit_that_nobody_sponsors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_payer_without_sol_signs_no_top_up_at_its_own_cost() {
+    let world = World::new().await;
+    let mut request = support::acceptable();
+    request.currency = world.fixture.mint;
+    let serves = |action: &toll_protocol::Action, loot: &rogue::Loot| match action {
+        toll_protocol::Action::Open(open) => rogue::receipt(open.channel_id, 0, None),
+        _ => rogue::receipt(loot.deposits[0].0, 1_000, None),
+    };
+    let sponsored = Rogue::start(request.clone(), serves).await;
+    let pay = ["pay", sponsored.url.as_str(), "--keypair", "payer.json", "--deposit", "0.01"];
+    world.run(&pay).await.succeeds();
+    let id = world.toll.channels()[0]["channelId"].as_str().unwrap().to_owned();
+    // The same server, which sponsors nothing any more.
+    request.method_details.fee_payer_key = None;
+    let unsponsored = Rogue::start(request, |_, _| unreachable!()).await;
+    let port = |url: &reqwest::Url| format!("127.0.0.1:{}", url.port().unwrap());
+    let text = std::fs::read_to_string(world.toll.state()).unwrap();
+    std::fs::write(world.toll.state(), text.replace(&port(&sponsored.url), &port(&unsponsored.url))).unwrap();
+
+    let ended = world.run(&["top-up", &id, "0.01", "--keypair", "payer.json", "--pay-fees"]).await;
+
+    ended.fails_with(Exit::Funds.code(), &["has 0 lamports", "raise a deposit", "nothing was signed"]);
+    assert!(world.toll.channels()[0]["pending"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn balance_and_fund_agree_with_each_other() {
     let world = World::new().await;
     let address = Pubkey::new_from_array([77; 32]).to_string();

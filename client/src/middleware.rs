@@ -21,7 +21,8 @@ use crate::request::Request;
 /// It shares a [`Payer`] and a [`Book`] with whoever else holds them, and its clones. Requests to one server wait
 /// for each other once money is involved; others run side by side. An answer that was paid for is read whole, up to
 /// the policy's `max_body`, before it is handed on, since only then the payment is done; a [`Payment`] is among its
-/// extensions. What is refused comes as [`PayError`] inside [`Error::Middleware`].
+/// extensions. What is refused comes as [`PayError`] inside [`Error::Middleware`]; a request that may be paid for and
+/// was not answered is refused until its answer comes, or [`Payer::give_up`].
 ///
 /// Requests with an `Authorization` of their own are passed on untouched, and never paid for: there is room for one.
 ///

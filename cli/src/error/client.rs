@@ -55,7 +55,7 @@ impl From<PayError> for CliError {
                 Exit::AboveLimit,
                 "nothing was signed; if you mean that mint, give --decimals and limits for it",
             ),
-            PayError::Unsponsored => (Exit::AboveLimit, "nothing was signed; allow it with --pay-fees"),
+            PayError::Unsponsored => (Exit::AboveLimit, "nothing more was signed; allow it with --pay-fees"),
             PayError::Cleartext { .. } => {
                 (Exit::Usage, "nothing was signed; use https://, or allow it with --allow-http")
             }

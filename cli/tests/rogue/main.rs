@@ -102,6 +102,24 @@ async fn a_server_that_asks_again_on_an_open_channel_collects_one_price_as_well(
 }
 
 #[tokio::test]
+async fn a_server_that_calls_a_voucher_settled_gets_one_base_unit_more_and_no_second() {
+    let rogue = rogue(|_, loot| match loot.vouchers.len() {
+        1 => Response::builder().status(500).body(Body::empty()).unwrap(),
+        _ => refuse(&acceptable(), "voucher-published", *loot.vouchers.last().unwrap()),
+    })
+    .await;
+    let customer = customer();
+    let request = Request::get(rogue.url.clone());
+    customer.payer.pay(&customer.book(), &request).await.unwrap();
+
+    let ended = customer.payer.pay(&customer.book(), &request).await;
+
+    assert!(matches!(ended, Err(PayError::AnswerLost)), "{ended:?}");
+    assert_eq!(rogue.loot().vouchers, [PRICE, PRICE, PRICE + 1]);
+    assert_eq!(customer.book().channels()[0].signed, Amount::new(PRICE + 1));
+}
+
+#[tokio::test]
 async fn a_server_that_closes_what_it_just_opened_gets_one_deposit() {
     let rogue = rogue(|_, _| refuse(&acceptable(), "channel-closed", 0)).await;
     let customer = customer();

@@ -283,6 +283,10 @@ async fn an_old_repeat_is_neither_served_nor_charged() {
 #[tokio::test]
 async fn a_request_without_a_key_is_one_write() {
     let (world, session) = opened().await;
+    // That the open landed is written down after the channel is served.
+    while !world.ledger.unresolved().await.expect("ledger").is_empty() {
+        world.ledger.changed(std::time::Duration::from_millis(10)).await;
+    }
     let before = world.ledger.commits();
     world.get("/paid", &session.voucher(PRICE)).await.receipt();
     world.get("/paid", &session.voucher(PRICE)).await.receipt();
