@@ -1,7 +1,7 @@
 //! Who this program is, who its treasury is, and the limits it lives by.
 //!
 //! The program id and the treasury's owner are build inputs: `TOLL_PROGRAM_ID` and `TOLL_TREASURY_OWNER` in the
-//! compiler's environment (base58) replace the localnet values committed here.
+//! compiler's environment (base58) replace the localnet values committed here. The id is not replaced without the owner.
 
 use anchor_lang::prelude::*;
 use const_crypto::ed25519::derive_program_address;
@@ -17,19 +17,30 @@ pub const LOCALNET_PROGRAM_ID: &str = "ToLLkeeperSessionChanneL11111111111111111
 /// that no one holds a key for.
 pub const PLACEHOLDER_TREASURY_OWNER: &str = "DrLViEZBgqj6TgP8vKqu22uvLgV6p3tfkvCYfG8yqSUn";
 
-/// This program.
-pub const PROGRAM_ID: Address = Address::from_str_const(match option_env!("TOLL_PROGRAM_ID") {
+/// [`PROGRAM_ID`] in base58.
+pub(crate) const PROGRAM_ID_TEXT: &str = match option_env!("TOLL_PROGRAM_ID") {
     Some(id) => id,
     None => LOCALNET_PROGRAM_ID,
-});
+};
+
+/// [`TREASURY_OWNER`] in base58.
+pub(crate) const TREASURY_OWNER_TEXT: &str = match option_env!("TOLL_TREASURY_OWNER") {
+    Some(owner) => owner,
+    None => PLACEHOLDER_TREASURY_OWNER,
+};
+
+/// This program.
+pub const PROGRAM_ID: Address = Address::from_str_const(PROGRAM_ID_TEXT);
 
 /// Owner of the treasury's token accounts. What rounding leaves over, and payouts that their beneficiary cannot
 /// receive, go to its associated token account of the channel's mint.
-pub const TREASURY_OWNER: Address = Address::from_str_const(match option_env!("TOLL_TREASURY_OWNER") {
-    Some(owner) => owner,
-    None => PLACEHOLDER_TREASURY_OWNER,
-});
+pub const TREASURY_OWNER: Address = Address::from_str_const(TREASURY_OWNER_TEXT);
 
+// Whoever builds for an address of its own means to deploy; the stand-in would burn what reaches it.
+const _: () = assert!(
+    option_env!("TOLL_PROGRAM_ID").is_none() || option_env!("TOLL_TREASURY_OWNER").is_some(),
+    "another program id needs a treasury: set TOLL_TREASURY_OWNER"
+);
 const _: () = assert!(
     !cfg!(feature = "mainnet") || !is_placeholder(TREASURY_OWNER.as_array()),
     "a mainnet build needs a treasury: set TOLL_TREASURY_OWNER"

@@ -18,6 +18,7 @@ mod dispatch;
 pub mod ed25519;
 pub mod error;
 pub mod event;
+mod identity;
 pub mod instructions;
 pub mod payout;
 pub mod state;

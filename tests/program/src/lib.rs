@@ -6,7 +6,7 @@
 //! one channel on it.
 //!
 //! Another build of the program is tested by naming it: `TOLL_TEST_ELF` (a file), `TOLL_PROGRAM_ID` and
-//! `TOLL_TREASURY_OWNER` (base58).
+//! `TOLL_TREASURY_OWNER` (base58); another build of the probe by `TOLL_TEST_PROBE`.
 
 mod act;
 mod attempt;
@@ -16,6 +16,7 @@ mod event;
 pub mod fuzz;
 mod guard;
 mod plan;
+mod probe;
 mod program;
 mod proof;
 mod state;
@@ -30,9 +31,10 @@ pub use error::{ChannelError, NOT_ENOUGH_ACCOUNT_KEYS};
 pub use event::Event;
 pub use guard::{Action, Fault, Guards};
 pub use plan::{Channel, GRACE_PERIOD, Plan, TokenKind};
+pub use probe::probe;
 pub use program::{
     ASSOCIATED_TOKEN_PROGRAM, COMPUTE_BUDGET_PROGRAM, ED25519_PROGRAM, INSTRUCTIONS_SYSVAR, RENT_SYSVAR,
-    SYSTEM_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, associated_token_address, event_authority, named,
+    SYSTEM_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, associated_token_address, elf, event_authority, named,
     program_id, sha256_hex, treasury_owner,
 };
 pub use proof::Proof;

@@ -44,12 +44,15 @@ pub fn event_authority() -> Pubkey {
 }
 
 /// The ELF under test.
-pub(crate) fn elf() -> Vec<u8> {
-    let path = std::env::var("TOLL_TEST_ELF").unwrap_or_else(|_| {
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../../programs/session-channel/elf/session_channel.so")
-            .to_owned()
-    });
-    std::fs::read(&path).unwrap_or_else(|error| panic!("the program's ELF at {path}: {error}"))
+pub fn elf() -> Vec<u8> {
+    file("TOLL_TEST_ELF", "session-channel/elf/session_channel.so")
+}
+
+/// The file that `variable` names, or the one in `programs/`.
+pub(crate) fn file(variable: &str, committed: &str) -> Vec<u8> {
+    let path = std::env::var(variable)
+        .unwrap_or_else(|_| format!("{}/../../programs/{committed}", env!("CARGO_MANIFEST_DIR")));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("the ELF at {path}: {error}"))
 }
 
 /// The canonical token account of `owner` for `mint`.
