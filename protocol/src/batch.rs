@@ -18,11 +18,13 @@ use crate::Amount;
 pub const BATCH_MAGIC: [u8; 2] = [0x56, 0x02];
 
 /// Most channels of one batch. A transaction locks 64 accounts: these, the fee payer, the channel program, the
-/// Ed25519 program and the instructions sysvar. A compute-budget instruction takes the place of one channel.
+/// Ed25519 program and the instructions sysvar. The event authority takes the place of one channel, and so does a
+/// compute-budget instruction.
 pub const MAX_BATCH: usize = 60;
 
-/// First bytes of what is hashed into [`BatchMessage::channels_hash`].
-pub const BATCH_DOMAIN: &[u8] = b"tollkeeper:batch-voucher:v1";
+/// First bytes of what is hashed into [`BatchMessage::channels_hash`]: the message is the one that the reference
+/// program's authors propose for batches (payment-channels, docs/004), so that a batch means the same to both.
+pub const BATCH_DOMAIN: &[u8] = b"payment_channels:batch_voucher:v2";
 
 const HEADER_SIZE: usize = 43;
 const TARGET_SIZE: usize = 8;

@@ -3,11 +3,15 @@
 //! The program sends each event to itself, signed by its [`event_authority`](crate::event_authority):
 //! `tag[8] | discriminator[8] | borsh body`. An inner instruction of the program with this data and that single
 //! account is genuine; nobody else can sign it.
+//!
+//! **Genuine is not true.** Nodes report the inner instructions of a transaction that failed, too: they happened, and
+//! then everything that they tell of was undone. Whoever reads events has to know that the transaction succeeded, and
+//! [`ChannelEvent::of_transaction`] asks. A transaction that was not yet finalized can still be undone as a whole.
 
 use solana_pubkey::Pubkey;
 use thiserror::Error;
 
-use crate::{Amount, CHANNEL_DISCRIMINATOR, CHANNEL_SIZE, ChannelAccount, ChannelId};
+use crate::{Amount, CHANNEL_DISCRIMINATOR, CHANNEL_SIZE, ChannelAccount, ChannelId, event_authority};
 
 const TAG: [u8; 8] = [0xe4, 0x45, 0xa5, 0x2e, 0x51, 0xcb, 0x9a, 0x1d];
 const OPENED: [u8; 8] = [0xa6, 0xac, 0x61, 0x09, 0x4d, 0x4c, 0xbd, 0x6d];
@@ -16,6 +20,7 @@ const SETTLED: [u8; 8] = [0xe8, 0xd2, 0x28, 0x11, 0x8e, 0x7c, 0x91, 0xee];
 const REARMED: [u8; 8] = [0x5c, 0xeb, 0xda, 0xf5, 0xe2, 0xac, 0x42, 0x9b];
 const CHECKPOINTED: [u8; 8] = [0x62, 0x4b, 0x3c, 0x9a, 0x9d, 0xc1, 0x20, 0xd1];
 const VACANT: [u8; 8] = [0x6a, 0x77, 0x52, 0x65, 0x20, 0x58, 0x1c, 0xb0];
+const SKIPPED: [u8; 8] = [0x0f, 0x31, 0xc4, 0x67, 0x38, 0x80, 0x54, 0xfe];
 
 /// What the program tells indexers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +63,18 @@ pub enum ChannelEvent {
         /// What went back to the payer.
         refunded: Amount,
     },
+    /// `settle_batch` passed over a channel that cannot settle its target any more. Of one that is gone it says
+    /// [`Self::Vacant`].
+    Skipped {
+        /// The channel.
+        channel: ChannelId,
+        /// What it was to have settled at least.
+        target: Amount,
+        /// What it has settled.
+        settled: Amount,
+        /// Why not.
+        reason: SkipReason,
+    },
     /// What a channel is at this point of the transaction.
     Checkpointed {
         /// The channel.
@@ -70,6 +87,26 @@ pub enum ChannelEvent {
         /// The address.
         channel: ChannelId,
     },
+}
+
+/// Why a channel cannot settle any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SkipReason {
+    /// It is sealed, or paid out.
+    Sealed,
+    /// The payer's grace period is over, and anyone may seal.
+    GracePeriodOver,
+}
+
+/// An instruction that a program invoked, as nodes report it among a transaction's inner instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invocation<'a> {
+    /// The invoked program.
+    pub program: &'a Pubkey,
+    /// Its accounts.
+    pub accounts: &'a [Pubkey],
+    /// Its data.
+    pub data: &'a [u8],
 }
 
 /// Why data is no event of ours.
@@ -116,7 +153,34 @@ impl Body<'_> {
 }
 
 impl ChannelEvent {
+    /// The events of `program` in a transaction, in their order. None if it failed, whatever it invoked before.
+    ///
+    /// `status` is the transaction's: `Err` when a node says that it failed, for whatever reason.
+    ///
+    /// # Errors
+    ///
+    /// When an event is of another version of the program.
+    pub fn of_transaction<'a, Failure>(
+        status: &Result<(), Failure>,
+        program: &Pubkey,
+        invocations: impl IntoIterator<Item = Invocation<'a>>,
+    ) -> Result<Vec<Self>, EventError> {
+        if status.is_err() {
+            return Ok(Vec::new());
+        }
+        let authority = event_authority(program);
+        let genuine = |invocation: &Invocation<'_>| {
+            invocation.program == program
+                && invocation.accounts == [authority]
+                && invocation.data.starts_with(&TAG)
+        };
+        invocations.into_iter().filter(genuine).map(|invocation| Self::decode(invocation.data)).collect()
+    }
+
     /// Reads the data of an instruction that the program sent to itself.
+    ///
+    /// That the program sent it, and that its transaction succeeded, is for the caller to know;
+    /// [`Self::of_transaction`] looks at both.
     pub fn decode(data: &[u8]) -> Result<Self, EventError> {
         let (name, body) =
             data.strip_prefix(&TAG).and_then(<[u8]>::split_first_chunk).ok_or(EventError::Tag)?;
@@ -126,6 +190,7 @@ impl ChannelEvent {
             PAYOUT_REDIRECTED => Self::payout_redirected(&mut rest),
             SETTLED => Self::settled(&mut rest),
             REARMED => Self::rearmed(&mut rest),
+            SKIPPED => Self::skipped(&mut rest),
             CHECKPOINTED => Self::checkpointed(&mut rest),
             VACANT => rest.channel().map(|channel| Self::Vacant { channel }),
             unknown => return Err(EventError::Unknown(unknown)),
@@ -140,6 +205,7 @@ impl ChannelEvent {
             | Self::PayoutRedirected { channel, .. }
             | Self::Settled { channel, .. }
             | Self::Rearmed { channel, .. }
+            | Self::Skipped { channel, .. }
             | Self::Checkpointed { channel, .. }
             | Self::Vacant { channel } => *channel,
         }
@@ -167,6 +233,16 @@ impl ChannelEvent {
             distributed: body.amount()?,
             refunded: body.amount()?,
         })
+    }
+
+    fn skipped(body: &mut Body<'_>) -> Option<Self> {
+        let (channel, target, settled) = (body.channel()?, body.amount()?, body.amount()?);
+        let reason = match body.take()? {
+            [0] => SkipReason::Sealed,
+            [1] => SkipReason::GracePeriodOver,
+            _ => return None,
+        };
+        Some(Self::Skipped { channel, target, settled, reason })
     }
 
     fn checkpointed(body: &mut Body<'_>) -> Option<Self> {

@@ -22,7 +22,7 @@ pub use beside::{
 };
 pub use channel::{Channel, checkpoint};
 pub use decode::ChannelInstruction;
-pub use ed25519::{ED25519_INSTRUCTION_SIZE, decode_ed25519, ed25519_verify};
+pub use ed25519::{ED25519_INSTRUCTION_SIZE, decode_ed25519, ed25519_verify, ed25519_verify_ceiling};
 pub use open::Open;
 pub use top_up::TopUp;
 

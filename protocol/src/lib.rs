@@ -7,6 +7,7 @@
 
 mod amount;
 mod batch;
+mod ceiling;
 mod channel;
 mod splits;
 mod voucher;
@@ -52,6 +53,7 @@ mod transaction;
 
 pub use amount::{Amount, ParseAmountError, parse_u64};
 pub use batch::{BATCH_DOMAIN, BATCH_MAGIC, BatchError, BatchMessage, MAX_BATCH, batch_size};
+pub use ceiling::{CEILING_MAGIC, Ceiling};
 pub use channel::*;
 pub use splits::{
     BPS_DENOMINATOR, MAX_RECIPIENTS, SPLIT_SIZE, SplitsError, SplitsPreimage, share, share_between,
@@ -68,13 +70,14 @@ pub use self::{
         EncodingError, base64_decode, base64_encode, base64url_decode, base64url_encode, canonical_json,
         parse_json,
     },
+    ceiling::SignedCeiling,
     challenge::{Challenge, ChallengeError, ChallengeSecret, INTENT, METHOD, Offer, Realm, SECRET_MIN},
     credential::{
         Action, Authentication, CloseAction, CloseAuthority, Credential, CredentialError, OpenAction,
         PROOF_DOMAIN, ProofError, TopUpAction, UseAction, VoucherAction,
     },
     digest::BodyDigest,
-    event::{ChannelEvent, EventError},
+    event::{ChannelEvent, EventError, Invocation, SkipReason},
     header::{
         Challenges, HeaderError, MAX_HEADER, format_authorization, format_receipt, format_www_authenticate,
         parse_authorization, parse_receipt, parse_www_authenticate,
@@ -83,7 +86,7 @@ pub use self::{
         Channel, ChannelInstruction, ComputeBudget, CreateAssociatedTokenAccount, ED25519_INSTRUCTION_SIZE,
         InstructionError, Open, TopUp, checkpoint, compute_unit_limit, compute_unit_price,
         create_associated_token_account, decode_ed25519, decode_settle_batch, discriminator, ed25519_verify,
-        ed25519_verify_batch, settle_batch,
+        ed25519_verify_batch, ed25519_verify_ceiling, settle_batch,
     },
     json::JsonError,
     problem::{PROBLEM_BASE, Problem, ProblemType},

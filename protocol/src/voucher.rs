@@ -39,35 +39,52 @@ pub struct Voucher {
     pub expires_at: i64,
 }
 
-/// The message does not start with [`VOUCHER_MAGIC`].
+/// The message does not start with the magic of its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadMagic;
+
+/// The layout that vouchers and ceilings share.
+pub(crate) fn encode(
+    magic: [u8; 2],
+    channel_id: &ChannelId,
+    amount: Amount,
+    expires_at: i64,
+) -> [u8; VOUCHER_SIZE] {
+    let mut bytes = [0; VOUCHER_SIZE];
+    bytes[..2].copy_from_slice(&magic);
+    bytes[2..34].copy_from_slice(channel_id.as_bytes());
+    bytes[34..42].copy_from_slice(&amount.get().to_le_bytes());
+    bytes[42..].copy_from_slice(&expires_at.to_le_bytes());
+    bytes
+}
+
+/// Channel, amount and expiry of a message with this `magic`.
+#[inline(always)]
+pub(crate) fn decode(
+    magic: [u8; 2],
+    bytes: &[u8; VOUCHER_SIZE],
+) -> Result<(ChannelId, Amount, i64), BadMagic> {
+    let (found, rest) = bytes.split_first_chunk::<2>().expect("50 bytes hold 2");
+    if *found != magic {
+        return Err(BadMagic);
+    }
+    let (channel_id, rest) = rest.split_first_chunk::<32>().expect("48 bytes hold 32");
+    let (amount, rest) = rest.split_first_chunk::<8>().expect("16 bytes hold 8");
+    let (expires_at, _) = rest.split_first_chunk::<8>().expect("8 bytes hold 8");
+    let amount = Amount::new(u64::from_le_bytes(*amount));
+    Ok((ChannelId::new(*channel_id), amount, i64::from_le_bytes(*expires_at)))
+}
 
 impl Voucher {
     /// The 50 bytes to sign.
     pub fn encode(&self) -> [u8; VOUCHER_SIZE] {
-        let mut bytes = [0; VOUCHER_SIZE];
-        bytes[..2].copy_from_slice(&VOUCHER_MAGIC);
-        bytes[2..34].copy_from_slice(self.channel_id.as_bytes());
-        bytes[34..42].copy_from_slice(&self.cumulative_amount.get().to_le_bytes());
-        bytes[42..].copy_from_slice(&self.expires_at.to_le_bytes());
-        bytes
+        encode(VOUCHER_MAGIC, &self.channel_id, self.cumulative_amount, self.expires_at)
     }
 
     /// Reads the 50 bytes back.
     pub fn decode(bytes: &[u8; VOUCHER_SIZE]) -> Result<Self, BadMagic> {
-        let (magic, rest) = bytes.split_first_chunk::<2>().expect("50 bytes hold 2");
-        if *magic != VOUCHER_MAGIC {
-            return Err(BadMagic);
-        }
-        let (channel_id, rest) = rest.split_first_chunk::<32>().expect("48 bytes hold 32");
-        let (cumulative, rest) = rest.split_first_chunk::<8>().expect("16 bytes hold 8");
-        let (expires_at, _) = rest.split_first_chunk::<8>().expect("8 bytes hold 8");
-        Ok(Self {
-            channel_id: ChannelId::new(*channel_id),
-            cumulative_amount: Amount::new(u64::from_le_bytes(*cumulative)),
-            expires_at: i64::from_le_bytes(*expires_at),
-        })
+        let (channel_id, cumulative_amount, expires_at) = decode(VOUCHER_MAGIC, bytes)?;
+        Ok(Self { channel_id, cumulative_amount, expires_at })
     }
 
     /// Whether the channel program calls the voucher expired at `now` (unix seconds).

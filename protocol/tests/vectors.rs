@@ -251,6 +251,19 @@ fn the_ed25519_instruction_matches() {
     assert_eq!(decode_ed25519(&instruction.data), Ok(signed));
 }
 
+#[test]
+fn the_ceiling_matches() {
+    let vectors = vectors("voucher.json");
+    let row = &vectors["ceiling"];
+    let ceiling = Ceiling {
+        channel_id: ChannelId::from(key(&vectors, "channelId")),
+        maximum: Amount::new(decimal(row, "maximum")),
+        expires_at: row["expiresAt"].as_i64().expect("seconds"),
+    };
+    assert_eq!(hex(ceiling.encode()), text(row, "bytes"));
+    assert_eq!(Ceiling::decode(&ceiling.encode()), Ok(ceiling));
+}
+
 fn open(row: &Value, splits: Splits) -> Open {
     Open {
         agreement: Agreement {

@@ -50,14 +50,25 @@ fn phrase() -> impl Strategy<Value = Vec<Op>> {
             };
             vec![captured, op, captured]
         }),
-        2 => (channel(), 1..50_000i64, any::<usize>(), op()).prop_map(move |(other, more, batch, op)| vec![
-            Op::SettleBatch { channels: [last, other], targets: [good(more), good(1)] },
-            op,
-            Op::ReplayBatch { batch },
-        ]),
+        2 => (channel(), 1..50_000i64, any::<usize>(), op(), any::<bool>()).prop_map(
+            move |(other, more, batch, op, tells)| vec![
+                Op::SettleBatch { channels: [last, other], targets: [good(more), good(1)], tells },
+                op,
+                Op::ReplayBatch { batch, tells: !tells },
+            ]
+        ),
+        // One of two leaves before the batch comes.
+        2 => (0..8usize, 1..50_000i64, by_owner(), any::<bool>(), grace - 2..grace + 2).prop_map(
+            move |(other, more, tells, seals, seconds)| vec![
+                if seals { seal } else { Op::RequestClose { channel: last, by_owner: true } },
+                OPEN,
+                Op::PassSeconds(seconds),
+                Op::SettleBatch { channels: [last, other], targets: [good(more), good(more)], tells },
+            ]
+        ),
         // A session, the next one's deposit, and whatever was signed before.
         3 => (claim(), any::<usize>(), way(), 1..600_000u64).prop_map(move |(kept, voucher, by, amount)| vec![
-            Op::Promise { channel: last, voucher: kept },
+            Op::Promise { channel: last, voucher: kept, ceiling: by == Way::UpTo },
             rearm,
             Op::TopUp { channel: last, amount, by_owner: true },
             Op::Replay { channel: last, voucher, by },
@@ -94,12 +105,13 @@ fn op() -> impl Strategy<Value = Op> {
             }
         ),
         10 => (channel(), claim()).prop_map(|(channel, voucher)| Op::Settle { channel, voucher }),
-        10 => (channel(), claim()).prop_map(|(channel, voucher)| Op::Promise { channel, voucher }),
+        10 => (channel(), claim(), prop::bool::weighted(0.2))
+            .prop_map(|(channel, voucher, ceiling)| Op::Promise { channel, voucher, ceiling }),
         10 => (channel(), any::<usize>(), way())
             .prop_map(|(channel, voucher, by)| Op::Replay { channel, voucher, by }),
-        5 => ([channel(), channel()], [claim(), claim()])
-            .prop_map(|(channels, targets)| Op::SettleBatch { channels, targets }),
-        3 => any::<usize>().prop_map(|batch| Op::ReplayBatch { batch }),
+        5 => ([channel(), channel()], [claim(), claim()], any::<bool>())
+            .prop_map(|(channels, targets, tells)| Op::SettleBatch { channels, targets, tells }),
+        3 => (any::<usize>(), any::<bool>()).prop_map(|(batch, tells)| Op::ReplayBatch { batch, tells }),
         6 => (channel(), proptest::option::of(claim()), by_owner())
             .prop_map(|(channel, voucher, by_owner)| Op::Rearm { channel, voucher, by_owner }),
         6 => (channel(), claim(), cumulative(), by_owner()).prop_map(|(channel, voucher, amount, by_owner)| {

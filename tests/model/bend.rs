@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use toll_program_tests::{
     Batch, Instruction, InstructionError, NOW, Plan, Proof, Pubkey, TokenKind, TokenState, TransactionError,
-    World, voucher_key,
+    World, settle_batch_of_the_living, voucher_key,
 };
 
 const CASES: u32 = 2_000;
@@ -71,7 +71,7 @@ fn apply(bend: Bend, instruction: &mut Instruction, pool: &[Pubkey]) {
     }
 }
 
-const INSTRUCTIONS: [fn(&World) -> Instruction; 15] = [
+const INSTRUCTIONS: [fn(&World) -> Instruction; 16] = [
     |world| world.channel.open(),
     |world| world.channel.settle(),
     |world| world.channel.top_up(5),
@@ -83,6 +83,7 @@ const INSTRUCTIONS: [fn(&World) -> Instruction; 15] = [
     |world| world.channel.reclaim(),
     |world| world.channel.emit_event(),
     |world| world.channel.settle_batch(),
+    |world| settle_batch_of_the_living(&[world.channel.address]),
     |world| world.channel.rearm(1),
     |world| world.channel.settle_up_to(8_000),
     |world| world.channel.settle_closing(),
@@ -94,6 +95,9 @@ fn proof(world: &World, instruction: &Instruction) -> Instruction {
     if instruction.data.first() == Some(&10) {
         let batch = Batch::of([(world.channel.address, 9_000)]);
         return Proof::of(&batch.encode(), &voucher_key(3)).instruction();
+    }
+    if instruction.data.first() == Some(&12) {
+        return world.sign(&world.ceiling(9_000)).instruction();
     }
     world.sign(&world.voucher(9_000)).instruction()
 }

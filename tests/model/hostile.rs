@@ -13,8 +13,8 @@ pub(crate) fn target(instruction: usize, account: usize) -> (Action, usize) {
         (|world| world.top_up(5), &[0, 1, 2, 3, 4, 5]),
         (|world| world.reclaim(), &[1]),
         (|world| world.seal_as_payee(), &[0]),
-        (|world| world.rearm(), &[0, 1, 2, 3, 4, 5, 6, 7, 9, 11, 12]),
-        (|world| world.settle_up_to(1, &world.voucher(2)), &[0, 1, 2, 3]),
+        (|world| world.rearm(), &[0, 1, 2, 3, 4, 5, 7, 8, 9, 11, 12]),
+        (|world| world.settle_up_to(1, &world.ceiling(2)), &[0, 1, 2, 3]),
     ];
     let (action, accounts) = TARGETS[instruction % TARGETS.len()];
     (action, accounts[account % accounts.len()])

@@ -35,9 +35,10 @@ pub(crate) struct Channel {
     pub(crate) lamports: u64,
 }
 
-/// A voucher that was signed, and by whom.
+/// A voucher or ceiling that was signed, and by whom.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Signed {
+    pub(crate) ceiling: bool,
     pub(crate) open_slot: u64,
     pub(crate) cumulative: u64,
     pub(crate) expires_at: i64,
@@ -131,6 +132,11 @@ impl Model {
     }
 
     fn apply_voucher(&mut self, open_slot: u64, voucher: Signed) -> Result<(), Refused> {
+        require(!voucher.ceiling)?;
+        self.apply(open_slot, voucher)
+    }
+
+    fn apply(&mut self, open_slot: u64, voucher: Signed) -> Result<(), Refused> {
         let now = self.now;
         let channel = self.channel(open_slot)?;
         require(voucher.genuine && voucher.open_slot == open_slot)?;
@@ -145,15 +151,31 @@ impl Model {
         self.apply_voucher(open_slot, voucher)
     }
 
-    /// All or nothing, as everything here is.
-    pub(crate) fn settle_batch(&mut self, batch: &SignedBatch) -> Result<(), Refused> {
-        require(batch.genuine && (batch.expires_at == 0 || self.now < batch.expires_at))?;
+    /// Whether a promise still raises what the channel has settled.
+    fn lives(&self, open_slot: u64) -> bool {
+        match self.channels.get(&open_slot).map(|channel| channel.stage) {
+            Some(Stage::Open) => true,
+            Some(Stage::Closing { since }) => self.now < since + i64::from(GRACE_PERIOD),
+            Some(Stage::Sealed | Stage::Distributed | Stage::Gone) | None => false,
+        }
+    }
+
+    /// All or nothing, as everything here is; where it `tells`, all that live. Where all are gone, anyone may tell so.
+    pub(crate) fn settle_batch(&mut self, batch: &SignedBatch, tells: bool) -> Result<(), Refused> {
+        let gone = batch.targets.iter().all(|(open_slot, _)| self.channel(*open_slot).is_err());
+        require(batch.genuine || gone)?;
+        require(batch.expires_at == 0 || self.now < batch.expires_at)?;
         for (open_slot, target) in &batch.targets {
-            let channel = self.channel(*open_slot)?;
-            require(*target > 0 && *target <= channel.deposit)?;
+            require(*target > 0)?;
+            let lives = self.lives(*open_slot);
+            let Ok(channel) = self.channel(*open_slot) else {
+                require(tells)?;
+                continue;
+            };
+            require(*target <= channel.deposit)?;
             if channel.settled < *target {
-                require(channel.stage == Stage::Open)?;
-                channel.settled = *target;
+                require(lives || tells)?;
+                channel.settled = if lives { *target } else { channel.settled };
             }
         }
         Ok(())
@@ -168,7 +190,8 @@ impl Model {
     ) -> Result<(), Refused> {
         let before = self.channel(open_slot)?.settled;
         require(by_payee && before < amount && amount <= voucher.cumulative)?;
-        self.settle(open_slot, voucher)?;
+        require(voucher.ceiling && self.lives(open_slot))?;
+        self.apply(open_slot, voucher)?;
         self.channel(open_slot)?.settled = amount;
         Ok(())
     }

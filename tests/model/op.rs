@@ -17,10 +17,11 @@ pub(crate) enum Op {
         channel: usize,
         voucher: Claim,
     },
-    /// Signs a voucher that stays off chain for now.
+    /// Signs a voucher, or a ceiling, that stays off chain for now.
     Promise {
         channel: usize,
         voucher: Claim,
+        ceiling: bool,
     },
     /// Brings a voucher signed earlier in the sequence, for whichever channel it was.
     Replay {
@@ -28,14 +29,17 @@ pub(crate) enum Op {
         voucher: usize,
         by: Way,
     },
-    /// Signs targets for two channels, or for one if both are the same, and settles them.
+    /// Signs targets for two channels, or for one if both are the same, and settles them; all or none, or those that
+    /// still can where it may tell of the others.
     SettleBatch {
         channels: [usize; 2],
         targets: [Claim; 2],
+        tells: bool,
     },
     /// Settles a batch signed earlier in the sequence.
     ReplayBatch {
         batch: usize,
+        tells: bool,
     },
     Rearm {
         channel: usize,
@@ -138,7 +142,7 @@ impl Op {
     }
 }
 
-/// An instruction that takes a voucher.
+/// An instruction that takes a voucher, or the one that takes a ceiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Settle,
@@ -149,7 +153,7 @@ pub(crate) enum Way {
     Closing,
 }
 
-/// A voucher that some key signs.
+/// A voucher that some key signs; a ceiling, for the instruction that takes those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub(crate) amount: Cumulative,

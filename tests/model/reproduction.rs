@@ -113,6 +113,7 @@ const fn promise(bps: u64) -> Op {
     Op::Promise {
         channel: LAST,
         voucher: Claim { amount: Cumulative::OfDeposit(bps), expires_in: 0, genuine: true },
+        ceiling: false,
     }
 }
 
@@ -155,7 +156,7 @@ fn a_voucher_saved_while_closing_is_paid_without_the_payee() {
 #[test]
 fn a_batch_raises_all_its_channels_or_none() {
     let target = |bps| Claim { amount: Cumulative::OfDeposit(bps), expires_in: 0, genuine: true };
-    let batch = |targets| Op::SettleBatch { channels: [0, 1], targets };
+    let batch = |targets| Op::SettleBatch { channels: [0, 1], targets, tells: false };
     holds(&[
         open(0),
         open(1),
@@ -164,13 +165,13 @@ fn a_batch_raises_all_its_channels_or_none() {
         Op::SettleAndSeal { channel: 0, voucher: None, by_owner: true },
         batch([target(4_000), target(7_000)]),
         batch([target(4_001), target(8_000)]),
-        Op::ReplayBatch { batch: 0 },
+        Op::ReplayBatch { batch: 0, tells: false },
         Op::Rearm { channel: 1, voucher: None, by_owner: true },
-        Op::ReplayBatch { batch: 3 },
+        Op::ReplayBatch { batch: 3, tells: false },
         Op::Distribute { channel: 0 },
         Op::PassSlots(OPEN_SLOT_WINDOW + 2),
-        Op::ReplayBatch { batch: 0 },
+        Op::ReplayBatch { batch: 0, tells: false },
         Op::Reclaim { channel: 0, to_owner: true },
-        Op::ReplayBatch { batch: 0 },
+        Op::ReplayBatch { batch: 0, tells: false },
     ]);
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use toll_program_tests::{
     Account, Attempt, Batch, Channel, ChannelState, Event, FROZEN, INITIALIZED, Plan, Proof, Pubkey,
     SYSTEM_PROGRAM, Status, TokenKind, TokenState, Voucher, World, named, program_id, rent_of, settle_batch,
-    treasury_owner, voucher_key,
+    settle_batch_of_the_living, treasury_owner, voucher_key,
 };
 
 /// How often each kind of instruction landed, and how often it was refused.
@@ -96,9 +96,9 @@ impl Run {
                 self.send(|world| world.settle_proof(&proof));
                 return Some(self.apply(|model| model.settle(open_slot, voucher)));
             }
-            Op::Promise { channel, voucher } => {
+            Op::Promise { channel, voucher, ceiling } => {
                 let open_slot = self.select(channel);
-                self.sign(open_slot, voucher);
+                self.sign_either(open_slot, voucher, ceiling);
             }
             Op::Replay { channel, voucher, by } => {
                 let open_slot = self.select(channel);
@@ -108,17 +108,17 @@ impl Run {
                 let voucher = self.vouchers[voucher % self.vouchers.len()];
                 return Some(self.replay(open_slot, voucher, by));
             }
-            Op::SettleBatch { channels, targets } => {
+            Op::SettleBatch { channels, targets, tells } => {
                 let batch = self.sign_batch(channels, targets);
                 self.batches.push(batch.clone());
-                return Some(self.settle_batch(&batch));
+                return Some(self.settle_batch(&batch, tells));
             }
-            Op::ReplayBatch { batch } => {
+            Op::ReplayBatch { batch, tells } => {
                 if self.batches.is_empty() {
                     return None;
                 }
                 let batch = self.batches[batch % self.batches.len()].clone();
-                return Some(self.settle_batch(&batch));
+                return Some(self.settle_batch(&batch, tells));
             }
             Op::Rearm { channel, voucher, by_owner } => {
                 let open_slot = self.select(channel);
@@ -132,7 +132,7 @@ impl Run {
             Op::SettleUpTo { channel, voucher, amount, by_owner } => {
                 let open_slot = self.select(channel);
                 let amount = self.cumulative(open_slot, amount);
-                let voucher = self.sign(open_slot, voucher);
+                let voucher = self.sign_either(open_slot, voucher, true);
                 let proof = self.prove(voucher);
                 self.send(|world| by(by_owner, world.settle_up_to_proof(amount, &proof)));
                 return Some(self.apply(|model| model.settle_up_to(open_slot, voucher, amount, by_owner)));
@@ -261,10 +261,14 @@ impl Run {
     }
 
     fn sign(&mut self, open_slot: u64, claim: Claim) -> Signed {
+        self.sign_either(open_slot, claim, false)
+    }
+
+    fn sign_either(&mut self, open_slot: u64, claim: Claim, ceiling: bool) -> Signed {
         let cumulative = self.cumulative(open_slot, claim.amount);
         let expires_at =
             if claim.expires_in == 0 { 0 } else { self.model.now.saturating_add(claim.expires_in) };
-        let signed = Signed { open_slot, cumulative, expires_at, genuine: claim.genuine };
+        let signed = Signed { ceiling, open_slot, cumulative, expires_at, genuine: claim.genuine };
         self.vouchers.push(signed);
         self.promise(open_slot, cumulative, claim.genuine);
         signed
@@ -291,14 +295,15 @@ impl Run {
         SignedBatch { targets: by_slot.into_iter().collect(), expires_at, genuine }
     }
 
-    fn settle_batch(&mut self, signed: &SignedBatch) -> Result<(), Refused> {
+    fn settle_batch(&mut self, signed: &SignedBatch, tells: bool) -> Result<(), Refused> {
         let targets = signed.targets.iter();
         let targets = targets.map(|(open_slot, target)| (self.channels[open_slot].address, *target));
         let batch = Batch { expires_at: signed.expires_at, ..Batch::of(targets) };
         let key = voucher_key(if signed.genuine { 3 } else { 4 });
         let proof = Proof::of(&batch.encode(), &key).instruction();
-        self.send(|world| world.attempt(settle_batch(&batch.channels())).preceded_by(proof));
-        self.apply(|model| model.settle_batch(signed))
+        let build = if tells { settle_batch_of_the_living } else { settle_batch };
+        self.send(|world| world.attempt(build(&batch.channels())).preceded_by(proof));
+        self.apply(|model| model.settle_batch(signed, tells))
     }
 
     /// Brings `voucher`, by whomever may.
@@ -376,7 +381,7 @@ impl Run {
     fn prove(&self, signed: Signed) -> Proof {
         let channel = self.channels[&signed.open_slot].address;
         let voucher = Voucher {
-            magic: [0x56, 0x01],
+            magic: if signed.ceiling { [0x43, 0x01] } else { [0x56, 0x01] },
             channel,
             cumulative: signed.cumulative,
             expires_at: signed.expires_at,

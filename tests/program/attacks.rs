@@ -3,7 +3,7 @@
 use toll_program_tests::{
     Account, Batch, Channel, ChannelError::*, Event, INSTRUCTIONS_SYSVAR, Instruction, InstructionError,
     OPEN_SLOT_WINDOW, PAYER_TOKENS, Plan, Proof, SLOT, SYSTEM_PROGRAM, TokenKind, TokenState, World,
-    event_authority, named, program_id, settle_batch, voucher_key,
+    event_authority, named, program_id, settle_batch, treasury_owner, voucher_key,
 };
 
 #[test]
@@ -26,7 +26,9 @@ fn a_voucher_of_a_closed_channel_settles_on_no_reopened_one() {
     world.settle(&old).rejects_with(VoucherChannelMismatch);
     world.settle_and_seal(&old).rejects_with(VoucherChannelMismatch);
     world.rearm_with(&old).rejects_with(VoucherChannelMismatch);
-    world.settle_up_to(1, &old).rejects_with(VoucherChannelMismatch);
+    world
+        .settle_up_to(1, &toll_program_tests::Voucher { magic: [0x43, 0x01], ..old })
+        .rejects_with(VoucherChannelMismatch);
     let proof = Proof::of(&old_batch.encode(), &voucher_key(3)).instruction();
     let live = world.channel.address;
     world.attempt(settle_batch(&[live])).preceded_by(proof).rejects_with(BatchChannelsMismatch);
@@ -68,7 +70,7 @@ fn a_fake_sysvar_that_shows_a_proof_nobody_made_rejects() {
     let channel = world.channel.clone();
     world.attempt(channel.settle_and_seal(1)).account(2, sysvar).rejects_with(unsupported.clone());
     world.attempt(channel.settle_batch()).account(0, sysvar).rejects_with(unsupported.clone());
-    world.attempt(channel.rearm(1)).account(8, sysvar).rejects_with(unsupported.clone());
+    world.attempt(channel.rearm(1)).account(6, sysvar).rejects_with(unsupported.clone());
     world.attempt(channel.settle_up_to(5)).account(2, sysvar).rejects_with(unsupported.clone());
     world.request_close().succeeds();
     world.attempt(channel.settle_closing()).account(1, sysvar).rejects_with(unsupported);
@@ -83,8 +85,8 @@ fn an_empty_address_under_another_bump_forces_no_forfeiture_in_rearm_either() {
         let (mint, token_program) = (world.channel.mint, world.channel.token_program);
         for (index, owner, error) in [
             (11, "recipient 0", RecipientAccountMismatch),
-            (4, "payee", PayeeAccountMismatch),
-            (3, "payer", PayerAccountMismatch),
+            (7, "payee", PayeeAccountMismatch),
+            (4, "payer", PayerAccountMismatch),
         ] {
             let owner = named(owner);
             let seeds = [owner.as_ref(), token_program.as_ref(), mint.as_ref()];
@@ -116,7 +118,7 @@ fn a_look_alike_channel_of_another_program_pays_nobody() {
     world.distribute().account(0, address).rejects_with(owner.clone());
     world.rearm().account(1, address).rejects_with(owner.clone());
     world.reclaim().account(0, address).rejects_with(owner.clone());
-    world.settle_up_to(1, &world.voucher(2)).account(1, address).rejects_with(owner.clone());
+    world.settle_up_to(1, &world.ceiling(2)).account(1, address).rejects_with(owner.clone());
     world.checkpoint().account(0, address).rejects_with(owner);
 }
 
@@ -161,6 +163,22 @@ fn a_sold_payer_account_takes_no_refund() {
     world.seal_as_payee().succeeds();
     world.withdraw_payer().rejects_with(PayerAccountMismatch);
     assert_eq!(world.tokens(&payer_tokens), PAYER_TOKENS - 1_000_000);
+}
+
+#[test]
+fn without_a_treasury_a_payer_still_takes_its_refund() {
+    let mut world = World::with_state(Plan::default(), |state| state.settled = 400_000);
+    world.remove(world.channel.treasury_tokens);
+    world.distribute().rejects_with(InvalidTreasuryTokenAccount);
+    world.rearm().rejects_with(InvalidTreasuryTokenAccount);
+    world.seal_as_payee().succeeds();
+    world.distribute().rejects_with(InvalidTreasuryTokenAccount);
+    world.withdraw_payer().succeeds();
+    assert_eq!(world.tokens(&world.channel.payer_tokens), PAYER_TOKENS - 400_000);
+    // Anyone can make the account again, and the payee is paid.
+    world.put_tokens(treasury_owner(), 0);
+    world.distribute().succeeds();
+    assert_eq!(world.tokens(&world.channel.payee_tokens), 400_000);
 }
 
 #[test]

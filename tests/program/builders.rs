@@ -2,11 +2,12 @@
 
 use toll_program_tests::{
     Batch, Channel, ChannelState, Plan, Proof, Status, TokenKind, Voucher, World, preimage, preimage_hash,
-    program_id, settle_batch, treasury_owner, voucher_key,
+    program_id, settle_batch, settle_batch_of_the_living, treasury_owner, voucher_key,
 };
 use toll_protocol::{
-    Agreement, Amount, BatchVoucher, ChannelAccount, ChannelEvent, ChannelId, ChannelStatus, ChannelTerms,
-    Open, SignedBatch, SignedVoucher, Split, Splits, TopUp,
+    Agreement, Amount, BatchVoucher, ChannelAccount, ChannelEvent, ChannelId, ChannelInstruction,
+    ChannelStatus, ChannelTerms, Invocation, Open, SignedBatch, SignedCeiling, SignedVoucher, SkipReason,
+    Split, Splits, TopUp,
 };
 
 fn channel(token: TokenKind) -> Channel {
@@ -113,7 +114,7 @@ fn the_other_instructions_agree() {
 fn batches_agree_and_read_back() {
     let targets: Vec<_> =
         (1..=60u64).map(|salt| Channel::new(Plan { salt, ..Plan::default() }).address).zip(7..).collect();
-    for count in [1, 2, 60] {
+    for count in [1, 2, 59, 60] {
         let ours = Batch { expires_at: 1_234, ..Batch::of(targets[..count].iter().copied()) };
         let theirs = targets[..count]
             .iter()
@@ -121,14 +122,17 @@ fn batches_agree_and_read_back() {
             .collect();
         let theirs = BatchVoucher::new(program_id(), theirs, 1_234).unwrap();
         assert_eq!(theirs.encode(), ours.encode());
-        assert_eq!(toll_protocol::settle_batch(&theirs), settle_batch(&ours.channels()));
+        assert_eq!(toll_protocol::settle_batch(&theirs), settle_batch_of_the_living(&ours.channels()));
         let signed = SignedBatch::sign(theirs, &voucher_key(3));
         let proof = toll_protocol::ed25519_verify_batch(&signed);
         assert_eq!(proof, Proof::of(&ours.encode(), &voucher_key(3)).instruction());
-        let settle = settle_batch(&ours.channels());
-        let keys: Vec<_> = settle.accounts.iter().map(|meta| meta.pubkey).collect();
-        let decoded = toll_protocol::decode_settle_batch(&proof.data, &program_id(), &keys);
-        assert_eq!(decoded, Ok(signed));
+        for settle in [settle_batch(&ours.channels()), settle_batch_of_the_living(&ours.channels())] {
+            let keys: Vec<_> = settle.accounts.iter().map(|meta| meta.pubkey).collect();
+            let decoded = toll_protocol::decode_settle_batch(&proof.data, &program_id(), &keys);
+            assert_eq!(decoded.as_ref(), Ok(&signed));
+            let named = ChannelInstruction::decode(&settle.data, &keys).map(|settle| settle.channels());
+            assert_eq!(named, Ok(signed.batch.channels().copied().collect()));
+        }
     }
 }
 
@@ -140,17 +144,41 @@ fn events_read_back() {
         let data = landed.invocations_of(&program_id());
         ChannelEvent::decode(data.last().expect("an event")).expect("a known event")
     };
-    let settled = event_of(world.settle_up_to(60, &world.voucher(100)).succeeds());
+    let settled = event_of(world.settle_up_to(60, &world.ceiling(100)).succeeds());
     assert_eq!(settled, ChannelEvent::Settled { channel: id, settled: Amount::new(60) });
     let rearmed = event_of(world.rearm().succeeds());
     let (settled, refunded) = (Amount::new(60), Amount::new(999_940));
     assert_eq!(rearmed, ChannelEvent::Rearmed { channel: id, settled, distributed: settled, refunded });
+    world.top_up(10).succeeds();
+    let batch = Batch::of([(world.channel.address, 70)]);
+    world.seal_as_payee().succeeds();
+    let skipped = event_of(world.settle_batch_of_the_living(&batch).succeeds());
+    let (target, reason) = (Amount::new(70), SkipReason::Sealed);
+    assert_eq!(skipped, ChannelEvent::Skipped { channel: id, target, settled, reason });
     let ChannelEvent::Checkpointed { channel, account } = event_of(world.checkpoint().succeeds()) else {
         panic!("another event");
     };
     assert_eq!((channel, account.encode()[..].to_vec()), (id, world.state().encode()));
     world.remove(world.channel.address);
     assert_eq!(event_of(world.checkpoint().succeeds()), ChannelEvent::Vacant { channel: id });
+}
+
+#[test]
+fn the_events_of_a_failed_transaction_look_genuine_and_are_not_read() {
+    let mut world = World::opened(Plan::with_shares(&[1_000]));
+    let id = built(&world.channel.clone()).id;
+    // The second instruction fails, and takes the capture back.
+    let (ceiling, seal) = (world.ceiling(100), world.channel.seal());
+    let invoked = world.settle_up_to(60, &ceiling).followed_by([seal]).invoked_before_failing();
+    assert_eq!(world.state().settled, 0);
+    let read = |status: Result<(), &str>| {
+        let invocations =
+            invoked.iter().map(|(program, accounts, data)| Invocation { program, accounts, data });
+        ChannelEvent::of_transaction(&status, &program_id(), invocations)
+    };
+    let settled = ChannelEvent::Settled { channel: id, settled: Amount::new(60) };
+    assert_eq!(read(Ok(())), Ok(vec![settled]), "to whoever does not ask whether it succeeded");
+    assert_eq!(read(Err("custom program error: 0x2")), Ok(Vec::new()));
 }
 
 #[test]
@@ -168,6 +196,23 @@ fn vouchers_and_their_proofs_agree() {
         let proof = Proof::of(&ours.encode(), &voucher_key(3));
         assert_eq!(toll_protocol::ed25519_verify(&signed), proof.instruction());
     }
+}
+
+#[test]
+fn ceilings_and_their_proofs_agree() {
+    let mut world = World::with_channel(Plan::default());
+    let ours = Voucher { expires_at: i64::MAX, ..world.ceiling(77) };
+    let theirs = toll_protocol::Ceiling {
+        channel_id: ChannelId::new(world.channel.address.to_bytes()),
+        maximum: Amount::new(77),
+        expires_at: i64::MAX,
+    };
+    assert_eq!(theirs.encode()[..], ours.encode());
+    let proof = toll_protocol::ed25519_verify_ceiling(&SignedCeiling::sign(theirs, &voucher_key(3)));
+    assert_eq!(proof, world.sign(&ours).instruction());
+    let capture = world.channel.settle_up_to(76);
+    world.attempt(capture).preceded_by(proof).succeeds();
+    assert_eq!(world.state().settled, 76);
 }
 
 #[test]

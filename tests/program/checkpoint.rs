@@ -90,12 +90,16 @@ fn appended_to_each_instruction_it_tells_a_channels_whole_life() {
         let world = World::before_open(Plan::with_shares(&[1_000]));
         world.sign(&world.voucher(cumulative)).instruction()
     };
+    let ceiling = |maximum| {
+        let world = World::before_open(Plan::with_shares(&[1_000]));
+        world.sign(&world.ceiling(maximum)).instruction()
+    };
     let steps: Vec<(i64, u64, Vec<Instruction>)> = vec![
         (NOW, SLOT, vec![channel.open()]),
         (NOW, SLOT, vec![proof(100), channel.settle()]),
         (NOW, SLOT, vec![channel.top_up(5_000)]),
         (NOW, SLOT, vec![channel.distribute()]),
-        (NOW, SLOT, vec![proof(500), channel.settle_up_to(300)]),
+        (NOW, SLOT, vec![ceiling(500), channel.settle_up_to(300)]),
         (NOW, SLOT, vec![channel.rearm(0)]),
         (NOW, SLOT, vec![channel.top_up(700)]),
         (NOW + 1, SLOT, vec![channel.request_close()]),

@@ -250,7 +250,7 @@ const ROWS: [Row; 64] = [
         world.edit(|state| (state.settled, state.payout_watermark) = (state.deposit, state.deposit));
         world.rearm()
     }),
-    (AmountOverVoucher, open, |world| world.settle_up_to(2, &world.voucher(1))),
+    (AmountOverVoucher, open, |world| world.settle_up_to(2, &world.ceiling(1))),
 ];
 
 fn batch(world: &World) -> Batch {

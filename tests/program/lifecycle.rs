@@ -17,7 +17,7 @@ const LIVE: [(&str, Action); 15] = [
         world.settle_batch(&Batch::of([(world.channel.address, 99)]))
     }),
     ("rearm", |world| world.rearm()),
-    ("settle_up_to", |world| world.settle_up_to(300, &world.voucher(500))),
+    ("settle_up_to", |world| world.settle_up_to(300, &world.ceiling(500))),
     ("settle_closing", |world| world.settle_closing(&world.voucher(500))),
     ("checkpoint", |world| world.checkpoint()),
 ];
@@ -85,6 +85,8 @@ fn an_open_channel_settles_grows_pays_out_closes_and_seals() {
 #[test]
 fn a_closing_channel_settles_and_is_sealed_by_its_payee_within_the_grace_period() {
     let to = [
+        ("settle_batch", Some(Status::Closing)),
+        ("settle_up_to", Some(Status::Closing)),
         ("settle_closing", Some(Status::Closing)),
         ("settle_and_seal with a voucher", Some(Status::Sealed)),
         ("settle_and_seal without", Some(Status::Sealed)),

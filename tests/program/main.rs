@@ -27,6 +27,7 @@ mod security;
 mod settle;
 mod settle_and_seal;
 mod settle_batch;
+mod settle_batch_dead;
 mod settle_closing;
 mod settle_up_to;
 mod token_2022;

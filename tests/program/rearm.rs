@@ -57,7 +57,7 @@ fn without_the_flag_a_proof_just_before_is_not_applied() {
 #[test]
 fn without_a_voucher_the_sysvar_is_never_looked_at() {
     let mut world = opened(&[]);
-    world.rearm().account(8, toll_program_tests::named("dummy")).succeeds();
+    world.rearm().account(6, toll_program_tests::named("dummy")).succeeds();
 }
 
 #[test]
@@ -168,7 +168,7 @@ mod kept_back {
         world.settle(&kept).rejects_with(ChannelError::VoucherOverDeposit);
         world.settle_and_seal(&kept).rejects_with(ChannelError::VoucherOverDeposit);
         world.rearm_with(&kept).rejects_with(ChannelError::VoucherOverDeposit);
-        world.settle_up_to(501, &kept).rejects_with(ChannelError::VoucherOverDeposit);
+        world.settle_up_to(501, &world.ceiling(900)).rejects_with(ChannelError::VoucherOverDeposit);
         let batch = Batch::of([(world.channel.address, 900)]);
         world.settle_batch(&batch).rejects_with(ChannelError::VoucherOverDeposit);
         world.request_close().succeeds();

@@ -38,9 +38,9 @@ guards! {
     a_closing_channel_rejects: InvalidChannelStatus,
         Fault::World(|world| world.spoil_channel_byte(3, Status::Closing as u8));
     another_payee_rejects: InvalidChannelPayee, Fault::Attempt(|rearm| rearm.account(0, named("stranger")));
-    another_mint_rejects: InvalidChannelMint, Fault::Attempt(|rearm| rearm.account(6, named("another mint")));
+    another_mint_rejects: InvalidChannelMint, Fault::Attempt(|rearm| rearm.account(3, named("another mint")));
     an_unknown_token_program_rejects: InvalidMintTokenProgram,
-        Fault::Attempt(|rearm| rearm.account(7, named("token program")));
+        Fault::Attempt(|rearm| rearm.account(5, named("token program")));
     a_malformed_mint_rejects: MintAccountMismatch, Fault::World(World::spoil_mint);
     another_escrow_address_rejects: ChannelAccountMismatch,
         Fault::Attempt(|rearm| rearm.account(2, named("escrow")));
@@ -49,13 +49,13 @@ guards! {
     a_frozen_escrow_rejects: ChannelAccountMismatch,
         Fault::World(|world| world.edit_tokens(world.channel.escrow, |tokens| tokens.state = FROZEN));
     another_payer_token_address_rejects: PayerAccountMismatch,
-        Fault::Attempt(|rearm| rearm.account(3, named("payer's tokens")));
+        Fault::Attempt(|rearm| rearm.account(4, named("payer's tokens")));
     a_missing_payer_token_account_rejects: InvalidPayerTokenAccount,
         Fault::World(|world| world.remove(world.channel.payer_tokens));
     a_frozen_payer_token_account_rejects: PayerAccountMismatch,
         Fault::World(|world| world.edit_tokens(world.channel.payer_tokens, |tokens| tokens.state = FROZEN));
     another_treasury_address_rejects: TreasuryAccountMismatch,
-        Fault::Attempt(|rearm| rearm.account(5, named("treasury")));
+        Fault::Attempt(|rearm| rearm.account(8, named("treasury")));
     a_missing_treasury_rejects: InvalidTreasuryTokenAccount,
         Fault::World(|world| world.remove(world.channel.treasury_tokens));
     a_frozen_treasury_rejects: TreasuryAccountMismatch,
@@ -65,7 +65,7 @@ guards! {
     one_recipient_account_missing_rejects: RecipientAccountCountMismatch,
         Fault::Attempt(|rearm| rearm.one_account_less());
     another_instructions_sysvar_rejects: InstructionError::UnsupportedSysvar,
-        Fault::Attempt(|rearm| rearm.account(8, named("instructions")));
+        Fault::Attempt(|rearm| rearm.account(6, named("instructions")));
     no_proof_just_before_rejects: MissingEd25519Verification,
         Fault::Attempt(|rearm| rearm.preceded_by(compute_unit_limit(100_000)));
     a_voucher_of_another_key_rejects: VoucherSignerMismatch,
@@ -75,7 +75,7 @@ guards! {
     another_address_for_a_recipient_rejects: RecipientAccountMismatch,
         Fault::Attempt(|rearm| rearm.account(11, named("recipient's tokens")));
     another_address_for_the_payee_rejects: PayeeAccountMismatch,
-        Fault::Attempt(|rearm| rearm.account(4, named("payee's tokens")));
+        Fault::Attempt(|rearm| rearm.account(7, named("payee's tokens")));
     another_event_authority_rejects: InvalidEventAuthority,
         Fault::Attempt(|rearm| rearm.account(9, named("authority")));
 }

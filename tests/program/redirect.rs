@@ -1,8 +1,8 @@
 //! Shares that cannot be paid: when they go to the treasury, and when the instruction fails instead.
 
 use toll_program_tests::{
-    ASSOCIATED_TOKEN_PROGRAM, ChannelError, Event, FROZEN, PAYER_TOKENS, Plan, Pubkey, Status, TokenKind,
-    TokenState, UNINITIALIZED, World, named, program_id, tlv,
+    ASSOCIATED_TOKEN_PROGRAM, ChannelError, Event, FROZEN, INITIALIZED, PAYER_TOKENS, Plan, Pubkey, Status,
+    TokenKind, TokenState, UNINITIALIZED, World, named, program_id, tlv,
 };
 
 const RECIPIENT: u8 = 0;
@@ -319,6 +319,20 @@ fn while_open_the_payers_account_forfeits_nothing() {
     let mut world = World::with_state(Plan::default(), |state| state.settled = 10_000);
     world.remove(world.channel.payer_tokens);
     assert_eq!(world.distribute().succeeds().events(), []);
+}
+
+#[test]
+fn anyone_chooses_the_moment_at_which_a_payer_forfeits_its_refund() {
+    // What the documents warn payers of. Nobody who signs here is owed anything.
+    let mut world = World::opened(Plan::default());
+    world.seal_as_payee().succeeds();
+    let payer_tokens = world.channel.payer_tokens;
+    world.edit_tokens(payer_tokens, |tokens| tokens.state = FROZEN);
+    world.distribute().succeeds();
+    world.edit_tokens(payer_tokens, |tokens| tokens.state = INITIALIZED);
+    assert_eq!(world.tokens(&world.channel.treasury_tokens), 1_000_000);
+    world.withdraw_payer().rejects_with(ChannelError::InvalidChannelStatus);
+    assert_eq!(world.tokens(&payer_tokens), PAYER_TOKENS - 1_000_000, "it does not come back");
 }
 
 #[test]

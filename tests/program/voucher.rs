@@ -3,6 +3,7 @@
 //! All instructions that take a voucher share every check: what is rejected runs through each.
 
 use toll_program_tests::{
+    Action,
     ChannelError::{self, *},
     ChannelState, Instruction, InstructionError, NOW, Plan, Proof, Status, TransactionError, Voucher, World,
     compute_unit_limit, named, sha256_hex, voucher_key,
@@ -15,30 +16,42 @@ fn world() -> World {
     World::with_state(Plan { deposit: DEPOSIT, ..Plan::default() }, |state| state.settled = SETTLED)
 }
 
-/// The instructions that take a voucher, each on a ledger where a voucher of 100 lands.
-const TAKERS: [fn(&mut World) -> toll_program_tests::Attempt<'_>; 5] = [
-    |world| world.settle_alone(),
-    unproven_seal,
-    |world| {
+const VOUCHER: [u8; 2] = [0x56, 0x01];
+const CEILING: [u8; 2] = [0x43, 0x01];
+
+/// The instructions that take a voucher or a ceiling, each on a ledger where one of 100 lands.
+const TAKERS: [([u8; 2], Action); 6] = [
+    (VOUCHER, |world| world.settle_alone()),
+    (VOUCHER, unproven_seal),
+    (VOUCHER, |world| {
         let instruction = world.channel.rearm(1);
         world.attempt(instruction)
-    },
-    |world| {
-        let instruction = world.channel.settle_up_to(100);
-        world.attempt(instruction)
-    },
-    |world| {
-        world.edit(|state| (state.status, state.closure_started_at) = (Status::Closing as u8, NOW));
+    }),
+    (VOUCHER, |world| {
+        close(world);
         let instruction = world.channel.settle_closing();
         world.attempt(instruction)
-    },
+    }),
+    (CEILING, |world| {
+        let instruction = world.channel.settle_up_to(100);
+        world.attempt(instruction)
+    }),
+    (CEILING, |world| {
+        close(world);
+        let instruction = world.channel.settle_up_to(100);
+        world.attempt(instruction)
+    }),
 ];
+
+fn close(world: &mut World) {
+    world.edit(|state| (state.status, state.closure_started_at) = (Status::Closing as u8, NOW));
+}
 
 /// What `precede` says goes right before the instruction under test; whatever takes vouchers has to reject it.
 #[track_caller]
 fn rejects(error: impl Into<InstructionError>, precede: impl Fn(&World) -> Vec<Instruction>) {
     let error = error.into();
-    for take in TAKERS {
+    for (_, take) in TAKERS {
         let mut world = world();
         let before = precede(&world);
         let attempt = take(&mut world);
@@ -66,10 +79,35 @@ fn good(world: &World) -> Proof {
 
 #[track_caller]
 fn rejects_voucher(error: ChannelError, change: impl Fn(&mut Voucher)) {
-    rejects_proof(error, |world| {
-        let mut voucher = world.voucher(100);
+    rejects_signed(error, 3, change);
+}
+
+/// Whatever each instruction takes, changed, and signed by the voucher key of `seed`.
+#[track_caller]
+fn rejects_signed(error: ChannelError, seed: u8, change: impl Fn(&mut Voucher)) {
+    for (magic, take) in TAKERS {
+        let mut world = world();
+        let mut voucher = Voucher { magic, ..world.voucher(100) };
         change(&mut voucher);
-        world.sign(&voucher)
+        let proof = Proof::of(&voucher.encode(), &voucher_key(seed)).instruction();
+        take(&mut world).preceded_by(proof).rejects_with(error);
+    }
+}
+
+#[test]
+fn each_takes_what_it_is_for() {
+    for (magic, take) in TAKERS {
+        let mut world = world();
+        let proof = world.sign(&Voucher { magic, ..world.voucher(100) }).instruction();
+        take(&mut world).preceded_by(proof).succeeds();
+        assert_eq!(world.state().settled, 100);
+    }
+}
+
+#[test]
+fn a_ceiling_does_not_pass_for_a_voucher_nor_a_voucher_for_a_ceiling() {
+    rejects_voucher(VoucherBadMagic, |voucher| {
+        voucher.magic = if voucher.magic == VOUCHER { CEILING } else { VOUCHER };
     });
 }
 
@@ -79,16 +117,6 @@ fn the_good_proof_settles() {
     let proof = good(&world);
     world.settle_proof(&proof).succeeds();
     assert_eq!(world.state().settled, 100);
-}
-
-#[test]
-fn the_good_proof_lands_wherever_vouchers_are_taken() {
-    for take in TAKERS {
-        let mut world = world();
-        let proof = good(&world).instruction();
-        take(&mut world).preceded_by(proof).succeeds();
-        assert_eq!(world.state().settled, 100);
-    }
 }
 
 #[test]
@@ -338,7 +366,7 @@ fn a_replayed_voucher_rejects() {
 
 #[test]
 fn a_voucher_signed_by_another_key_rejects() {
-    rejects_proof(VoucherSignerMismatch, |world| Proof::of(&world.voucher(100).encode(), &voucher_key(4)));
+    rejects_signed(VoucherSignerMismatch, 4, |_| ());
 }
 
 #[test]

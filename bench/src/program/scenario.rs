@@ -45,6 +45,8 @@ pub enum Scenario {
     Reclaim,
     /// Settles so many channels with one signature.
     SettleBatch(usize),
+    /// The same when one of them is sealed.
+    SettleBatchDead(usize),
     /// The payee ends the session of a channel with so many recipients, with or without a last voucher.
     Rearm {
         /// The token program.
@@ -54,7 +56,7 @@ pub enum Scenario {
         /// Whether it settles a voucher too.
         voucher: bool,
     },
-    /// The payee settles a part of a voucher.
+    /// The payee settles a part of a ceiling.
     SettleUpTo,
     /// Settles a voucher during the grace period.
     SettleClosing,
@@ -92,6 +94,11 @@ impl Scenario {
                 world
             }
             Self::SettleBatch(count) => with_batch(count).0,
+            Self::SettleBatchDead(count) => {
+                let mut world = with_batch(count).0;
+                world.edit(|state| state.status = Status::Sealed as u8);
+                world
+            }
             Self::Rearm { token, recipients, .. } => with_status(token, recipients, Status::Open),
             Self::SettleClosing => with_status(TokenKind::Spl, 1, Status::Closing),
             Self::SettleUpTo | Self::Checkpoint { opened: true } => with_state(TokenKind::Spl, 1, |_| {}),
@@ -118,14 +125,17 @@ impl Scenario {
             Self::WithdrawPayer(_) => world.withdraw_payer(),
             Self::Reclaim => world.reclaim(),
             Self::SettleBatch(count) => through_packet(world.settle_batch(&with_batch(count).1), count),
+            Self::SettleBatchDead(count) => {
+                through_packet(world.settle_batch_of_the_living(&with_batch(count).1), count)
+            }
             Self::Rearm { recipients, voucher: true, .. } => {
                 let voucher = world.voucher(DEPOSIT - 1);
                 through_packet(world.rearm_with(&voucher), recipients)
             }
             Self::Rearm { recipients, voucher: false, .. } => through_packet(world.rearm(), recipients),
             Self::SettleUpTo => {
-                let voucher = world.voucher(DEPOSIT);
-                world.settle_up_to(SETTLED, &voucher)
+                let ceiling = world.ceiling(DEPOSIT);
+                world.settle_up_to(SETTLED, &ceiling)
             }
             Self::SettleClosing => {
                 let voucher = world.voucher(DEPOSIT - 1);

@@ -6,28 +6,48 @@ use toll_protocol::{BatchError, BatchMessage, ChannelStatus, BATCH_DOMAIN, MAX_B
 use crate::constants::PROGRAM_ID;
 use crate::ed25519::Signed;
 use crate::error::ChannelError;
+use crate::event::SkipReason;
 use crate::state::Channel;
 
 /// A batch that was signed for exactly these channels and has not expired.
 pub struct Batch<'a> {
     signer: &'a [u8; 32],
     message: BatchMessage<'a>,
+    /// The channels' accounts, in their order.
+    pub channels: &'a [AccountView],
+    /// Where to tell of channels that are passed over; not known to be [`EVENT_AUTHORITY`](crate::constants) yet.
+    pub event_authority: Option<&'a AccountView>,
+}
+
+/// Where a channel stands to its target.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// At it or beyond.
+    There,
+    /// It can still get there.
+    Below,
+    /// It never will.
+    Dead(SkipReason),
 }
 
 impl<'a> Batch<'a> {
     /// Everything that does not depend on what the channels hold.
-    pub fn verify(signed: &Signed<'a, [u8]>, channels: &[AccountView], now: i64) -> Result<Self> {
+    pub fn verify(signed: &Signed<'a, [u8]>, accounts: &'a [AccountView], now: i64) -> Result<Self> {
         let message = BatchMessage::decode(signed.message).map_err(|error| match error {
             BatchError::BadMagic => ChannelError::VoucherBadMagic,
             _ => ChannelError::InvalidBatchSize,
         })?;
         require!(!message.is_expired(now), ChannelError::VoucherExpired);
-        require!(channels.len() == message.count(), ChannelError::BatchAccountCountMismatch);
+        let (channels, event_authority) = match accounts.len().checked_sub(message.count()) {
+            Some(0) => (accounts, None),
+            Some(2) => (&accounts[..message.count()], Some(&accounts[message.count()])),
+            _ => return ChannelError::BatchAccountCountMismatch.err(),
+        };
         // So that no account stands here twice.
         let ascending = channels.windows(2).all(|pair| pair[0].address() < pair[1].address());
         require!(ascending, ChannelError::BatchChannelsNotAscending);
         require!(channels_hash(channels) == *message.channels_hash(), ChannelError::BatchChannelsMismatch);
-        Ok(Self { signer: signed.signer, message })
+        Ok(Self { signer: signed.signer, message, channels, event_authority })
     }
 
     /// What each channel is to have settled at least, in their order.
@@ -35,21 +55,36 @@ impl<'a> Batch<'a> {
         self.message.targets().map(|target| target.get())
     }
 
-    /// Whether `target` is above what `channel` has settled. Refuses what a voucher would be refused for.
+    /// Where `channel` stands to its `target` at `now`. Refuses what a voucher would be refused for.
     ///
     /// A channel that has settled as much may have any status: sealed or paid out, it keeps what the batch promises.
     #[inline(always)]
-    pub fn raises(&self, channel: &Channel, target: u64) -> Result<bool> {
+    pub fn standing(&self, channel: &Channel, target: u64, now: i64) -> Result<Standing> {
         require!(target != 0, ChannelError::BatchTargetMustBeNonZero);
         require!(target <= channel.deposit.get(), ChannelError::VoucherOverDeposit);
         require!(*self.signer == *channel.authorized_signer.as_array(), ChannelError::VoucherSignerMismatch);
         if target <= channel.settled.get() {
             let known = ChannelStatus::try_from(channel.status).is_ok();
             require!(known, ChannelError::InvalidChannelStatus);
-            return Ok(false);
+            return Ok(Standing::There);
         }
-        channel.require_status(ChannelStatus::Open)?;
-        Ok(true)
+        if channel.status == ChannelStatus::Open as u8 {
+            return Ok(Standing::Below);
+        }
+        closed(channel, now)
+    }
+}
+
+/// Where a channel that is not open stands to a target above what it has settled.
+#[inline(never)]
+fn closed(channel: &Channel, now: i64) -> Result<Standing> {
+    match ChannelStatus::try_from(channel.status) {
+        Ok(ChannelStatus::Sealed | ChannelStatus::Distributed) => Ok(Standing::Dead(SkipReason::Sealed)),
+        Ok(ChannelStatus::Closing) => {
+            let deadline = channel.deadline().ok_or(ProgramError::ArithmeticOverflow)?;
+            Ok(if now < deadline { Standing::Below } else { Standing::Dead(SkipReason::GracePeriodOver) })
+        }
+        _ => ChannelError::InvalidChannelStatus.err(),
     }
 }
 
@@ -83,18 +118,24 @@ mod tests {
         channel
     }
 
-    /// What a batch signed by [`SIGNER`] does to `channel`.
-    fn raises(channel: &Channel, target: u64) -> Result<bool> {
+    /// Where `channel` stands to a batch signed by [`SIGNER`], at second 1,000.
+    fn standing(channel: &Channel, target: u64) -> Result<Standing> {
         let mut bytes = [0; toll_protocol::batch_size(1)];
         bytes[..3].copy_from_slice(&[0x56, 0x02, 1]);
         let message = BatchMessage::decode(&bytes).expect("a batch of one");
-        Batch { signer: &SIGNER, message }.raises(channel, target)
+        let batch = Batch { signer: &SIGNER, message, channels: &[], event_authority: None };
+        batch.standing(channel, target, 1_000)
+    }
+
+    fn of_status(status: u8) -> Channel {
+        Channel { status, ..channel(100, 50) }
     }
 
     #[test]
     fn only_a_target_above_the_watermark_raises_it() {
-        for (target, expected) in [(1, false), (50, false), (51, true), (100, true)] {
-            assert_eq!(raises(&channel(100, 50), target), Ok(expected), "{target}");
+        use Standing::{Below, There};
+        for (target, expected) in [(1, There), (50, There), (51, Below), (100, Below)] {
+            assert_eq!(standing(&channel(100, 50), target), Ok(expected), "{target}");
         }
     }
 
@@ -103,29 +144,47 @@ mod tests {
         let mut channel = channel(0, 0);
         channel.authorized_signer = Address::new_from_array([4; 32]);
         channel.status = 9;
-        assert_eq!(raises(&channel, 0), ChannelError::BatchTargetMustBeNonZero.err());
+        assert_eq!(standing(&channel, 0), ChannelError::BatchTargetMustBeNonZero.err());
     }
 
     #[test]
-    fn what_a_voucher_would_be_refused_for_is_refused() {
-        assert_eq!(raises(&channel(100, 50), 101), ChannelError::VoucherOverDeposit.err());
-        let mut stranger = channel(100, 50);
-        stranger.authorized_signer = Address::new_from_array([4; 32]);
-        for target in [1, 51] {
-            assert_eq!(raises(&stranger, target), ChannelError::VoucherSignerMismatch.err());
+    fn what_a_voucher_would_be_refused_for_is_refused_of_the_dead_too() {
+        for status in 0..=3 {
+            assert_eq!(standing(&of_status(status), 101), ChannelError::VoucherOverDeposit.err());
+            let mut stranger = of_status(status);
+            stranger.authorized_signer = Address::new_from_array([4; 32]);
+            for target in [1, 51] {
+                assert_eq!(standing(&stranger, target), ChannelError::VoucherSignerMismatch.err());
+            }
         }
     }
 
     #[test]
-    fn only_an_open_channel_rises_but_any_known_status_may_be_there_already() {
-        for status in [1, 2, 3] {
-            let mut channel = channel(100, 50);
-            channel.status = status;
-            assert_eq!(raises(&channel, 50), Ok(false));
-            assert_eq!(raises(&channel, 51), ChannelError::InvalidChannelStatus.err());
+    fn any_known_status_may_be_there_already_and_no_unknown_one() {
+        for status in 0..=3 {
+            assert_eq!(standing(&of_status(status), 50), Ok(Standing::There));
         }
-        let mut unknown = channel(100, 50);
-        unknown.status = 4;
-        assert_eq!(raises(&unknown, 50), ChannelError::InvalidChannelStatus.err());
+        for target in [50, 51] {
+            assert_eq!(standing(&of_status(4), target), ChannelError::InvalidChannelStatus.err());
+        }
+    }
+
+    #[test]
+    fn the_sealed_and_the_paid_out_are_dead_below_their_target() {
+        for status in [1, 3] {
+            assert_eq!(standing(&of_status(status), 51), Ok(Standing::Dead(SkipReason::Sealed)));
+        }
+    }
+
+    #[test]
+    fn a_closing_channel_is_dead_from_its_deadline_on() {
+        let closing = |since: i64, grace: u32| {
+            let mut channel = of_status(2);
+            (channel.closure_started_at, channel.grace_period) = (since.into(), grace.into());
+            standing(&channel, 51)
+        };
+        assert_eq!(closing(900, 101), Ok(Standing::Below));
+        assert_eq!(closing(900, 100), Ok(Standing::Dead(SkipReason::GracePeriodOver)));
+        assert_eq!(closing(i64::MAX, 1), Err(ProgramError::ArithmeticOverflow));
     }
 }

@@ -78,7 +78,7 @@ pub enum ChannelError {
     VoucherMessageMismatch = 236,
     #[msg("the voucher is not signed by the channel's authorized signer")]
     VoucherSignerMismatch = 237,
-    #[msg("the signed message is not a voucher")]
+    #[msg("the signed message is not of the kind that this instruction takes")]
     VoucherBadMagic = 238,
 
     #[msg("more than 32 recipients")]
@@ -148,7 +148,7 @@ pub enum ChannelError {
     // From here on, codes that the reference program does not know.
     #[msg("the signed batch is not as long as its count says, or names no channel or more than 60")]
     InvalidBatchSize = 3000,
-    #[msg("not one account per channel of the signed batch")]
+    #[msg("not one account per channel of the signed batch, with the two for events or without")]
     BatchAccountCountMismatch = 3001,
     #[msg("the channels are not in strictly ascending order")]
     BatchChannelsNotAscending = 3002,
@@ -158,7 +158,7 @@ pub enum ChannelError {
     BatchTargetMustBeNonZero = 3004,
     #[msg("nothing is settled, due or refundable that would begin another session")]
     NothingToRearm = 3100,
-    #[msg("the amount is above the voucher")]
+    #[msg("the amount is above the ceiling")]
     AmountOverVoucher = 3200,
 }
 

@@ -6,8 +6,11 @@
 //! An event costs about as much as two settlements, so instructions 2 to 9 emit none where all goes well: their
 //! accounts and their cost are the reference program's. Whoever wants one appends `checkpoint`, and the transaction
 //! says itself what became of the channel; an indexer that wants one later sends it alone. The additions from 10 on
-//! emit their own, except `settle_batch`, whose account list has no room for the event authority and whose signed
-//! message names every new watermark.
+//! emit their own. `settle_batch` does so for the channels that it passes over: for the others the signed message names
+//! every new watermark.
+//!
+//! An event is true of a transaction that succeeded. One that failed shows the same inner instructions, and undid what
+//! they tell of: readers ask for success first.
 
 use anchor_lang::event::EVENT_IX_TAG_LE;
 use anchor_lang::pinocchio::cpi::{invoke_signed, Seed, Signer};
@@ -70,6 +73,19 @@ pub struct Rearmed {
     pub refunded: u64,
 }
 
+/// A batch passed over a channel that cannot settle its target any more. Of one that is gone it says [`Vacant`].
+#[event]
+pub struct Skipped {
+    /// The channel.
+    pub channel: Address,
+    /// Base units that it was to have settled at least.
+    pub target: u64,
+    /// Base units that it has settled.
+    pub settled: u64,
+    /// Why not: a [`SkipReason`].
+    pub reason: u8,
+}
+
 /// What a channel is at this point of the transaction.
 #[event]
 pub struct Checkpointed {
@@ -110,6 +126,16 @@ pub enum Beneficiary {
     Payee = 1,
     /// The payer, for its refund.
     Payer = 2,
+}
+
+/// Why a channel cannot settle any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SkipReason {
+    /// It is sealed, or paid out.
+    Sealed = 0,
+    /// The payer's grace period is over, and anyone may seal.
+    GracePeriodOver = 1,
 }
 
 /// Why a beneficiary's token account cannot be paid.
@@ -192,9 +218,10 @@ mod tests {
             body(&PayoutRedirected { channel, owner: channel, amount: 1, beneficiary: 0, reason: 0 }).len(),
             body(&Settled { channel, settled: 1 }).len(),
             body(&Rearmed { channel, settled: 1, distributed: 1, refunded: 1 }).len(),
+            body(&Skipped { channel, target: 1, settled: 1, reason: 0 }).len(),
             body(&Vacant { channel }).len(),
         ];
-        assert_eq!(sizes, [40, 74, 40, 56, 32]);
+        assert_eq!(sizes, [40, 74, 40, 56, 49, 32]);
         assert!(sizes.iter().all(|size| 16 + size <= MAX_EVENT_SIZE));
     }
 }

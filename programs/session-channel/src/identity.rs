@@ -11,13 +11,8 @@ const SIZE: usize = 144;
 #[used]
 #[no_mangle]
 #[cfg_attr(target_os = "solana", link_section = ".rodata.0")]
-static IDENTITY: [u8; SIZE] = text(&[
-    "session-channel program=",
-    PROGRAM_ID_TEXT,
-    " treasury=",
-    TREASURY_OWNER_TEXT,
-    " ",
-]);
+static IDENTITY: [u8; SIZE] =
+    text(&["session-channel program=", PROGRAM_ID_TEXT, " treasury=", TREASURY_OWNER_TEXT, " "]);
 
 /// The parts one after another, and zeros.
 const fn text(parts: &[&str]) -> [u8; SIZE] {

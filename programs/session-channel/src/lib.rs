@@ -5,7 +5,8 @@
 //! anything else is checked stands in `dispatch.rs`, what keeps everyone's money in `SECURITY.md`.
 //!
 //! Instructions 1 to 9 and 228 are the reference program's, byte for byte. Those from 10 on are additions: they use
-//! the same accounts and the same 50-byte vouchers, and whoever never sends them sees no difference.
+//! the same accounts and the same 50-byte vouchers, and whoever never sends them sees no difference. Where the
+//! reference's authors have proposed one of them, ours is that, and its file says what differs and why.
 #![cfg_attr(not(test), no_std)]
 #![allow(unexpected_cfgs)]
 
@@ -100,7 +101,7 @@ pub mod session_channel {
         ctx.accounts.reclaim()
     }
 
-    /// Raises what is settled on many channels at once, by one signature.
+    /// Raises what is settled on many channels at once, by one signature. Passes over those that are closed.
     #[discrim = 10]
     pub fn settle_batch(ctx: &mut Context<SettleBatch>) -> Result<()> {
         let channels = ctx.remaining_accounts()?;
@@ -114,7 +115,7 @@ pub mod session_channel {
         ctx.accounts.rearm(has_voucher != 0, splits, &recipients)
     }
 
-    /// Raises what is settled to `amount`, at most a voucher's cumulative amount.
+    /// Raises what is settled to `amount`, at most a ceiling's.
     #[discrim = 12]
     pub fn settle_up_to(ctx: &mut Context<SettleUpTo>, amount: u64) -> Result<()> {
         ctx.accounts.settle_up_to(amount)

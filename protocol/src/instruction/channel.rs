@@ -159,12 +159,12 @@ impl Channel {
             AccountMeta::new_readonly(self.payee, true),
             self.writable(),
             AccountMeta::new(self.escrow(), false),
-            AccountMeta::new(self.token_account(&self.payer), false),
-            AccountMeta::new(self.token_account(&self.payee), false),
-            AccountMeta::new(self.token_account(&self.treasury_owner), false),
             AccountMeta::new_readonly(self.mint, false),
+            AccountMeta::new(self.token_account(&self.payer), false),
             AccountMeta::new_readonly(self.token_program, false),
             AccountMeta::new_readonly(INSTRUCTIONS_SYSVAR, false),
+            AccountMeta::new(self.token_account(&self.payee), false),
+            AccountMeta::new(self.token_account(&self.treasury_owner), false),
             AccountMeta::new_readonly(event_authority(&self.program), false),
             AccountMeta::new_readonly(self.program, false),
         ];
@@ -174,10 +174,10 @@ impl Channel {
         self.instruction(data, accounts)
     }
 
-    /// Raises `settled` to `amount`, at most the amount of the voucher in the Ed25519 instruction right before. The
-    /// payee signs.
+    /// Raises `settled` to `amount`, at most the maximum of the [`Ceiling`](crate::Ceiling) in the
+    /// [`ed25519_verify_ceiling`](crate::ed25519_verify_ceiling) right before. The payee signs.
     ///
-    /// The voucher is public from then on, and anyone may settle the rest of it until it expires.
+    /// More of the same ceiling may follow, until it expires, while the channel is open or its grace period runs.
     pub fn settle_up_to(&self, amount: Amount) -> Instruction {
         let mut data = vec![discriminator::SETTLE_UP_TO];
         data.extend_from_slice(&amount.get().to_le_bytes());

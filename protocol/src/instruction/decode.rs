@@ -2,6 +2,7 @@
 
 use solana_pubkey::Pubkey;
 
+use super::batch::batch_channels;
 use super::{InstructionError, Open, TopUp, discriminator};
 use crate::{Amount, ChannelId, Splits};
 
@@ -50,7 +51,7 @@ pub enum ChannelInstruction {
         /// The splits that were shown.
         splits: Splits,
     },
-    /// A part of a voucher was applied.
+    /// A part of a ceiling was applied.
     SettleUpTo {
         /// The channel.
         channel: ChannelId,
@@ -88,8 +89,8 @@ impl ChannelInstruction {
             discriminator::WITHDRAW_PAYER => Ok(Self::WithdrawPayer(channel_at(1)?)),
             discriminator::RECLAIM => Ok(Self::Reclaim(channel_at(0)?)),
             discriminator::SETTLE_BATCH => {
-                channel_at(1)?;
-                Ok(Self::SettleBatch(accounts[1..].iter().copied().map(ChannelId::from).collect()))
+                let too_few = InstructionError::AccountCount { expected: 2, found: accounts.len() };
+                batch_channels(accounts).map(Self::SettleBatch).ok_or(too_few)
             }
             discriminator::REARM => match arguments.split_first() {
                 Some((flag, preimage)) => Ok(Self::Rearm {

@@ -5,7 +5,7 @@ use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 
 use super::InstructionError;
-use crate::{ED25519_PROGRAM, SignedVoucher, VOUCHER_SIZE, Voucher};
+use crate::{ED25519_PROGRAM, SignedCeiling, SignedVoucher, VOUCHER_SIZE, Voucher};
 
 /// Size of the instruction's data: header, key, signature, message.
 pub const ED25519_INSTRUCTION_SIZE: usize = MESSAGE_OFFSET + VOUCHER_SIZE;
@@ -37,6 +37,11 @@ const fn header(size: u16) -> [u8; KEY_OFFSET] {
 /// Proves `voucher` to a `settle` or `settle_and_seal` right after it.
 pub fn ed25519_verify(voucher: &SignedVoucher) -> Instruction {
     verify_message(&voucher.signer, &voucher.signature, &voucher.voucher.encode())
+}
+
+/// Proves `ceiling` to a `settle_up_to` right after it.
+pub fn ed25519_verify_ceiling(ceiling: &SignedCeiling) -> Instruction {
+    verify_message(&ceiling.signer, &ceiling.signature, &ceiling.ceiling.encode())
 }
 
 /// Proves that `signer` signed `message`, which is shorter than 64 KiB.

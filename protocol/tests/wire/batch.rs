@@ -104,10 +104,19 @@ fn the_instructions_read_back_and_any_change_shows() {
     let signed = SignedBatch::sign(batch(&[(1, 10), (2, 20)]).expect("a batch"), &signing);
     let (proof, settle) = (ed25519_verify_batch(&signed), settle_batch(&signed.batch));
     let keys: Vec<_> = settle.accounts.iter().map(|meta| meta.pubkey).collect();
-    assert_eq!(keys, [INSTRUCTIONS_SYSVAR, key(1), key(2)]);
-    assert_eq!((settle.program_id, settle.data), (key(9), vec![10]));
-    assert!(settle.accounts[1..].iter().all(|meta| meta.is_writable && !meta.is_signer));
-    assert_eq!(decode_settle_batch(&proof.data, &key(9), &keys), Ok(signed));
+    assert_eq!(keys, [INSTRUCTIONS_SYSVAR, key(1), key(2), event_authority(&key(9)), key(9)]);
+    assert_eq!((settle.program_id, &settle.data), (key(9), &vec![10]));
+    let writable: Vec<_> = settle.accounts.iter().map(|meta| meta.is_writable).collect();
+    assert_eq!(writable, [false, true, true, false, false]);
+    assert!(settle.accounts.iter().all(|meta| !meta.is_signer));
+    assert_eq!(decode_settle_batch(&proof.data, &key(9), &keys), Ok(signed.clone()));
+    let named = ChannelInstruction::SettleBatch(vec![id(1), id(2)]);
+    assert_eq!(ChannelInstruction::decode(&settle.data, &keys), Ok(named.clone()));
+    // The same without the two for events, and with one of them.
+    assert_eq!(decode_settle_batch(&proof.data, &key(9), &keys[..3]), Ok(signed));
+    assert_eq!(ChannelInstruction::decode(&settle.data, &keys[..3]), Ok(named));
+    assert_eq!(decode_settle_batch(&proof.data, &key(9), &keys[..4]), Err(InstructionError::Batch));
+    assert_eq!(decode_settle_batch(&proof.data, &key(9), &keys[..1]), Err(InstructionError::Batch));
     // The header, and what the hash is over; key, signature and targets are the signature's own to check.
     for index in (0..16).chain(112..115).chain(123..155) {
         let mut changed = proof.data.clone();

@@ -2,9 +2,11 @@
 
 mod account;
 mod batch;
+mod ceiling;
 mod challenge;
 mod credential;
 mod digest;
+mod event;
 mod header;
 mod instruction;
 mod json;

@@ -4,7 +4,7 @@ use crate::attempt::Attempt;
 use crate::batch::Batch;
 use crate::proof::Proof;
 use crate::voucher::{Voucher, voucher_key};
-use crate::wire::settle_batch;
+use crate::wire::{settle_batch, settle_batch_of_the_living};
 use crate::world::World;
 use solana_instruction::Instruction;
 
@@ -97,6 +97,12 @@ impl World {
         self.attempt(settle_batch(&batch.channels())).preceded_by(proof.instruction())
     }
 
+    /// Settles those of `batch` that can still settle, signed by the authorized signer.
+    pub fn settle_batch_of_the_living(&mut self, batch: &Batch) -> Attempt<'_> {
+        let proof = Proof::of(&batch.encode(), &voucher_key(self.channel.plan.voucher_key));
+        self.attempt(settle_batch_of_the_living(&batch.channels())).preceded_by(proof.instruction())
+    }
+
     /// The payee ends a session without a voucher.
     pub fn rearm(&mut self) -> Attempt<'_> {
         let instruction = self.channel.rearm(0);
@@ -115,9 +121,9 @@ impl World {
         self.attempt(instruction).preceded_by(proof.instruction())
     }
 
-    /// The payee settles `amount` of `voucher`.
-    pub fn settle_up_to(&mut self, amount: u64, voucher: &Voucher) -> Attempt<'_> {
-        let proof = self.sign(voucher);
+    /// The payee settles `amount` of `ceiling`.
+    pub fn settle_up_to(&mut self, amount: u64, ceiling: &Voucher) -> Attempt<'_> {
+        let proof = self.sign(ceiling);
         self.settle_up_to_proof(amount, &proof)
     }
 

@@ -184,6 +184,23 @@ impl<'w> Attempt<'w> {
         Err(failed.err)
     }
 
+    /// Sends it; it has to fail. Every instruction that was invoked before it did comes back: program, accounts, data.
+    #[track_caller]
+    pub fn invoked_before_failing(mut self) -> Vec<(Pubkey, Vec<Pubkey>, Vec<u8>)> {
+        let (transaction, keys) = self.compile();
+        let Err(failed) = self.world.svm.send_transaction(transaction) else {
+            panic!("landed instead of failing");
+        };
+        let key = |index: &u8| keys[usize::from(*index)];
+        let inner = failed.meta.inner_instructions.iter().flatten().map(|inner| &inner.instruction);
+        inner
+            .map(|invoked| {
+                let accounts = invoked.accounts.iter().map(key).collect();
+                (key(&invoked.program_id_index), accounts, invoked.data.clone())
+            })
+            .collect()
+    }
+
     /// Sends it; when an instruction fails, its index and its error come back.
     #[track_caller]
     pub fn outcome(self) -> Result<Landed, (u8, InstructionError)> {

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use solana_pubkey::Pubkey;
 
 /// First bytes of what is hashed into a batch.
-pub const BATCH_DOMAIN: &[u8] = b"tollkeeper:batch-voucher:v1";
+pub const BATCH_DOMAIN: &[u8] = b"payment_channels:batch_voucher:v2";
 
 /// A batch's fields before they are signed, each of which a test may bend.
 #[allow(missing_docs)]

@@ -9,6 +9,7 @@ const PAYOUT_REDIRECTED: [u8; 8] = [0xd1, 0x16, 0xb9, 0xd7, 0x54, 0xa7, 0x54, 0x
 const SETTLED: [u8; 8] = [0xe8, 0xd2, 0x28, 0x11, 0x8e, 0x7c, 0x91, 0xee];
 const REARMED: [u8; 8] = [0x5c, 0xeb, 0xda, 0xf5, 0xe2, 0xac, 0x42, 0x9b];
 const CHECKPOINTED: [u8; 8] = [0x62, 0x4b, 0x3c, 0x9a, 0x9d, 0xc1, 0x20, 0xd1];
+const SKIPPED: [u8; 8] = [0x0f, 0x31, 0xc4, 0x67, 0x38, 0x80, 0x54, 0xfe];
 const VACANT: [u8; 8] = [0x6a, 0x77, 0x52, 0x65, 0x20, 0x58, 0x1c, 0xb0];
 
 /// What the program told its indexers.
@@ -19,6 +20,7 @@ pub enum Event {
     PayoutRedirected { channel: Pubkey, owner: Pubkey, amount: u64, beneficiary: u8, reason: u8 },
     Settled { channel: Pubkey, settled: u64 },
     Rearmed { channel: Pubkey, settled: u64, distributed: u64, refunded: u64 },
+    Skipped { channel: Pubkey, target: u64, settled: u64, reason: u8 },
     Checkpointed { channel: Pubkey, state: Box<ChannelState> },
     Vacant { channel: Pubkey },
 }
@@ -48,6 +50,11 @@ impl Event {
             assert_eq!(data.len(), 303, "size of Checkpointed");
             let state = Box::new(ChannelState::decode(&[&[1], &body[32..]].concat()));
             return Some(Self::Checkpointed { channel: key(0), state });
+        }
+        if name == SKIPPED {
+            assert_eq!(data.len(), 65, "size of Skipped");
+            let [target, settled] = [word(32), word(40)];
+            return Some(Self::Skipped { channel: key(0), target, settled, reason: body[48] });
         }
         if name == VACANT {
             assert_eq!(data.len(), 48, "size of Vacant");

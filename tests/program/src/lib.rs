@@ -48,7 +48,7 @@ pub use token::{
     tlv, token_account,
 };
 pub use voucher::{Voucher, voucher_key};
-pub use wire::{preimage, preimage_hash, settle_batch};
+pub use wire::{preimage, preimage_hash, settle_batch, settle_batch_of_the_living};
 pub use world::{
     DECIMALS, NOW, OPEN_SLOT_WINDOW, PAYER_TOKENS, RENT_OF_CHANNEL, SLOT, World, compute_unit_limit, rent_of,
 };

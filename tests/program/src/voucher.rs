@@ -1,4 +1,4 @@
-//! Vouchers: the 50 bytes, and the key that signs them.
+//! Vouchers and ceilings: the 50 bytes, and the key that signs them.
 
 use ed25519_dalek::SigningKey;
 use solana_pubkey::Pubkey;

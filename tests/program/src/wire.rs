@@ -154,12 +154,12 @@ impl Channel {
             (self.plan.payee, SIGNS),
             (self.address, WRITES),
             (self.escrow, WRITES),
-            (self.payer_tokens, WRITES),
-            (self.payee_tokens, WRITES),
-            (self.treasury_tokens, WRITES),
             (self.mint, 0),
+            (self.payer_tokens, WRITES),
             (self.token_program, 0),
             (INSTRUCTIONS_SYSVAR, 0),
+            (self.payee_tokens, WRITES),
+            (self.treasury_tokens, WRITES),
             (event_authority(), 0),
             (program_id(), 0),
         ];
@@ -197,9 +197,17 @@ impl Channel {
     }
 }
 
-/// Discriminator 10, for `channels` in the order given.
+/// Discriminator 10, for `channels` in the order given: all of them, or none.
 pub fn settle_batch(channels: &[Pubkey]) -> Instruction {
     let mut accounts = vec![(INSTRUCTIONS_SYSVAR, 0)];
     accounts.extend(channels.iter().map(|channel| (*channel, WRITES)));
+    instruction(vec![10], accounts)
+}
+
+/// Discriminator 10, for those of `channels` that can still settle.
+pub fn settle_batch_of_the_living(channels: &[Pubkey]) -> Instruction {
+    let mut accounts = vec![(INSTRUCTIONS_SYSVAR, 0)];
+    accounts.extend(channels.iter().map(|channel| (*channel, WRITES)));
+    accounts.extend([(event_authority(), 0), (program_id(), 0)]);
     instruction(vec![10], accounts)
 }

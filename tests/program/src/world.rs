@@ -232,6 +232,11 @@ impl World {
         Voucher { magic: [0x56, 0x01], channel: self.channel.address, cumulative, expires_at: 0 }
     }
 
+    /// A ceiling of this channel that never expires.
+    pub fn ceiling(&self, maximum: u64) -> Voucher {
+        Voucher { magic: [0x43, 0x01], ..self.voucher(maximum) }
+    }
+
     /// The proof that the authorized signer signed `voucher`.
     pub fn sign(&self, voucher: &Voucher) -> Proof {
         Proof::of(&voucher.encode(), &voucher_key(self.channel.plan.voucher_key))

@@ -3,6 +3,11 @@
 //! A session is a range of the watermark: from what was settled when it began to what is settled when it ends. No
 //! watermark goes back, so a voucher settles its increment once, in whichever session.
 //!
+//! The first eight accounts are those of the reference program's authors' proposal (payment-channels, docs/005). The
+//! next three are ours, for what the proposal means to do with them but does not list: shares whose account is unusable
+//! go to the treasury, as in `distribute`, and the event needs its authority. They stand before the recipients because
+//! what follows a list of unknown length has no name in an interface description.
+//!
 //! **A voucher outlives its session.** What is refunded is the deposit above `settled`, not the promise: a voucher
 //! above the new deposit settles nothing until the payer tops up again, and then it settles as ever, for it says what
 //! the payee may take *since the channel opened*. So
@@ -35,17 +40,17 @@ pub struct Rearm {
     /// The channel's escrow.
     #[account(mut, unsafe(dup))]
     pub channel_token_account: Unchecked,
+    pub mint: Unchecked,
     /// Takes the refund, and has to be usable: nothing of it goes to the treasury.
     #[account(mut, unsafe(dup))]
     pub payer_token_account: Unchecked,
+    pub token_program: Unchecked,
+    /// The instructions sysvar; only read when a voucher is applied.
+    pub instructions: Unchecked,
     #[account(mut, unsafe(dup))]
     pub payee_token_account: Unchecked,
     #[account(mut, unsafe(dup))]
     pub treasury_token_account: Unchecked,
-    pub mint: Unchecked,
-    pub token_program: Unchecked,
-    /// The instructions sysvar; only read when a voucher is applied.
-    pub instructions: Unchecked,
     pub event_authority: Unchecked,
     pub self_program: Unchecked,
 }

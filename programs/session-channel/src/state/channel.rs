@@ -61,6 +61,18 @@ impl Channel {
         Ok(())
     }
 
+    /// Refuses a channel that no promise raises any more at `now`: any but an open one and one whose grace period runs.
+    #[inline(always)]
+    pub fn require_settling(&self, now: i64) -> Result<()> {
+        if self.status == ChannelStatus::Open as u8 {
+            return Ok(());
+        }
+        self.require_status(ChannelStatus::Closing)?;
+        let deadline = self.deadline().ok_or(ProgramError::ArithmeticOverflow)?;
+        require!(now < deadline, ChannelError::InvalidChannelStatus);
+        Ok(())
+    }
+
     /// Raises `settled` to `watermark`, which `voucher::verify` found to be higher and covered.
     #[inline(always)]
     pub fn settle(&mut self, watermark: u64) {

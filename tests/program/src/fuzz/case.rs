@@ -4,9 +4,10 @@ use super::Arena;
 use super::proven::{Form, Proven};
 use crate::plan::Channel;
 use crate::program::program_id;
-use crate::wire::settle_batch;
+use crate::wire::{settle_batch, settle_batch_of_the_living};
 use arbitrary::{Result, Unstructured};
 use solana_instruction::{AccountMeta, Instruction};
+use solana_pubkey::Pubkey;
 use std::fmt;
 
 /// The good instructions. A new instruction of the program needs a line here.
@@ -21,10 +22,11 @@ const TEMPLATES: &[Template] = &[
     Template::Plain(Channel::distribute),
     Template::Plain(Channel::withdraw_payer),
     Template::Plain(Channel::reclaim),
-    Template::Batch,
+    Template::Batch(settle_batch),
+    Template::Batch(settle_batch_of_the_living),
     Template::Voucher(|channel| channel.rearm(1)),
     Template::Plain(|channel| channel.rearm(0)),
-    Template::Voucher(|channel| channel.settle_up_to(5_500)),
+    Template::Ceiling(|channel| channel.settle_up_to(5_500)),
     Template::Voucher(Channel::settle_closing),
     Template::Plain(Channel::checkpoint),
     Template::Plain(Channel::emit_event),
@@ -37,8 +39,10 @@ enum Template {
     Plain(fn(&Channel) -> Instruction),
     /// Reads a voucher for the channel.
     Voucher(fn(&Channel) -> Instruction),
-    /// `settle_batch`, for whatever channels a batch was signed for.
-    Batch,
+    /// Reads a ceiling for the channel.
+    Ceiling(fn(&Channel) -> Instruction),
+    /// For whatever channels a batch was signed for.
+    Batch(fn(&[Pubkey]) -> Instruction),
 }
 
 /// One transaction.
@@ -120,9 +124,10 @@ impl Arena {
         Ok(match template {
             Template::Plain(build) => (build(channel), None),
             Template::Voucher(build) => (build(channel), Some(*bytes.choose(&of_form(Form::Voucher))?)),
-            Template::Batch => {
+            Template::Ceiling(build) => (build(channel), Some(*bytes.choose(&of_form(Form::Ceiling))?)),
+            Template::Batch(build) => {
                 let proof = *bytes.choose(&of_form(Form::Batch))?;
-                (settle_batch(&self.proofs[proof].channels()), Some(proof))
+                (build(&self.proofs[proof].channels()), Some(proof))
             }
         })
     }

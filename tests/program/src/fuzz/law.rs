@@ -4,7 +4,7 @@ use super::ground::{owed, paid};
 use super::proven::{Form, Proven};
 use super::{Arena, Case};
 use crate::plan::Channel;
-use crate::program::{SYSTEM_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, program_id};
+use crate::program::{SYSTEM_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, event_authority, program_id};
 use crate::state::{ChannelState, Status};
 use crate::world::{NOW, OPEN_SLOT_WINDOW, SLOT};
 use solana_account::{AccountSharedData, ReadableAccount};
@@ -232,9 +232,10 @@ impl Landing<'_> {
             _ => (false, false),
         };
         let may = match self.first_kind() {
-            Some(SETTLE | SETTLE_BATCH) => open,
-            Some(SETTLE_AND_SEAL) => payee && (open || closing),
-            Some(REARM | SETTLE_UP_TO) => payee && open,
+            Some(SETTLE) => open,
+            Some(SETTLE_BATCH) => open || closing,
+            Some(SETTLE_AND_SEAL | SETTLE_UP_TO) => payee && (open || closing),
+            Some(REARM) => payee && open,
             Some(SETTLE_CLOSING) => closing,
             _ => false,
         };
@@ -276,22 +277,56 @@ impl Landing<'_> {
         require(even, || format!("the session of {} ended uneven: {after:?}", terms.address))
     }
 
-    /// What only settles lands on a good proof alone, and brings every channel there that it names.
+    /// What only settles lands on a good proof alone, and brings every channel there that it names, but for those that a
+    /// batch passes over and could tell of.
     fn settling_keeps_the_promise(&self) -> Result<(), String> {
         let kind = self.first_kind();
         if !matches!(kind, Some(SETTLE | SETTLE_BATCH | SETTLE_UP_TO | SETTLE_CLOSING)) {
             return Ok(());
         }
-        let Some(proven) = self.good_proof() else { return Err("settled without a promise".to_owned()) };
+        let Some(proven) = self.good_proof() else {
+            return require(self.settled_for_nobody(), || "settled without a promise".to_owned());
+        };
         for (address, amount) in &proven.promises {
             let due =
                 if kind == Some(SETTLE_UP_TO) { argument(&self.case.subjects[0].data) } else { *amount };
+            if self.passed_over(address) {
+                continue;
+            }
             // A second instruction may have freed the account.
             let kept = channel(self.arena.now_at(address))
                 .map_or(self.case.subjects.len() > 1, |after| after.settled >= due);
             require(kept, || format!("{address} was promised {due} and did not get there"))?;
         }
         Ok(())
+    }
+
+    /// Whether the first instruction is a batch of channels that are all gone: nobody can say whose key counts.
+    fn settled_for_nobody(&self) -> bool {
+        let last = self.case.proofs.last().map(|index| &self.arena.proofs[*index]);
+        last.is_some_and(|proven| {
+            proven.promises.iter().all(|(address, _)| {
+                let before = self.arena.base.get(address);
+                before.is_none_or(|account| account.data().is_empty()) && self.passed_over(address)
+            })
+        })
+    }
+
+    /// Whether the first instruction is a batch that names the event authority after its channels, and the channel was
+    /// closed before it.
+    fn passed_over(&self, address: &Pubkey) -> bool {
+        let batch = &self.case.subjects[0];
+        let tells = self.first_kind() == Some(SETTLE_BATCH)
+            && batch.accounts.iter().rev().nth(1).is_some_and(|account| account.pubkey == event_authority());
+        tells
+            && channel(self.arena.base.get(address)).is_none_or(|before| {
+                let deadline = before.closure_started_at + i64::from(before.grace_period);
+                match status(&before) {
+                    Status::Open => false,
+                    Status::Closing => NOW >= deadline,
+                    Status::Sealed | Status::Distributed => true,
+                }
+            })
     }
 
     /// What that proof promises the channel, in base units.
@@ -301,7 +336,11 @@ impl Landing<'_> {
 
     /// The proof right before the first instruction, if that reads such a proof and it is good.
     fn good_proof(&self) -> Option<&Proven> {
-        let form = if self.first_kind() == Some(SETTLE_BATCH) { Form::Batch } else { Form::Voucher };
+        let form = match self.first_kind() {
+            Some(SETTLE_BATCH) => Form::Batch,
+            Some(SETTLE_UP_TO) => Form::Ceiling,
+            _ => Form::Voucher,
+        };
         let last = self.case.proofs.last().map(|index| &self.arena.proofs[*index]);
         last.filter(|proven| proven.good && proven.form == form)
     }

@@ -15,6 +15,8 @@ use solana_pubkey::Pubkey;
 pub(super) enum Form {
     /// For one channel.
     Voucher,
+    /// For one channel; only `settle_up_to` reads it.
+    Ceiling,
     /// For many; only `settle_batch` reads it.
     Batch,
 }
@@ -41,16 +43,22 @@ impl Proven {
     }
 }
 
-/// The vouchers for one channel.
+/// The vouchers for one channel, and the ceilings.
 pub(super) fn vouchers(channel: &Channel) -> Vec<Proven> {
+    let mut proven = of_form(channel, Form::Voucher, [0x56, 0x01]);
+    proven.extend(of_form(channel, Form::Ceiling, [0x43, 0x01]));
+    proven
+}
+
+fn of_form(channel: &Channel, form: Form, magic: [u8; 2]) -> Vec<Proven> {
     let address = channel.address;
     let prove = |cumulative: u64, expires_at: i64, genuine: bool| {
-        let voucher = Voucher { magic: [0x56, 0x01], channel: address, cumulative, expires_at };
+        let voucher = Voucher { magic, channel: address, cumulative, expires_at };
         Proof::of(&voucher.encode(), &voucher_key(channel.plan.voucher_key + u8::from(!genuine)))
     };
     let usable = |cumulative| prove(cumulative, 0, true);
     let proven = |cumulative, good, proof: Proof| Proven {
-        form: Form::Voucher,
+        form,
         promises: vec![(address, cumulative)],
         good,
         instruction: proof.instruction(),

@@ -153,8 +153,8 @@ fn a_settlement_that_lands_without_doing_its_work_is_seen() {
 }
 
 #[test]
-fn a_part_of_a_voucher_that_the_payee_did_not_ask_for_is_seen() {
-    let case = || proven(Form::Voucher, |channel| channel.settle_up_to(60));
+fn a_part_of_a_ceiling_that_the_payee_did_not_ask_for_is_seen() {
+    let case = || proven(Form::Ceiling, |channel| channel.settle_up_to(60));
     let settles = |amount| move |world: &mut World| world.edit(|state| state.settled = amount);
     assert_eq!(judged_as(OPEN, case(), &[named("payee")], settles(60)), Ok(()));
     let more = judged_as(OPEN, case(), &[named("payee")], settles(61));
@@ -174,6 +174,27 @@ fn a_voucher_settled_in_another_status_is_seen() {
         assert!(judged(index, subject).unwrap_err().contains("out of turn"));
     }
     assert!(judged(OVERDUE, Channel::settle_closing).unwrap_err().contains("out of turn"));
+}
+
+#[test]
+fn a_ceiling_settled_as_a_voucher_is_seen() {
+    let settles = |world: &mut World| world.edit(|state| state.settled = 6_000);
+    let case = |arena: &Arena, channel: &Channel| Case {
+        subjects: vec![channel.settle()],
+        ..proven(Form::Ceiling, |channel| channel.settle_up_to(60))(arena, channel)
+    };
+    assert!(judged_as(OPEN, case, &[], settles).unwrap_err().contains("of 0 promised"));
+}
+
+#[test]
+fn a_batch_that_passes_over_the_living_or_says_nothing_of_the_dead_is_seen() {
+    let tells = |channel: &Channel| crate::wire::settle_batch_of_the_living(&[channel.address]);
+    let judged = |index, subject| judged_as(index, proven(Form::Batch, subject), &[], |_| {});
+    assert_eq!(judged(OVERDUE, tells), Ok(()));
+    for index in [OPEN, CLOSING] {
+        assert!(judged(index, tells).unwrap_err().contains("did not get there"));
+    }
+    assert!(judged(OVERDUE, Channel::settle_batch).unwrap_err().contains("did not get there"));
 }
 
 /// What `rearm` does to a channel that has settled nothing.
