@@ -47,7 +47,9 @@ pub async fn watch(channels: u64) -> Result<Run, Failure> {
     let defaults = SettlerConfig::new(Network::Localnet, PROGRAM_ID, TREASURY_OWNER, Vec::new());
     let config = SettlerConfig { drain_timeout, ..defaults };
     let chain = Arc::new(RpcChain::new(node.url()));
-    let settler = Settler::start(ledger.clone(), chain, keys, config).await?;
+    let again =
+        SettlerKeys { fee_payer: keys.fee_payer.insecure_clone(), payee: keys.payee.insecure_clone() };
+    let settler = Settler::start(ledger.clone(), chain.clone(), keys, config.clone()).await?;
     let traffic = Traffic::start(ledger.clone(), Arc::clone(&fixtures));
     // What is cached once is not counted.
     settler.pass(true).await?;
@@ -80,12 +82,24 @@ pub async fn watch(channels: u64) -> Result<Run, Failure> {
     let _ = stop.send(());
     running.await??;
     let detected = detected.ok_or("the forced close was never noticed")?;
+    // Everything is due at once, as after a long pause.
+    let overdue = SettlerConfig { compare_within: Duration::ZERO, ..config };
+    let settler = Settler::start(ledger.clone(), chain, again, overdue).await?;
+    settler.pass(false).await?;
+    let (started_at, began, asked) = (ledger.now(), Instant::now(), node.calls());
+    settler.pass(true).await?;
+    let comparison = (began.elapsed().as_secs_f64() * 1_000.0, node.calls() - asked);
+    if ledger.oldest_comparison().await?.is_some_and(|at| at < started_at) {
+        return Err("a channel was not compared with the list".into());
+    }
     Ok(Run {
         channels,
         rpc_calls_per_poll: calls,
         poll_ms,
         detect_forced_close_ms: detected.as_millis().try_into().unwrap_or(u64::MAX),
         memory_bytes: memory,
+        comparison_ms: comparison.0,
+        comparison_calls: comparison.1,
         vouchers_accepted: traffic.accepted,
         vouchers_per_second: traffic.per_second,
     })

@@ -299,6 +299,21 @@ async fn settling_an_empty_ledger_once_does_nothing_and_succeeds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_several_nodes_the_next_is_asked_while_one_does_not_answer() {
+    let world = World::new().await;
+    let rpc = format!("rpc = \"{}\"", world.localnet.rpc_url);
+    let config = world.config();
+    assert!(config.contains(&rpc));
+    let with = |nodes: &str| world.toll.write("toll.toml", &config.replace(&rpc, &format!("rpc = {nodes}")));
+
+    with(&format!("[\"http://127.0.0.1:9\", \"{}\"]", world.localnet.rpc_url));
+    world.toll.run_beside(&["--json", "settle", "--once"]).await.succeeds();
+
+    with("[\"http://127.0.0.1:9\"]");
+    world.toll.run_beside(&["settle", "--once"]).await.fails_with(Exit::Network.code(), &["127.0.0.1:9"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_ledger_of_another_cluster_stops_the_settler() {
     let world = World::new().await;
     world.toll.write("toll.toml", &world.config());

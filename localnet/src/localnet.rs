@@ -212,6 +212,8 @@ fn surfpool_config(rpc_port: u16, ws_port: u16, slot_ms: u64) -> SurfpoolConfig 
             remote_rpc_url: None,
             slot_time: slot_ms,
             block_production_mode: BlockProductionMode::Clock,
+            // It copies the whole chain for every instruction, and nobody here reads what it finds.
+            instruction_profiling_enabled: false,
             ..SimnetConfig::default()
         }],
         rpc: RpcConfig {

@@ -1,9 +1,11 @@
 //! Transactions whose fate is not plain: lost answers, dropped, expired, failed, unconfirmed.
 
+use std::time::Duration;
+
 use toll_chain::ChainError;
 use toll_ledger::{ChannelState, CloseReason, SubmissionKind, SubmissionState};
 use toll_protocol::{ChannelId, ChannelStatus};
-use toll_settler::{SettlerError, Step};
+use toll_settler::{SettlerConfig, SettlerError, Step};
 
 use crate::chain::{Faults, NOW};
 use crate::world::World;
@@ -172,4 +174,19 @@ async fn unreachable_cluster_changes_nothing() {
     world.chain.fault(Default::default());
     world.drive(&settler).await;
     world.assert_paid_out(&id, 1_000, 160).await;
+}
+
+#[tokio::test]
+async fn what_is_not_confirmed_is_sent_again_after_the_resend_interval_and_not_before() {
+    for (resend_interval, sent) in [(Duration::ZERO, 4), (Duration::from_secs(3_600), 1)] {
+        let (world, _) = closing_channel().await;
+        let config = SettlerConfig { resend_interval, ..world.config() };
+        let settler = world.start(world.keys(), config).await.unwrap();
+        world.chain.fault(Faults { drop_submissions: true, ..Default::default() });
+        let before = world.chain.lock().submitted.len();
+        for _ in 0..4 {
+            settler.pass(false).await.unwrap();
+        }
+        assert_eq!(world.chain.lock().submitted.len() - before, sent, "{resend_interval:?}");
+    }
 }

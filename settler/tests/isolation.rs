@@ -1,11 +1,13 @@
 //! Trouble in one place that must not stop the work in another.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use toll_ledger::{ChannelState, CloseReason, SubmissionKind, SubmissionState};
 use toll_protocol::ChannelId;
-use toll_settler::SettlerConfig;
+use toll_settler::{SettlerConfig, Step};
 
 use crate::flaky::{FlakyChain, Trouble};
 use crate::world::World;
@@ -107,4 +109,39 @@ async fn tip_is_published_while_closes_and_opens_hang() {
         .expect("it ends in its time")
         .unwrap()
         .unwrap();
+}
+
+#[tokio::test]
+async fn so_many_transactions_are_started_at_once() {
+    for (concurrency, expected) in [(1, 1..=1), (3, 2..=3)] {
+        let world = World::new();
+        let chain = FlakyChain::of(&world);
+        let config = SettlerConfig { concurrency, channels_per_transaction: 1, ..world.config() };
+        let settler = chain.settler(&world, config).await;
+        for salt in 0..6 {
+            world.record_open(salt, 1_000).await;
+        }
+        world.drive(&settler).await;
+        for record in world.ledger.channels(&[ChannelState::Open]).await.unwrap() {
+            world.ledger.request_close(&record.id, CloseReason::Requested, None).await.unwrap();
+        }
+        let (now, peak) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (counted, most) = (Arc::clone(&now), Arc::clone(&peak));
+        let settler = settler.on_step(move |_, step| match step {
+            Step::Planned => {
+                most.fetch_max(counted.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            }
+            Step::Submitted => {
+                counted.fetch_sub(1, Ordering::SeqCst);
+            }
+            _ => {}
+        });
+        // Long enough for one to meet another.
+        chain.trouble(Trouble { latency: Duration::from_millis(20), ..Default::default() });
+
+        settler.pass(false).await.unwrap();
+
+        let peak = peak.load(Ordering::SeqCst);
+        assert!(expected.contains(&peak), "{peak} at once");
+    }
 }

@@ -407,3 +407,17 @@ async fn vouchers_stop_on_all_channels_at_once_since_every_close_takes_from_the_
         assert_eq!(world.tokens(&world.payee.pubkey()), 2 * 160);
     }
 }
+
+#[tokio::test]
+async fn what_is_kept_for_each_channel_may_be_said() {
+    let world = World::new();
+    let reserve = 3_000_000;
+    let settler = settler(&world, |purse| purse.reserve_per_channel = Some(reserve)).await;
+    let kept = world.config().purse.minimum_reserve + EMPTY_ACCOUNT_RENT + reserve;
+    let open = CHANNEL_RENT + TOKEN_ACCOUNT_RENT + FEE + 20_000;
+    for (lamports, opens) in [(kept + open, true), (kept + open - 1, false)] {
+        world.put(world.fee_payer.pubkey(), Account::new(lamports, 0, &SYSTEM_PROGRAM));
+        settler.pass(true).await.unwrap();
+        assert_eq!(world.ledger.sponsor().await.unwrap().unwrap().opens, opens, "{lamports}");
+    }
+}

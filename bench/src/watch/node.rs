@@ -13,7 +13,8 @@ use solana_pubkey::Pubkey;
 use toll_chain::{CLOCK, RENT};
 use toll_ledger::ChannelFixture;
 use toll_protocol::{
-    CHANNEL_SIZE, ChannelAccount, ChannelId, ChannelStatus, PROGRAM_ID, SYSTEM_PROGRAM, base64_encode,
+    CHANNEL_SIZE, ChannelAccount, ChannelId, ChannelStanding, ChannelStatus, PROGRAM_ID, SYSTEM_PROGRAM,
+    base64_encode,
 };
 
 use super::Failure;
@@ -103,6 +104,11 @@ impl Inner {
                 let addresses = params[0].as_array()?.iter();
                 self.at(addresses.map(|address| self.account(address)).collect())
             }
+            // Every channel with what changes of it, or the addresses of those that are closing.
+            "getProgramAccounts" if params[1]["dataSlice"]["length"] == ChannelStanding::SIZE => {
+                let list = self.channels.keys().map(|address| self.listed(address));
+                self.at(list.collect())
+            }
             "getProgramAccounts" => {
                 let closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
                 self.at(closing.keys().map(|address| json!({ "pubkey": address.to_string(), "account": encoded(PROGRAM_ID, &[], false) })).collect())
@@ -145,16 +151,25 @@ impl Inner {
         if address == self.fee_payer {
             return encoded(SYSTEM_PROGRAM, &[], false);
         }
-        let Some(channel) = self.channels.get(&address) else { return Value::Null };
+        self.channel(&address).map_or(Value::Null, |data| encoded(PROGRAM_ID, &data, false))
+    }
+
+    fn channel(&self, address: &Pubkey) -> Option<[u8; CHANNEL_SIZE]> {
+        let channel = self.channels.get(address)?;
         let closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
-        let data: [u8; CHANNEL_SIZE] = match closing.get(&address) {
+        Some(match closing.get(address) {
             None => channel.encode(),
             Some(since) => {
                 let status = ChannelStatus::Closing;
                 ChannelAccount { status, closure_started_at: *since, ..channel.clone() }.encode()
             }
-        };
-        encoded(PROGRAM_ID, &data, false)
+        })
+    }
+
+    fn listed(&self, address: &Pubkey) -> Value {
+        let part = ChannelStanding::OFFSET..ChannelStanding::OFFSET + ChannelStanding::SIZE;
+        let data = self.channel(address).unwrap_or([0; CHANNEL_SIZE]);
+        json!({ "pubkey": address.to_string(), "account": encoded(PROGRAM_ID, &data[part], false) })
     }
 }
 

@@ -20,6 +20,10 @@ pub struct Run {
     pub poll_ms: f64,
     /// Milliseconds from a forced close on chain to the ledger that refuses further vouchers.
     pub detect_forced_close_ms: u64,
+    /// Milliseconds that a look took which compared every channel with the chain besides.
+    pub comparison_ms: f64,
+    /// Calls to the node in that look.
+    pub comparison_calls: u64,
     /// What settler and acceptance added to this process's resident memory.
     pub memory_bytes: u64,
     /// Vouchers accepted meanwhile, durably.
@@ -63,6 +67,12 @@ impl Report {
             let ratio = self.rpc_calls_ratio;
             complaints.push(format!("{channels} channels cost {ratio:.2} times the calls of the baseline"));
         }
+        // What is on its way is asked after when its time has come.
+        if self.many.comparison_calls > self.baseline.comparison_calls + 2 {
+            let (many, few) = (self.many.comparison_calls, self.baseline.comparison_calls);
+            complaints
+                .push(format!("comparing {channels} channels took {many} calls, and the baseline {few}"));
+        }
         complaints
     }
 }
@@ -72,11 +82,13 @@ impl std::fmt::Display for Report {
         for run in [&self.baseline, &self.many] {
             writeln!(
                 f,
-                "{} channels: {:.1} calls and {:.1} ms a poll, forced close noticed after {} ms, {} KiB, {} vouchers ({:.0}/s)",
+                "{} channels: {:.1} calls and {:.1} ms a poll, forced close noticed after {} ms, all compared in {:.0} ms and {} calls, {} KiB, {} vouchers ({:.0}/s)",
                 run.channels,
                 run.rpc_calls_per_poll,
                 run.poll_ms,
                 run.detect_forced_close_ms,
+                run.comparison_ms,
+                run.comparison_calls,
                 run.memory_bytes / 1_024,
                 run.vouchers_accepted,
                 run.vouchers_per_second,

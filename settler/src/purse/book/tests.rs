@@ -162,6 +162,29 @@ fn each_budget_refuses_by_its_name_what_exceeds_it_and_takes_the_rest() {
 }
 
 #[test]
+fn a_budget_of_one_kind_refuses_that_kind_and_no_other() {
+    let budget = Some(9);
+    let cases = [
+        (SpendingKind::TopUp, PurseSettings { top_up_budget_per_day: budget, ..settings() }),
+        (SpendingKind::Settle, PurseSettings { settle_budget_per_day: budget, ..settings() }),
+        (SpendingKind::RefundAccount, PurseSettings { refund_account_budget_per_day: budget, ..settings() }),
+    ];
+    for (refused, settings) in cases {
+        let mut book = book(PurseSettings { refund_accounts_per_day: 9, ..settings }, 1_000_000);
+        for (number, kind) in
+            [SpendingKind::TopUp, SpendingKind::Settle, SpendingKind::RefundAccount].into_iter().enumerate()
+        {
+            let outlay = Outlay { kind, payer: payer(1), lamports: 10, charge: 10, channels: 0 };
+            let held = book.hold(signature(number as u8), &[outlay]);
+            match kind == refused {
+                true => assert_eq!(held, Err(Denial::KindBudget { kind, budget: 9, left: 9 })),
+                false => assert!(held.is_ok(), "{kind}: {held:?}"),
+            }
+        }
+    }
+}
+
+#[test]
 fn a_payers_budget_is_nobody_elses() {
     let settings = PurseSettings { payer_budget_per_day: PRICES.open_charge(), ..settings() };
     let mut book = book(settings, 1_000_000);
