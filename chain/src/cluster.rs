@@ -20,6 +20,7 @@ use solana_transaction::versioned::VersionedTransaction;
 use toll_protocol::{Amount, ChannelAccount, ChannelId, Network, associated_token_address};
 
 use crate::genesis::check_genesis;
+use crate::program_accounts;
 use crate::{Chain, ChainError, ChainRent, Endpoints, Fate, RENT, RpcChain};
 
 type Result<T, E = ChainError> = std::result::Result<T, E>;
@@ -140,6 +141,19 @@ impl Cluster {
             return if data.is_empty() { Ok(None) } else { Err(wrong(&format_args!("owned by {owner}"))) };
         }
         ChannelAccount::decode(&data).map(Some).map_err(|error| wrong(&error))
+    }
+
+    /// Every channel of `program` that `payer` opened and that is still there. Many public nodes refuse the query.
+    pub async fn channels_of(
+        &self,
+        payer: &Pubkey,
+        program: &Pubkey,
+    ) -> Result<Vec<(ChannelId, ChannelAccount)>> {
+        let params = program_accounts::of_payer(program, payer, "confirmed");
+        let connection = self.chain.connection();
+        let answer =
+            connection.call(program_accounts::METHOD, RpcRequest::GetProgramAccounts, params).await?;
+        program_accounts::read_channels(&answer, program)
     }
 
     /// Asks a test cluster for lamports and waits until they are there.

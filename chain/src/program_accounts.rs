@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use solana_pubkey::Pubkey;
 use solana_rpc_client_api::response::{Response, RpcKeyedAccount};
 use toll_protocol::{
-    CHANNEL_DISCRIMINATOR, CHANNEL_SIZE, CHANNEL_VERSION, ChannelAccount, ChannelStanding, ChannelStatus,
+    CHANNEL_DISCRIMINATOR, CHANNEL_SIZE, CHANNEL_VERSION, ChannelAccount, ChannelId, ChannelStanding,
+    ChannelStatus,
 };
 
 use crate::ChainError;
@@ -73,6 +74,42 @@ fn equals(offset: usize, bytes: &[u8]) -> Value {
     json!({ "memcmp": { "offset": offset, "bytes": STANDARD.encode(bytes), "encoding": "base64" } })
 }
 
+fn is_channel() -> Value {
+    equals(0, &[CHANNEL_DISCRIMINATOR, CHANNEL_VERSION])
+}
+
+/// The parameters of a query for every channel of `program` that `payer` opened, accounts included: nobody opens one
+/// in another's name, so there are as many as it made.
+pub(crate) fn of_payer(program: &Pubkey, payer: &Pubkey, commitment: &str) -> Value {
+    let payer = equals(ChannelAccount::PAYER_OFFSET, payer.as_ref());
+    let filters = json!([{ "dataSize": CHANNEL_SIZE }, is_channel(), payer]);
+    json!([
+        program.to_string(),
+        { "commitment": commitment, "encoding": "base64", "withContext": true, "filters": filters },
+    ])
+}
+
+/// Reads a node's answer to that query. What lies at another address than its seeds make is no channel.
+pub(crate) fn read_channels(
+    answer: &Value,
+    program: &Pubkey,
+) -> Result<Vec<(ChannelId, ChannelAccount)>, ChainError> {
+    let malformed = |reason: &str| ChainError::Malformed { what: METHOD, reason: reason.to_owned() };
+    let found = answer.get("value").and_then(Value::as_array).ok_or_else(|| malformed("no list"))?;
+    let mut channels = Vec::new();
+    for one in found {
+        let data =
+            one.pointer("/account/data/0").and_then(Value::as_str).ok_or_else(|| malformed("no data"))?;
+        let data = STANDARD.decode(data).map_err(|_| malformed("data that is not base64"))?;
+        let account = ChannelAccount::decode(&data).map_err(|error| malformed(&error.to_string()))?;
+        let id = account.terms().address(program).0;
+        if one.get("pubkey").and_then(Value::as_str) == Some(id.to_string().as_str()) {
+            channels.push((id, account));
+        }
+    }
+    Ok(channels)
+}
+
 fn config(
     payee: &Pubkey,
     status: Option<Value>,
@@ -81,12 +118,11 @@ fn config(
     min_slot: Option<u64>,
 ) -> Value {
     // Most nodes take at most four filters.
-    let filters: Vec<_> =
-        [json!({ "dataSize": CHANNEL_SIZE }), equals(0, &[CHANNEL_DISCRIMINATOR, CHANNEL_VERSION])]
-            .into_iter()
-            .chain(status)
-            .chain([equals(ChannelAccount::PAYEE_OFFSET, payee.as_ref())])
-            .collect();
+    let filters: Vec<_> = [json!({ "dataSize": CHANNEL_SIZE }), is_channel()]
+        .into_iter()
+        .chain(status)
+        .chain([equals(ChannelAccount::PAYEE_OFFSET, payee.as_ref())])
+        .collect();
     let mut config = json!({
         "commitment": commitment,
         "encoding": "base64",
@@ -147,6 +183,8 @@ fn standing<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ChannelStanding
 
 #[cfg(test)]
 mod tests {
+    use toll_protocol::Amount;
+
     use super::*;
 
     fn filter() -> ChannelFilter {
@@ -235,5 +273,45 @@ mod tests {
         let standing = ChannelStanding::decode(&part).unwrap();
         assert_eq!((standing.status, standing.deposit.get()), (ChannelStatus::Sealed, 7));
         assert_eq!(found, ListedChannels { slot: 9, channels: vec![(Pubkey::from([5; 32]), standing)] });
+    }
+
+    #[test]
+    fn query_for_a_payer_compares_the_payer() {
+        let params = of_payer(&Pubkey::from([1; 32]), &Pubkey::from([3; 32]), "confirmed");
+        let payer = &params[1]["filters"][2]["memcmp"];
+        assert_eq!((&payer["offset"], &payer["bytes"]), (&json!(88), &json!(STANDARD.encode([3; 32]))));
+    }
+
+    #[test]
+    fn what_a_payers_query_found_lies_where_its_seeds_say() {
+        let program = Pubkey::from([1; 32]);
+        let key = Pubkey::from([3; 32]);
+        let account = ChannelAccount {
+            bump: 255,
+            status: ChannelStatus::Open,
+            salt: 7,
+            deposit: Amount::new(100),
+            settled: Amount::ZERO,
+            payout_watermark: Amount::ZERO,
+            closure_started_at: 0,
+            payer_withdrawn_at: 0,
+            grace_period: 900,
+            distribution_hash: [0; 32],
+            payer: key,
+            payee: key,
+            authorized_signer: key,
+            mint: key,
+            rent_payer: key,
+            open_slot: 9,
+        };
+        let id = account.terms().address(&program).0;
+        let found = |address: String| {
+            let data = [STANDARD.encode(account.encode()), "base64".to_owned()];
+            let answer = json!({ "context": { "slot": 1 }, "value": [{ "pubkey": address, "account": { "data": data } }] });
+            read_channels(&answer, &program).unwrap()
+        };
+        assert_eq!(found(id.to_string()), [(id, account.clone())]);
+        assert_eq!(found(key.to_string()), []);
+        assert!(read_channels(&json!({ "value": [{ "pubkey": key.to_string() }] }), &program).is_err());
     }
 }

@@ -52,7 +52,7 @@ pub(crate) enum Command {
     Archive(archive::Archive),
     /// Request a URL and pay for it
     Pay(pay::Pay),
-    /// List the channels in the state file
+    /// List the channels in the state file, or with --recover those on chain
     Channels(channels::Channels),
     /// Show one channel, on chain and in the state file
     Show(show::Show),
@@ -82,7 +82,7 @@ impl Command {
             Self::Settle(command) => command.run(output).await,
             Self::Archive(command) => command.run(output).await,
             Self::Pay(command) => command.run(output).await,
-            Self::Channels(command) => command.run(output),
+            Self::Channels(command) => command.run(output).await,
             Self::Show(command) => command.run(output).await,
             Self::TopUp(command) => command.run(output).await,
             Self::Close(command) => command.run(output).await,

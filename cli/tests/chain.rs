@@ -41,6 +41,15 @@ impl World {
     }
 
     async fn open_with(&self, salt: u64) -> ChannelId {
+        self.open_signed_by(salt, &self.actors.payer.pubkey()).await
+    }
+
+    /// The same, with vouchers that `signer` signs.
+    async fn open_for(&self, signer: &Pubkey) -> ChannelId {
+        self.open_signed_by(1, signer).await
+    }
+
+    async fn open_signed_by(&self, salt: u64, signer: &Pubkey) -> ChannelId {
         let payer = self.actors.payer.pubkey();
         let open = Open {
             agreement: Agreement {
@@ -49,7 +58,7 @@ impl World {
                     payer,
                     payee: self.actors.payee.pubkey(),
                     mint: self.fixture.mint,
-                    authorized_signer: payer,
+                    authorized_signer: *signer,
                     salt,
                     open_slot: self.fixture.cluster.slot().await.unwrap(),
                 },
@@ -125,6 +134,48 @@ async fn a_payer_without_sol_leaves_a_silent_server_and_gets_everything_back() {
     assert!(withdrawn.succeeds().stdout.starts_with("0.01 refunded"), "{withdrawn:?}");
     assert_eq!(world.payer_tokens().await, 50_000);
     run(with("withdraw", &sponsored)).await.fails_with(Exit::Refused.code(), &["was taken"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payer_that_lost_its_state_finds_its_channels_by_its_key_and_leaves_them() {
+    let world = World::new().await;
+    world.toll.write("toll.toml", &world.config());
+    let server = Serving::start(&world.toll);
+    let url = format!("{}/x", server.address);
+    world.run(&["pay", &url, "--keypair", "payer.json", "--deposit", "20000"]).await;
+    let opened = world.toll.channels()[0]["channelId"].as_str().unwrap().to_owned();
+    std::fs::remove_file(world.toll.state()).unwrap();
+    // One that another client of the same payer opened, with vouchers that a stranger signs.
+    let delegated = world.open_for(&Keypair::new().pubkey()).await.to_string();
+    let recover = ["channels", "--recover", "--keypair", "payer.json"];
+
+    let found = world.run(&recover).await.succeeds().json();
+
+    let of = |id: &str| {
+        let channels = found["channels"].as_array().unwrap();
+        channels.iter().find(|channel| channel["channelId"] == id).unwrap().clone()
+    };
+    assert_eq!(found["channels"].as_array().unwrap().len(), 2);
+    for (id, deposit, ours) in [(&opened, "20000", true), (&delegated, "10000", false)] {
+        let channel = of(id);
+        assert_eq!((channel["status"].as_str(), channel["deposit"].as_str()), (Some("open"), Some(deposit)));
+        assert_eq!((&channel["signerIsOurs"], &channel["remembered"]), (&ours.into(), &false.into()));
+        assert_eq!(channel["next"], "toll request-close");
+    }
+    let others = world.run(&["channels", "--recover", "--keypair", "payee.json"]).await.succeeds().json();
+    assert_eq!(others["channels"], serde_json::json!([]));
+
+    let leave = ["request-close", &delegated, "--keypair", "payer.json", "--fee-payer", "fee-payer.json"];
+    world.run(&leave).await.succeeds();
+    let found = world.run(&recover).await.succeeds().json();
+    let left =
+        found["channels"].as_array().unwrap().iter().find(|channel| channel["channelId"] == *delegated);
+    assert_eq!(
+        (&left.unwrap()["status"], &left.unwrap()["next"]),
+        (&"closing".into(), &"toll withdraw".into())
+    );
+    server.signal(rustix::process::Signal::TERM);
+    server.ended();
 }
 
 /// A server of acceptable terms that says of every deposit that it is not the one agreed.

@@ -54,6 +54,7 @@ impl Conversation<'_> {
                 self.payer.policy.check(&offer)?;
                 purchase.quote(offer.terms.price)?;
                 self.check_left_behind(request).await?;
+                self.retire().await;
                 let new = self.open(request, offer).await?;
                 purchase.change_channel();
                 // The offer that was accepted in the end may be a later one.

@@ -79,6 +79,8 @@ pub enum AccountError {
 impl ChannelAccount {
     /// Where the status byte is, for queries that filter by it.
     pub const STATUS_OFFSET: usize = 3;
+    /// Where the payer is, for queries that filter by it.
+    pub const PAYER_OFFSET: usize = 88;
     /// Where the payee is, for queries that filter by it.
     pub const PAYEE_OFFSET: usize = 120;
 
@@ -104,7 +106,7 @@ impl ChannelAccount {
             payer_withdrawn_at: i64::from_le_bytes(field(bytes, 44)),
             grace_period: u32::from_le_bytes(field(bytes, 52)),
             distribution_hash: field(bytes, 56),
-            payer: Pubkey::new_from_array(field(bytes, 88)),
+            payer: Pubkey::new_from_array(field(bytes, Self::PAYER_OFFSET)),
             payee: Pubkey::new_from_array(field(bytes, Self::PAYEE_OFFSET)),
             authorized_signer: Pubkey::new_from_array(field(bytes, 152)),
             mint: Pubkey::new_from_array(field(bytes, 184)),

@@ -1,28 +1,34 @@
 //! `toll channels`
 
-use std::path::PathBuf;
-
 use clap::Args;
 use serde_json::{Value, json};
+use toll_client::{Book, Payer, Policy, SavedChannel};
+use toll_protocol::{ChannelAccount, ChannelStatus};
 
 use super::pay::STATE_PATIENCE;
-use crate::args;
+use super::show::on_chain;
+use crate::args::PayerArgs;
 use crate::error::Result;
 use crate::money;
 use crate::output::{Output, table};
-use toll_client::{Book, SavedChannel};
 
 /// Flags of `toll channels`.
 #[derive(Debug, Args)]
 pub(crate) struct Channels {
-    /// Where channels are remembered [default: ~/.local/state/toll/channels.json]
-    #[arg(long, env = "TOLL_STATE", hide_env_values = true, value_name = "FILE")]
-    state: Option<PathBuf>,
+    /// Look for the payer's channels on chain instead, as after the state file was lost
+    #[arg(long)]
+    recover: bool,
+
+    #[command(flatten)]
+    payer: PayerArgs,
 }
 
 impl Channels {
-    pub(super) fn run(self, output: Output) -> Result<()> {
-        let book = Book::open(&self.state.unwrap_or_else(args::default_state), STATE_PATIENCE)?;
+    pub(super) async fn run(self, output: Output) -> Result<()> {
+        let book = Book::open(&self.payer.state_path(), STATE_PATIENCE)?;
+        if self.recover {
+            return self.recover(&book, output).await;
+        }
         let documents: Vec<Value> = book.channels().iter().map(saved).collect();
         output.result(&json!({ "channels": documents }), || {
             if book.channels().is_empty() {
@@ -43,6 +49,52 @@ impl Channels {
             table.to_string()
         });
         Ok(())
+    }
+
+    /// What the chain knows of the payer's channels, and how to leave each.
+    async fn recover(&self, book: &Book, output: Output) -> Result<()> {
+        let policy = Policy::new(self.payer.cluster.network, self.payer.programs());
+        let payer = Payer::new(self.payer.key()?, policy, Some(self.payer.cluster.cluster()))?;
+        let found = payer.find_channels().await?;
+        let documents: Vec<Value> = found
+            .iter()
+            .map(|channel| {
+                let mut document = on_chain(&channel.account);
+                document["channelId"] = channel.id.to_string().into();
+                document["program"] = channel.program.to_string().into();
+                document["remembered"] = book.channel(&channel.id).is_some().into();
+                document["signerIsOurs"] = channel.is_ours_to_sign.into();
+                document["next"] = next_step(&channel.account).into();
+                document
+            })
+            .collect();
+        output.result(&json!({ "channels": documents }), || {
+            if found.is_empty() {
+                return format!("{} has no channels on chain", payer.address());
+            }
+            let mut table = table(["channel", "status", "deposit", "settled", "remembered", "next"]);
+            for (channel, document) in found.iter().zip(&documents) {
+                table.add_row([
+                    channel.id.to_string(),
+                    document["status"].as_str().unwrap_or_default().to_owned(),
+                    channel.account.deposit.to_string(),
+                    channel.account.settled.to_string(),
+                    if document["remembered"] == true { "yes" } else { "no" }.to_owned(),
+                    next_step(&channel.account).to_owned(),
+                ]);
+            }
+            format!("{table}\namounts in base units")
+        });
+        Ok(())
+    }
+}
+
+/// What the payer can do about its channel without the server, and without a state file.
+fn next_step(account: &ChannelAccount) -> &'static str {
+    match account.status {
+        ChannelStatus::Open => "toll request-close",
+        ChannelStatus::Closing | ChannelStatus::Sealed if account.payer_withdrawn_at == 0 => "toll withdraw",
+        _ => "nothing: the refund is out",
     }
 }
 

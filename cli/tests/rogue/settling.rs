@@ -167,6 +167,17 @@ impl World {
         self.toll.run_beside(&[&pay[..], &chain, flags].concat()).await
     }
 
+    /// Lets the oldest channel be as much older than it is.
+    fn age(&self, seconds: i64) {
+        let book = self.book();
+        let mut channel = book.channels()[0].clone();
+        channel.opened_at -= seconds;
+        if let Some(receipt) = &mut channel.last_receipt {
+            receipt.timestamp -= seconds;
+        }
+        book.put(channel).unwrap();
+    }
+
     fn deposits(&self) -> usize {
         self.rogue.loot().deposits.len()
     }
@@ -229,13 +240,29 @@ async fn a_channel_that_was_closed_while_it_was_idle_is_given_no_voucher() {
     let world = World::new().await;
     world.pay().await.unwrap();
     world.seller.close(0).await;
-    let mut channel = world.book().channels()[0].clone();
-    channel.opened_at -= 3_600;
-    world.book().put(channel).unwrap();
+    world.age(3_600);
 
     let paid = world.pay().await.unwrap();
 
     assert!(paid.payment.unwrap().opened);
     assert_eq!((world.deposits(), world.rogue.loot().vouchers), (2, vec![PRICE, PRICE]));
     assert_eq!(world.book().channels()[0].stage, ChannelStage::Closed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paid_out_channel_is_forgotten_after_a_week_although_its_rent_stays() {
+    let world = World::new().await;
+    world.pay().await.unwrap();
+    let first = world.book().channels()[0].channel_id;
+    world.seller.close(0).await;
+    for (seconds, remembered) in [(6 * 86_400, true), (2 * 86_400, false)] {
+        // The next channel is opened, and closed by the server's word.
+        world.age(seconds);
+        world.pay().await.unwrap();
+        assert_eq!(world.book().channel(&first).is_some(), remembered);
+        let mut channel = world.book().channels().last().unwrap().clone();
+        channel.stage = ChannelStage::Closed;
+        world.book().put(channel).unwrap();
+    }
+    assert!(world.seller.cluster.channel(&first, &PROGRAM_ID).await.unwrap().is_some());
 }
