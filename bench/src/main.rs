@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use toll_bench::program::{Figures, measure, table};
 use toll_bench::settle;
 use toll_bench::watch::{self, Failure, Report};
+use toll_settler::TransactionVersion;
 
 #[derive(Parser)]
 #[command(name = "toll-bench", about = "What the product costs")]
@@ -55,15 +56,27 @@ struct Settle {
     /// Channels that are opened, closed and reclaimed.
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..))]
     channels: u64,
+    /// Format of the settler's transactions.
+    #[arg(long, value_enum, default_value_t = Version::V0)]
+    version: Version,
     /// Prints JSON instead of sentences.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Version {
+    V0,
+    V1,
 }
 
 /// Most channels in a transaction of the packed run: as many as fit.
 const AS_MANY_AS_FIT: usize = 64;
 
 fn main() -> ExitCode {
+    // Silent unless `RUST_LOG` asks.
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let outcome = match Arguments::parse().benchmark {
         Benchmark::Program(arguments) => program(&arguments),
         Benchmark::Watch(arguments) => watch(&arguments),
@@ -114,10 +127,14 @@ fn watch(arguments: &Watch) -> Result<Vec<String>, Failure> {
 
 /// Runs sessions with one channel in a transaction, then with many, and returns what is wrong with the figures.
 fn settle(arguments: &Settle) -> Result<Vec<String>, Failure> {
+    let version = match arguments.version {
+        Version::V0 => TransactionVersion::V0,
+        Version::V1 => TransactionVersion::V1,
+    };
     let runtime = tokio::runtime::Runtime::new()?;
-    let single = runtime.block_on(settle::settle(arguments.channels, 1))?;
-    let packed = runtime.block_on(settle::settle(arguments.channels, AS_MANY_AS_FIT))?;
-    let report = settle::Report::of(arguments.channels, packed, single);
+    let single = runtime.block_on(settle::settle(arguments.channels, 1, version))?;
+    let packed = runtime.block_on(settle::settle(arguments.channels, AS_MANY_AS_FIT, version))?;
+    let report = settle::Report::of(arguments.channels, version, packed, single);
     if arguments.json {
         println!("{}", report.to_json());
     } else {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use toll_ledger::{ChannelState, CloseReason, SubmissionKind};
-use toll_settler::{Settler, SettlerError, Summary};
+use toll_settler::{Settler, SettlerError, Summary, TransactionVersion};
 
 pub use self::report::{Phase, Report, Run};
 use self::scene::Scene;
@@ -28,13 +28,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// of work, and few enough that no blockhash grows old.
 const WAITING_OPENS: u64 = 128;
 
-/// Opens so many channels, takes one voucher on each, closes them all, and reclaims them. `channels_per_transaction`
-/// is the settler's setting.
-pub async fn settle(channels: u64, channels_per_transaction: usize) -> Result<Run, Failure> {
+/// Opens so many channels, takes one voucher on each, closes them all, and reclaims them. The others are the settler's
+/// settings.
+pub async fn settle(
+    channels: u64,
+    channels_per_transaction: usize,
+    version: TransactionVersion,
+) -> Result<Run, Failure> {
     let scene = Scene::new(channels).await?;
     let before = scene.sponsor_lamports().await?;
 
-    let running = Running::start(scene.settler(channels_per_transaction).await?);
+    let running = Running::start(scene.settler(channels_per_transaction, version).await?);
     let began = Instant::now();
     open_all(&scene, channels).await?;
     let seconds = began.elapsed().as_secs_f64();
@@ -44,7 +48,7 @@ pub async fn settle(channels: u64, channels_per_transaction: usize) -> Result<Ru
     for id in scene.ids() {
         scene.ledger.request_close(&id, CloseReason::Requested, None).await?;
     }
-    let running = Running::start(scene.settler(channels_per_transaction).await?);
+    let running = Running::start(scene.settler(channels_per_transaction, version).await?);
     let began = Instant::now();
     until(&scene, &[ChannelState::Closed, ChannelState::Gone], channels).await?;
     let closing_seconds = began.elapsed().as_secs_f64();

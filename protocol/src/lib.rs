@@ -99,7 +99,8 @@ pub use self::{
     },
     splits::{Split, Splits},
     transaction::{
-        MAX_TRANSACTION, TransactionError, decode_transaction, encode_transaction, static_instructions,
+        MAX_TRANSACTION, MAX_TRANSACTION_V1, TransactionError, decode_any_transaction, decode_transaction,
+        encode_transaction, static_instructions,
     },
     voucher::{SignedVoucher, VerifiedVoucher, VoucherError, is_voucher_key},
 };

@@ -2,7 +2,8 @@
 
 use bincode::Options;
 use solana_instruction::{AccountMeta, Instruction};
-use solana_message::VersionedMessage;
+use solana_message::{VersionedMessage, v1};
+use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
 use thiserror::Error;
 
@@ -49,8 +50,43 @@ pub fn decode_transaction(bytes: &[u8]) -> Result<VersionedTransaction, Transact
     Ok(transaction)
 }
 
+/// Largest transaction of version 1, in bytes (SIMD-0385).
+pub const MAX_TRANSACTION_V1: usize = v1::MAX_TRANSACTION_SIZE;
+
+/// Reads one transaction of any version, of at most [`MAX_TRANSACTION_V1`] bytes if it is of version 1. For what we
+/// made ourselves: payers' transactions are read by [`decode_transaction`].
+pub fn decode_any_transaction(bytes: &[u8]) -> Result<VersionedTransaction, TransactionError> {
+    if bytes.first() != Some(&v1::V1_PREFIX) {
+        return decode_transaction(bytes);
+    }
+    if bytes.len() > MAX_TRANSACTION_V1 {
+        return Err(TransactionError::TooLarge(bytes.len()));
+    }
+    // The message's own header says how many signatures follow it.
+    let signers = usize::from(*bytes.get(1).ok_or(TransactionError::Malformed)?);
+    let end = bytes.len().checked_sub(signers * size_of::<Signature>());
+    let (message, signatures) =
+        bytes.split_at_checked(end.unwrap_or(0)).ok_or(TransactionError::Malformed)?;
+    let message = message.get(1..).ok_or(TransactionError::Malformed)?;
+    let message = v1::deserialize(message).map_err(|_| TransactionError::Malformed)?;
+    let signatures = signatures.as_chunks::<64>().0.iter().copied().map(Signature::from).collect();
+    let transaction = VersionedTransaction { signatures, message: VersionedMessage::V1(message) };
+    // What was left over in the middle would be found here.
+    if encode_transaction(&transaction) != bytes {
+        return Err(TransactionError::Malformed);
+    }
+    transaction.sanitize().map_err(|_| TransactionError::Inconsistent)?;
+    Ok(transaction)
+}
+
 /// The bytes of a transaction.
 pub fn encode_transaction(transaction: &VersionedTransaction) -> Vec<u8> {
+    if let VersionedMessage::V1(message) = &transaction.message {
+        // The signatures follow, and their number is in the message.
+        let signatures =
+            transaction.signatures.iter().flat_map(|signature| signature.as_ref().iter().copied());
+        return message.serialize().into_iter().chain(signatures).collect();
+    }
     bincode::DefaultOptions::new()
         .with_fixint_encoding()
         .serialize(transaction)

@@ -11,7 +11,7 @@ use crate::purse::{PurseSettings, settle_fee};
 
 mod settings;
 
-pub use settings::{InvalidSetting, SettlerSettings, Surroundings};
+pub use settings::{InvalidSetting, SettlerSettings, Surroundings, TransactionVersion};
 
 /// The keys the settler signs with. They may be one and the same.
 pub struct SettlerKeys {
@@ -108,6 +108,8 @@ pub struct SettlerConfig {
     pub in_flight: usize,
     /// Most channels that one transaction of our own acts on, as far as they fit.
     pub channels_per_transaction: usize,
+    /// Format of our own transactions.
+    pub transaction_version: TransactionVersion,
 }
 
 impl SettlerConfig {

@@ -34,6 +34,9 @@ pub enum SettlerError {
         /// What is there instead.
         found: &'static str,
     },
+    /// Transactions of version 1 are not taken yet.
+    #[error("settler.transaction_version: the cluster does not take version 1 yet; set it to \"v0\"")]
+    TransactionVersion,
     /// A listed mint is not a mint of its token program.
     #[error("{mint} is not a mint of token program {token_program}; correct the mint list")]
     NoMint {

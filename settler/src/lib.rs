@@ -28,7 +28,9 @@ mod summary;
 mod tips;
 mod watch;
 
-pub use config::{InvalidSetting, ListedMint, SettlerConfig, SettlerKeys, SettlerSettings, Surroundings};
+pub use config::{
+    InvalidSetting, ListedMint, SettlerConfig, SettlerKeys, SettlerSettings, Surroundings, TransactionVersion,
+};
 pub use driver::{Pass, Settler};
 pub use error::SettlerError;
 pub use plan::{Action, Hold, PartialSettle, Plan, Snapshot, plan};

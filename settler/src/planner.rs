@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt};
 use solana_pubkey::Pubkey;
 use toll_ledger::{ChannelRecord, ChannelState, Ledger};
 use toll_protocol::{Amount, ChannelAccount, ChannelStatus};
@@ -21,6 +22,8 @@ pub(crate) struct Planner {
     payee: Pubkey,
     partial: PartialSettle,
     hold: Duration,
+    /// Channels that the ledger is asked about at once.
+    concurrency: usize,
 }
 
 /// One thing to do about one channel.
@@ -49,7 +52,7 @@ impl Planner {
         let (threshold, worth) = config.worth_settling();
         let before_expiry = config.settle_before_expiry.map(seconds);
         let partial = PartialSettle { threshold, before_expiry, worth };
-        Self { ledger, pauses, payee, partial, hold: config.poll_interval }
+        Self { ledger, pauses, payee, partial, hold: config.poll_interval, concurrency: config.concurrency }
     }
 
     /// Plans for what is in sight and not paused, at most `room` tasks: forced closes first, then the most exposed.
@@ -60,21 +63,28 @@ impl Planner {
     ) -> Result<Agenda, SettlerError> {
         sightings.sort_by_key(|sighting| Reverse(urgency(sighting)));
         let mut agenda = Agenda::default();
-        for sighting in sightings {
-            if agenda.tasks.len() >= room {
-                agenda.waiting += usize::from(sighting.record.state == ChannelState::Closing);
-                continue;
-            }
-            let channel = sighting.record.id;
-            if self.pauses.is_paused(&channel) {
-                agenda.waiting += usize::from(self.pauses.is_worth_waiting_for(&channel));
-                continue;
-            }
-            if let Some(action) = self.decide(&sighting).await? {
+        sightings.retain(|sighting| {
+            let channel = &sighting.record.id;
+            let is_paused = self.pauses.is_paused(channel);
+            agenda.waiting += usize::from(is_paused && self.pauses.is_worth_waiting_for(channel));
+            !is_paused
+        });
+        let is_closing = |sighting: &Sighting| sighting.record.state == ChannelState::Closing;
+        let mut left = sightings.iter().filter(|sighting| is_closing(sighting)).count();
+        let mut decisions = stream::iter(sightings)
+            .map(|sighting| async move { (self.decide(&sighting).await, sighting) })
+            .buffered(self.concurrency);
+        while agenda.tasks.len() < room
+            && let Some((action, sighting)) = decisions.next().await
+        {
+            left -= usize::from(is_closing(&sighting));
+            if let Some(action) = action? {
                 let Sighting { record, account, .. } = sighting;
                 agenda.tasks.push(Task { record, account, action });
             }
         }
+        drop(decisions);
+        agenda.waiting += left;
         Ok(agenda)
     }
 

@@ -29,7 +29,7 @@ pub use self::error::PurseError;
 pub(crate) use self::outlays::Outlays;
 use self::price::FeeTerms;
 pub use self::price::Prices;
-pub(crate) use self::price::{PER_SIGNATURE, fee_of, fee_of_bytes, settle_fee};
+pub(crate) use self::price::{PER_SIGNATURE, fee_of, fee_of_bytes, priority, settle_fee};
 pub use self::settings::PurseSettings;
 use crate::SettlerError;
 use crate::config::{SettlerConfig, SettlerKeys};

@@ -9,11 +9,12 @@ mod opened;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::future::try_join_all;
 use futures::stream::{self, StreamExt};
 use solana_signature::Signature;
 use toll_chain::{Chain, ChainError, Cost, Fate};
 use toll_ledger::{ChannelRecord, CloseLanded, Ledger, Submission, SubmissionKind};
-use toll_protocol::{Amount, ChannelStatus};
+use toll_protocol::{Amount, ChannelAccount, ChannelStatus};
 use tracing::{debug, error, info, warn};
 
 use self::opened::opened;
@@ -256,31 +257,42 @@ impl Resolve {
         records: &[ChannelRecord],
         view: &View,
     ) -> Result<(), SettlerError> {
-        for (record, account) in records.iter().zip(&view.accounts) {
-            let settled = match account {
-                Some(account) if account.status == ChannelStatus::Distributed => Some(account.settled),
-                Some(_) => None,
-                None => paid_out(submission, record),
-            };
-            // The final accounts go in with the signature, so that nobody sees a close without it.
-            if let (Some(settled), Some(signature)) = (settled, submission.signature)
-                && submission.kind != SubmissionKind::Reclaim
-            {
-                let deposit = account.as_ref().map_or(record.watermarks.deposit, |account| account.deposit);
-                let refunded = deposit.saturating_sub(settled);
-                let close = CloseLanded { signature, settled, refunded, slot: view.slot };
-                self.ledger.close_landed(&record.id, close).await?;
-            }
-            self.ledger.observe(&record.id, account.as_ref(), view.slot).await?;
+        let channels = records.iter().zip(&view.accounts);
+        try_join_all(
+            channels.map(|(record, account)| self.copy_one(submission, record, account.as_ref(), view)),
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn copy_one(
+        &self,
+        submission: &Submission,
+        record: &ChannelRecord,
+        account: Option<&ChannelAccount>,
+        view: &View,
+    ) -> Result<(), SettlerError> {
+        let settled = match account {
+            Some(account) if account.status == ChannelStatus::Distributed => Some(account.settled),
+            Some(_) => None,
+            None => paid_out(submission, record),
+        };
+        // The final accounts go in with the signature, so that nobody sees a close without it.
+        if let (Some(settled), Some(signature)) = (settled, submission.signature)
+            && submission.kind != SubmissionKind::Reclaim
+        {
+            let deposit = account.map_or(record.watermarks.deposit, |account| account.deposit);
+            let refunded = deposit.saturating_sub(settled);
+            let close = CloseLanded { signature, settled, refunded, slot: view.slot };
+            self.ledger.close_landed(&record.id, close).await?;
         }
+        self.ledger.observe(&record.id, account, view.slot).await?;
         Ok(())
     }
 
     async fn look_at(&self, submission: &Submission) -> Result<(Vec<ChannelRecord>, View), SettlerError> {
-        let mut records = Vec::with_capacity(submission.effects.len());
-        for effect in &submission.effects {
-            records.extend(self.ledger.channel(&effect.channel).await?);
-        }
+        let found = submission.effects.iter().map(|effect| self.ledger.channel(&effect.channel));
+        let records: Vec<_> = try_join_all(found).await?.into_iter().flatten().collect();
         let view = self.watch.look(&records).await?;
         Ok((records, view))
     }

@@ -6,11 +6,11 @@ use solana_account::Account;
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_ledger::{ClusterIdentity, Ledger, Submission, SubmissionKind};
-use toll_protocol::associated_token_address;
+use toll_protocol::{Network, associated_token_address};
 use tracing::warn;
 
 use crate::SettlerError;
-use crate::config::{ListedMint, SettlerConfig, SettlerKeys};
+use crate::config::{ListedMint, SettlerConfig, SettlerKeys, TransactionVersion};
 
 use crate::launch::{Beneficiary, Launch, Readiness, Shared, readiness};
 use crate::resolve::Resolve;
@@ -34,6 +34,17 @@ pub(crate) async fn identify(
     Ok(ClusterIdentity { network: config.network, genesis_hash, program: config.program })
 }
 
+/// The account that says whether a cluster takes transactions of version 1 (SIMD-0385).
+const TRANSACTION_V1_GATE: Pubkey = Pubkey::from_str_const("txv1aq4pp281K9um3tnPgkfX8UqtFT6wcVW3hNezGLL");
+
+/// The program that owns feature gates.
+const FEATURE_PROGRAM: Pubkey = Pubkey::from_str_const("Feature111111111111111111111111111111111111");
+
+/// Whether a feature gate is open: its data is the slot since when, if any.
+fn is_active(gate: &Account) -> bool {
+    gate.owner == FEATURE_PROGRAM && gate.data.first() == Some(&1)
+}
+
 /// A token account that must be there before the first channel is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MissingAccount {
@@ -49,19 +60,24 @@ pub(crate) async fn check_accounts(
     config: &SettlerConfig,
 ) -> Result<Vec<MissingAccount>, SettlerError> {
     let fee_payer = keys.fee_payer.pubkey();
-    let mut addresses = vec![config.program, fee_payer];
+    let mut addresses = vec![config.program, fee_payer, TRANSACTION_V1_GATE];
     for listed in &config.mints {
         addresses.push(listed.mint);
         addresses.push(account_of(config.treasury_owner, listed).account);
         addresses.push(account_of(keys.payee.pubkey(), listed).account);
     }
     let found = chain.accounts(&addresses).await?.accounts;
-    let [program, payer, listed @ ..] = found.as_slice() else {
+    let [program, payer, gate, listed @ ..] = found.as_slice() else {
         return Err(
             ChainError::Malformed { what: "accounts", reason: "fewer than asked for".to_owned() }.into()
         );
     };
     check_program(program.as_ref(), config)?;
+    // A chain of one's own may take what it has no account for.
+    let is_taken = config.network == Network::Localnet || gate.as_ref().is_some_and(is_active);
+    if config.transaction_version == TransactionVersion::V1 && !is_taken {
+        return Err(SettlerError::TransactionVersion);
+    }
     let balance = payer.as_ref().map_or(0, |account| account.lamports);
     if balance < config.low_balance {
         warn!(%fee_payer, lamports = balance, "the fee payer is low on SOL; fund it or opens and closes will fail");

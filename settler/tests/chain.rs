@@ -15,7 +15,7 @@ use toll_chain::{
     Accounts, Chain, ChainError, ChainTip, ChannelFilter, Cost, Failure, Fate, FoundChannels, Hints,
     ListedChannels, Simulation,
 };
-use toll_protocol::{ChannelAccount, ChannelStanding, PROGRAM_ID, decode_transaction};
+use toll_protocol::{ChannelAccount, ChannelStanding, PROGRAM_ID, decode_any_transaction};
 
 /// The slot at which every cluster begins.
 pub const SLOT: u64 = 600_000_000;
@@ -208,7 +208,7 @@ impl Inner {
 
     /// Runs a transaction in a block of its own.
     fn execute(&mut self, bytes: &[u8]) {
-        let transaction = decode_transaction(bytes).expect("only transactions are sent");
+        let transaction = decode_any_transaction(bytes).expect("only transactions are sent");
         let signature = transaction.signatures[0];
         if self.fates.contains_key(&signature) || !self.is_valid(transaction.message.recent_blockhash()) {
             return;
@@ -311,7 +311,7 @@ impl Chain for TestChain {
         if inner.faults.simulation_behind {
             return Ok(Simulation { error: Some(Failure::BlockhashNotFound), compute_units: 0 });
         }
-        let transaction = decode_transaction(transaction).expect("only transactions are simulated");
+        let transaction = decode_any_transaction(transaction).expect("only transactions are simulated");
         let outcome = inner.svm.simulate_transaction(transaction);
         Ok(match outcome {
             Ok(ran) => Simulation { error: None, compute_units: ran.meta.compute_units_consumed },

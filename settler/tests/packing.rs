@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use solana_account::Account;
+use solana_pubkey::Pubkey;
 use solana_signer::Signer;
+use toll_chain::DEVNET_GENESIS;
 use toll_ledger::{ChannelState, CloseReason, SpendingKind, Submission, SubmissionKind, SubmissionState};
-use toll_protocol::{ChannelId, ChannelStatus, MAX_TRANSACTION, SYSTEM_PROGRAM};
-use toll_settler::{PurseSettings, Settler, SettlerConfig, Step};
+use toll_protocol::{ChannelId, ChannelStatus, MAX_TRANSACTION, MAX_TRANSACTION_V1, Network, SYSTEM_PROGRAM};
+use toll_settler::{PurseSettings, Settler, SettlerConfig, SettlerError, Step, TransactionVersion};
 
 use crate::chain::NOW;
 use crate::world::{PAYER_TOKENS, World, key};
@@ -324,4 +326,70 @@ async fn unused_channels_close_without_vouchers_and_more_of_them_at_once() {
     assert!(closes.len() <= 2, "{}", closes.len());
     assert!(closes.iter().flat_map(|one| &one.effects).all(|effect| effect.publishes.is_none()));
     assert_eq!(world.tokens(&world.payer.pubkey()), PAYER_TOKENS);
+}
+
+#[tokio::test]
+async fn ten_closes_share_a_transaction_of_version_1_whole() {
+    let mut world = World::new();
+    let ids = closing(&mut world, 20).await;
+    let config = SettlerConfig { transaction_version: TransactionVersion::V1, ..world.config() };
+    let settler = world.start(world.keys(), config).await.unwrap();
+
+    world.drive(&settler).await;
+
+    let closes = all(&world, &ids, SubmissionKind::Close).await;
+    assert_eq!(closes.iter().map(|one| one.effects.len()).collect::<Vec<_>>(), [10, 10]);
+    for close in &closes {
+        assert!((MAX_TRANSACTION..=MAX_TRANSACTION_V1).contains(&close.transaction.len()));
+        assert_eq!(close.fee_lamports, Some(60_000), "two signatures, and one for each voucher");
+    }
+    assert_all_paid(&world, &ids).await;
+    world.assert_rent_returned(10_000 * 20 + settler.take_summary().fee_lamports(), 20);
+}
+
+#[tokio::test]
+async fn priority_of_a_transaction_of_version_1_is_held_and_spent_to_the_lamport() {
+    let mut world = World::new();
+    let ids = closing(&mut world, 3).await;
+    let config = SettlerConfig {
+        transaction_version: TransactionVersion::V1,
+        compute_unit_price: 10_000,
+        ..world.config()
+    };
+    let before = world.chain.lamports(&world.fee_payer.pubkey());
+    let settler = world.start(world.keys(), config).await.unwrap();
+
+    world.drive(&settler).await;
+
+    let close = &all(&world, &ids, SubmissionKind::Close).await[0];
+    let fee = close.fee_lamports.unwrap();
+    assert!(fee > 25_000, "{fee}");
+    let after = world.chain.lamports(&world.fee_payer.pubkey());
+    let escrows = 3 * 2_039_280;
+    assert_eq!(after, before + escrows - fee);
+    let all = world.ledger.spending_since(0).await.unwrap();
+    let closes = all.iter().filter(|row| row.kind == SpendingKind::Close);
+    assert_eq!(closes.map(|row| row.spent).sum::<u64>(), fee);
+}
+
+#[tokio::test]
+async fn version_1_is_refused_where_the_cluster_does_not_take_it() {
+    let world = World::new();
+    world.chain.lock().genesis_hash = DEVNET_GENESIS.to_owned();
+    let gate = Pubkey::from_str_const("txv1aq4pp281K9um3tnPgkfX8UqtFT6wcVW3hNezGLL");
+    let owner = Pubkey::from_str_const("Feature111111111111111111111111111111111111");
+    let config = SettlerConfig {
+        network: Network::Devnet,
+        transaction_version: TransactionVersion::V1,
+        ..world.config()
+    };
+    for (data, taken) in [(vec![0; 9], false), (vec![1; 9], true)] {
+        world.put(gate, Account { lamports: 1, data, owner, ..Account::default() });
+        let started = world.start(world.keys(), config.clone()).await;
+        assert_eq!(started.is_ok(), taken);
+        if let Err(error) = started {
+            assert!(matches!(error, SettlerError::TransactionVersion), "{error}");
+            assert!(error.to_string().starts_with("settler.transaction_version: "), "{error}");
+        }
+    }
 }

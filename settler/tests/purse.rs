@@ -320,7 +320,11 @@ async fn a_settle_is_worth_its_fee_once_a_sol_has_a_price() {
     let mut world = World::new();
     // 10,000 lamports are 150 base units.
     let price = |purse: &mut PurseSettings| purse.base_units_per_sol = Some(15_000_000);
-    let config = SettlerConfig { settle_threshold: Some(Amount::new(100)), ..config(&world, price) };
+    let config = SettlerConfig {
+        settle_threshold: Some(Amount::new(100)),
+        channels_per_transaction: 1,
+        ..config(&world, price)
+    };
     let settler = world.start(world.keys(), config).await.unwrap();
     let (lasting, expiring) = (world.open(&settler, 1, 1_000).await, world.open(&settler, 2, 1_000).await);
     world.pay(&lasting, 149).await;
@@ -377,7 +381,9 @@ async fn vouchers_stop_on_all_channels_at_once_since_every_close_takes_from_the_
         let mut world = World::new();
         // Nothing comes back to us from these.
         world.put(world.payer.pubkey(), Account::new(1_000_000_000, 0, &SYSTEM_PROGRAM));
-        let settler = world.settler().await;
+        // Nor do they share a transaction.
+        let config = SettlerConfig { channels_per_transaction: 1, ..world.config() };
+        let settler = world.start(world.keys(), config).await.unwrap();
         let mut ids = Vec::new();
         for salt in 0..3 {
             let id = record_open_by_payer(&world, salt).await;

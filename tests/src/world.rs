@@ -100,6 +100,11 @@ impl World {
 
     /// A client with the payer's key, limited to this world's price and [`BACKDATE`].
     pub fn payer(&self) -> Payer {
+        self.payer_with(self.actors.payer.insecure_clone())
+    }
+
+    /// A client like [`Self::payer`] with another key.
+    pub fn payer_with(&self, key: Keypair) -> Payer {
         let policy = Policy {
             max_amount: PRICE,
             max_deposit: FUNDS,
@@ -107,7 +112,6 @@ impl World {
             backdate_slots: BACKDATE,
             ..Policy::new(Network::Localnet, vec![PROGRAM_ID])
         };
-        let key = self.actors.payer.insecure_clone();
         Payer::new(key, policy, Some(self.cluster())).expect("an HTTP client")
     }
 

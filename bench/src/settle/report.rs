@@ -4,10 +4,15 @@ use std::fmt;
 
 use serde::Serialize;
 use toll_ledger::SubmissionKind;
-use toll_settler::Summary;
+use toll_settler::{Summary, TransactionVersion};
 
 /// Most that a session may cost the sponsor in fees, in lamports.
-const FEES_LIMIT: f64 = 20_500.0;
+const fn fees_limit(version: TransactionVersion) -> f64 {
+    match version {
+        TransactionVersion::V0 => 20_500.0,
+        TransactionVersion::V1 => 17_000.0,
+    }
+}
 
 /// Most that packing may take of what one transaction per channel takes.
 const RATIO_LIMIT: f64 = 0.5;
@@ -88,6 +93,8 @@ impl Run {
 pub struct Report {
     /// Channels of each run.
     pub channels: u64,
+    /// Format of the settler's transactions.
+    pub version: TransactionVersion,
     /// As many channels in a transaction as fit.
     pub packed: Run,
     /// One channel in a transaction.
@@ -102,9 +109,10 @@ pub struct Report {
 
 impl Report {
     /// Compares the runs.
-    pub fn of(channels: u64, packed: Run, single: Run) -> Self {
+    pub fn of(channels: u64, version: TransactionVersion, packed: Run, single: Run) -> Self {
         Self {
             channels,
+            version,
             transactions_ratio: ratio(packed.closes.transactions, single.closes.transactions),
             seconds_ratio: packed.closes.seconds / single.closes.seconds,
             fees_ratio: packed.fees_per_session / single.fees_per_session,
@@ -121,9 +129,9 @@ impl Report {
     /// What is wrong with the figures.
     pub fn complaints(&self) -> Vec<String> {
         let mut complaints = Vec::new();
-        let fees = self.packed.fees_per_session;
-        if fees > FEES_LIMIT {
-            complaints.push(format!("a session costs {fees:.0} lamports of fees, more than {FEES_LIMIT:.0}"));
+        let (fees, limit) = (self.packed.fees_per_session, fees_limit(self.version));
+        if fees > limit {
+            complaints.push(format!("a session costs {fees:.0} lamports of fees, more than {limit:.0}"));
         }
         if self.transactions_ratio > RATIO_LIMIT {
             let ratio = self.transactions_ratio;

@@ -18,7 +18,7 @@ use toll_protocol::{
     Agreement, Amount, ChannelId, ChannelTerms, Network, OPEN_SLOT_WINDOW, PROGRAM_ID, SignedVoucher, Splits,
     TOKEN_PROGRAM, TREASURY_OWNER, Voucher, encode_transaction,
 };
-use toll_settler::{ListedMint, Settler, SettlerConfig, SettlerKeys};
+use toll_settler::{ListedMint, Settler, SettlerConfig, SettlerKeys, TransactionVersion};
 
 use super::Failure;
 
@@ -70,12 +70,17 @@ impl Scene {
     }
 
     /// The settler of the server, 64 transactions in flight.
-    pub(super) async fn settler(&self, channels_per_transaction: usize) -> Result<Settler, Failure> {
+    pub(super) async fn settler(
+        &self,
+        channels_per_transaction: usize,
+        transaction_version: TransactionVersion,
+    ) -> Result<Settler, Failure> {
         let mint = ListedMint { mint: self.fixture.mint, token_program: TOKEN_PROGRAM };
         let config = SettlerConfig {
             poll_interval: Duration::from_millis(500),
             in_flight: 64,
             channels_per_transaction,
+            transaction_version,
             ..SettlerConfig::new(Network::Localnet, PROGRAM_ID, TREASURY_OWNER, vec![mint])
         };
         let keys = SettlerKeys {

@@ -163,6 +163,7 @@ const ROWS: &[(&str, Effect)] = &[
     ("settler.purse.refund_accounts_per_day", Acts("7", |built| format!("{:?}", built.settler.purse.refund_accounts_per_day), "7", "settler/tests/payout.rs", "refund_account_is_created_at_our_expense_a_few_times_a_day_only")),
     ("settler.in_flight", Acts("65", |built| built.settler.in_flight.to_string(), "65", "settler/tests/shutdown.rs", "flood_of_opens_stays_within_the_window")),
     ("settler.channels_per_transaction", Tested("settler/tests/packing.rs", "channels_per_transaction_says_how_many_share_one")),
+    ("settler.transaction_version", Acts("\"v1\"", |built| format!("{:?}", built.settler.transaction_version), "V1", "settler/tests/packing.rs", "ten_closes_share_a_transaction_of_version_1_whole")),
     ("settler.concurrency", Acts("17", |built| built.settler.concurrency.to_string(), "17", "settler/tests/isolation.rs", "so_many_transactions_are_started_at_once")),
 
     ("routes.method", Asked("\"POST\"", |built| built.ask(&Method::POST, WEATHER).status.to_string(), "402 Payment Required")),

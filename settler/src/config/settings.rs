@@ -101,9 +101,23 @@ pub struct SettlerSettings {
     /// transaction of its own.
     #[serde(default = "default_channels_per_transaction")]
     pub channels_per_transaction: u16,
+    /// Format of our own transactions: `v0`, or `v1`, which carries more channels, where the cluster takes it.
+    #[serde(default)]
+    pub transaction_version: TransactionVersion,
     /// What the fee payer's lamports may be spent on.
     #[serde(default)]
     pub purse: PurseSettings,
+}
+
+/// A format of transactions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TransactionVersion {
+    /// Version 0, at most 1,232 bytes. Every cluster takes it.
+    #[default]
+    V0,
+    /// Version 1, at most 4,096 bytes (SIMD-0385).
+    V1,
 }
 
 fn default_drain_timeout() -> u32 {
@@ -217,6 +231,7 @@ impl SettlerSettings {
             concurrency: default_concurrency(),
             in_flight: default_in_flight(),
             channels_per_transaction: default_channels_per_transaction(),
+            transaction_version: TransactionVersion::default(),
             purse: PurseSettings::default(),
         }
     }
@@ -298,6 +313,7 @@ impl SettlerSettings {
             concurrency,
             in_flight,
             channels_per_transaction,
+            transaction_version,
             purse,
         } = self;
         let Surroundings {
@@ -342,6 +358,7 @@ impl SettlerSettings {
             concurrency: (*concurrency).into(),
             in_flight: (*in_flight).into(),
             channels_per_transaction: (*channels_per_transaction).into(),
+            transaction_version: *transaction_version,
         }
     }
 }

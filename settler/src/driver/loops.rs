@@ -15,6 +15,9 @@ use crate::in_flight::Lane;
 /// How often another process's writes are looked for while nothing else is due.
 const LEDGER_INTERVAL: Duration = Duration::from_millis(250);
 
+/// A look follows at once when so large a part of what may be in flight has room.
+const ROOM_WORTH_A_LOOK: usize = 4;
+
 /// Least time between two looks that hints cause: whoever gives them by the thousand pays for nothing.
 const HINT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -155,7 +158,7 @@ async fn resolving(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerE
 async fn channels(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerError> {
     let (mut changes, mut more_room) = (settler.ledger.changes(), settler.in_flight.more_room());
     let mut hints = settler.watch.hints();
-    let mut poll_at = Instant::now();
+    let (mut poll_at, mut looked_at) = (Instant::now(), Instant::now());
     let (mut hinted, mut hint_at) = (false, poll_at);
     while !stop.is_asked() {
         let now = Instant::now();
@@ -165,7 +168,11 @@ async fn channels(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerEr
             poll_at = now + settler.config.poll_interval;
             hint_at = now + HINT_INTERVAL;
         }
-        if everything || settler.in_flight.room(Lane::Own) > 0 {
+        // Every transaction that lands makes room for one more, and a look for each of them would be one too many.
+        let room = settler.in_flight.room(Lane::Own);
+        let enough = room >= settler.in_flight.most().div_ceil(ROOM_WORTH_A_LOOK);
+        if everything || enough || (room > 0 && looked_at.elapsed() >= LEDGER_INTERVAL) {
+            looked_at = now;
             survive("channels", settler.work(everything).await)?;
         }
         let due = poll_at.saturating_duration_since(Instant::now()).min(LEDGER_INTERVAL);

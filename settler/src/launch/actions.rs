@@ -11,11 +11,11 @@ use toll_ledger::{Intent, SubmissionId, SubmissionKind};
 use toll_protocol::{ASSOCIATED_TOKEN_PROGRAM, ChannelStatus, create_associated_token_account};
 use tracing::warn;
 
-use super::packing::Load;
+use super::packing::{Format, Load};
 use super::parcel::{self, Parcel};
 use super::payable::payouts;
 use super::transaction::{
-    Budget, Draft, FORMAT, MAX_COMPUTE_UNITS, Payout, Signed, drafts, sign, sign_first_fitting,
+    Budget, Draft, MAX_COMPUTE_UNITS, Payout, Signed, drafts, sign, sign_first_fitting,
 };
 use super::{Launched, Outbox, Shared, instructions_of};
 use crate::config::ListedMint;
@@ -30,9 +30,6 @@ const URGENT_PAUSE: Duration = Duration::from_secs(2);
 
 /// How long a payout waits for others to share its transaction, while seals are on their way.
 const PAYOUTS_WAIT: Duration = Duration::from_secs(1);
-
-/// Channels that commonly share a transaction, at most; reclaims are more.
-const COMMONLY_TOGETHER: usize = 5;
 
 /// Compute units added to what the simulation used.
 const COMPUTE_UNIT_MARGIN: u32 = 2_000;
@@ -61,7 +58,11 @@ impl Actions {
 
     /// Channels to plan for each transaction that there is room for: as many as commonly share one.
     pub(crate) fn channels_at_once(&self) -> usize {
-        self.shared.config.channels_per_transaction.clamp(1, COMMONLY_TOGETHER)
+        let commonly = match self.format() {
+            Format::V1 => 10,
+            _ => 5,
+        };
+        self.shared.config.channels_per_transaction.clamp(1, commonly)
     }
 
     /// Carries tasks out in at most `room` transactions, several at once; channels share one where they fit.
@@ -72,7 +73,8 @@ impl Actions {
         let (parcels, mut launched) = self.parcels(tasks).await?;
         let (config, fee_payer) = (&self.shared.config, self.shared.keys.fee_payer.pubkey());
         let budget = Budget { units: MAX_COMPUTE_UNITS, price: config.compute_unit_price };
-        let mut transactions = parcel::share(parcels, FORMAT, &Load::of(&fee_payer, &budget.instructions()));
+        let mut transactions =
+            parcel::share(parcels, self.format(), &Load::of(&fee_payer, &budget.instructions()));
         let waiting = self.leave_a_payout_waiting(&mut transactions);
         let left = transactions.split_off(room.min(transactions.len()));
         launched.waiting += left.iter().chain(&waiting).map(Vec::len).sum::<usize>();
@@ -194,8 +196,13 @@ impl Actions {
 
     /// Which of `parcels` the failed instruction of their transaction belongs to.
     fn culprit(&self, parcels: &[Parcel], index: u8) -> Option<usize> {
-        let budget = Budget { units: 0, price: self.shared.config.compute_unit_price }.instructions().len();
-        parcel::owner_of(parcels, usize::from(index).checked_sub(budget)?)
+        let budget = Budget { units: 0, price: self.shared.config.compute_unit_price }.instructions();
+        let before = if self.format() == Format::V1 { 0 } else { budget.len() };
+        parcel::owner_of(parcels, usize::from(index).checked_sub(before)?)
+    }
+
+    fn format(&self) -> Format {
+        self.shared.config.transaction_version.into()
     }
 
     fn hold(&self, parcel: &Parcel, denial: &Denial) {
@@ -299,7 +306,7 @@ impl Actions {
         let Shared { config, keys, chain, pauses, .. } = &self.shared;
         let price = config.compute_unit_price;
         let generous = Budget { units: MAX_COMPUTE_UNITS, price };
-        let (draft, signed) = sign_first_fitting(drafts, generous, keys, tip.blockhash)?;
+        let (draft, signed) = sign_first_fitting(drafts, generous, keys, tip.blockhash, self.format())?;
         let simulation = chain.simulate(&signed.bytes).await?;
         if let Some(failure) = simulation.error {
             return Ok(Err(failure));
@@ -310,7 +317,7 @@ impl Actions {
         let used = u32::try_from(simulation.compute_units).unwrap_or(MAX_COMPUTE_UNITS);
         let units = used.saturating_add(used / 5).saturating_add(COMPUTE_UNIT_MARGIN + failures);
         let budget = Budget { units: units.min(MAX_COMPUTE_UNITS), price };
-        let signed = sign(&draft, budget, keys, tip.blockhash)?;
+        let signed = sign(&draft, budget, keys, tip.blockhash, self.format())?;
         Ok(Ok((draft, signed)))
     }
 }

@@ -17,17 +17,27 @@ use toll_protocol::{
     ASSOCIATED_TOKEN_PROGRAM, COMPUTE_BUDGET_PROGRAM, ED25519_PROGRAM, TOKEN_PROGRAM, discriminator,
 };
 
+use crate::config::TransactionVersion;
+
 /// A transaction format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// The first one.
+    /// The first one; nothing needs it any more.
     #[cfg(test)]
     Legacy,
     /// Version 0. Without lookup tables it is two bytes longer than the first one.
     V0,
     /// Version 1 (SIMD-0385): longer, and the compute budget is part of the header.
-    #[cfg(test)]
     V1,
+}
+
+impl From<TransactionVersion> for Format {
+    fn from(version: TransactionVersion) -> Self {
+        match version {
+            TransactionVersion::V0 => Self::V0,
+            TransactionVersion::V1 => Self::V1,
+        }
+    }
 }
 
 /// What one transaction may hold.
@@ -54,7 +64,6 @@ impl Format {
             #[cfg(test)]
             Self::Legacy => common,
             Self::V0 => common,
-            #[cfg(test)]
             Self::V1 => Limits { bytes: 4_096, ..common },
         }
     }
@@ -74,6 +83,8 @@ pub(crate) struct Load {
     keys: BTreeMap<Pubkey, bool>,
     /// Instructions of the transaction itself.
     top: usize,
+    /// Instructions that ask for a compute budget, where the format has no other place for that.
+    budget: usize,
     /// Instructions that programs call.
     called: usize,
     compute_units: u32,
@@ -81,8 +92,6 @@ pub(crate) struct Load {
     checked: usize,
     /// Bytes of the instructions in the formats before version 1, and in version 1.
     bytes: (usize, usize),
-    /// Whether a priority fee is set.
-    priced: bool,
 }
 
 impl Load {
@@ -91,11 +100,11 @@ impl Load {
         let nothing = Self {
             keys: BTreeMap::from([(*fee_payer, true)]),
             top: 0,
+            budget: 0,
             called: 0,
             compute_units: 0,
             checked: 0,
             bytes: (0, 0),
-            priced: false,
         };
         nothing.with(budget)
     }
@@ -111,25 +120,25 @@ impl Load {
 
     fn add(&mut self, instruction: &Instruction) {
         let (accounts, data) = (instruction.accounts.len(), instruction.data.len());
+        let (called, units) = running(instruction);
+        self.called += called;
+        self.compute_units = self.compute_units.saturating_add(units);
+        self.bytes.0 += 1 + length(accounts) + accounts + length(data) + data;
+        if instruction.program_id == COMPUTE_BUDGET_PROGRAM {
+            self.budget += 1;
+            // A configuration value without the kind that an instruction's data begins with.
+            self.bytes.1 += data - 1;
+            return;
+        }
+        self.bytes.1 += 4 + accounts + data;
+        self.top += 1;
         self.keys.entry(instruction.program_id).or_default();
         for meta in &instruction.accounts {
             *self.keys.entry(meta.pubkey).or_default() |= meta.is_signer;
         }
-        let (called, units) = running(instruction);
-        self.top += 1;
-        self.called += called;
-        self.compute_units = self.compute_units.saturating_add(units);
         if instruction.program_id == ED25519_PROGRAM {
             // The first byte counts the signatures.
             self.checked += usize::from(instruction.data.first().copied().unwrap_or(0));
-        }
-        self.bytes.0 += 1 + length(accounts) + accounts + length(data) + data;
-        if instruction.program_id == COMPUTE_BUDGET_PROGRAM {
-            // Two configuration words for a price, one for a limit.
-            self.bytes.1 += if data == 9 { 8 } else { 4 };
-            self.priced |= data == 9;
-        } else {
-            self.bytes.1 += 4 + accounts + data;
         }
     }
 
@@ -145,31 +154,34 @@ impl Load {
 
     /// Bytes on the wire.
     pub(crate) fn bytes(&self, format: Format) -> usize {
-        let signatures = SIGNATURE * self.signers();
-        let fixed = length(self.signers()) + HEADER + ADDRESS + length(self.top);
-        let keys = length(self.keys.len()) + ADDRESS * self.keys.len();
+        let (accounts, instructions) = (self.accounts(format), self.instructions(format));
+        let fixed = SIGNATURE * self.signers() + HEADER + ADDRESS + ADDRESS * accounts;
+        let counted = length(self.signers()) + length(accounts) + length(instructions) + self.bytes.0;
         match format {
             #[cfg(test)]
-            Format::Legacy => signatures + fixed + keys + self.bytes.0,
-            // A version and an empty list of tables.
-            Format::V0 => signatures + fixed + keys + self.bytes.0 + 2,
-            // Version, header, mask of the configuration, blockhash, two counts.
-            #[cfg(test)]
-            Format::V1 => {
-                let budget = usize::from(self.keys.contains_key(&COMPUTE_BUDGET_PROGRAM));
-                let keys = ADDRESS * (self.keys.len() - budget);
-                signatures + 1 + HEADER + 4 + ADDRESS + 2 + keys + self.bytes.1
-            }
+            Format::Legacy => fixed + counted,
+            // A version, and an empty list of tables.
+            Format::V0 => fixed + counted + 2,
+            // A version, which configuration values there are, two counts of one byte, and the bytes to load.
+            Format::V1 => fixed + 1 + 4 + 2 + 4 + self.bytes.1,
         }
+    }
+
+    fn accounts(&self, format: Format) -> usize {
+        self.keys.len() + usize::from(format != Format::V1 && self.budget > 0)
+    }
+
+    fn instructions(&self, format: Format) -> usize {
+        self.top + if format == Format::V1 { 0 } else { self.budget }
     }
 
     /// Whether one transaction holds it.
     pub(crate) fn fits(&self, format: Format) -> bool {
         let limits = format.limits();
         self.bytes(format) <= limits.bytes
-            && self.keys.len() <= limits.accounts
+            && self.accounts(format) <= limits.accounts
             && self.signers() <= limits.signatures
-            && self.top + self.called <= limits.instructions
+            && self.instructions(format) + self.called <= limits.instructions
             && self.compute_units <= limits.compute_units
     }
 }

@@ -6,15 +6,15 @@
 use solana_hash::Hash;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
-use solana_message::{VersionedMessage, v0};
+use solana_message::{CompileError, VersionedMessage, v0, v1};
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
 use toll_ledger::{Effect, Intent, SubmissionKind};
 use toll_protocol::{
-    Channel, MAX_TRANSACTION, SignedVoucher, compute_unit_limit, compute_unit_price,
-    create_associated_token_account, ed25519_verify, encode_transaction,
+    Channel, SignedVoucher, compute_unit_limit, compute_unit_price, create_associated_token_account,
+    ed25519_verify, encode_transaction,
 };
 
 use super::packing::Format;
@@ -22,13 +22,14 @@ use super::payout::Beneficiary;
 use crate::SettlerError;
 use crate::config::SettlerKeys;
 use crate::plan::Action;
-use crate::purse::fee_of;
-
-/// The format of our transactions.
-pub(crate) const FORMAT: Format = Format::V0;
+use crate::purse::{fee_of, priority};
 
 /// Most compute units a transaction may have: what a first, simulated version asks for.
 pub(crate) const MAX_COMPUTE_UNITS: u32 = 1_400_000;
+
+/// Most bytes of accounts that a transaction may load: what the older formats ask for unless told otherwise, while in
+/// version 1 nothing is asked for by default.
+const MAX_LOADED_BYTES: u32 = 64 * 1_024 * 1_024;
 
 /// A transaction that is signed and nothing more.
 #[derive(Clone, Debug)]
@@ -126,12 +127,13 @@ pub(crate) fn sign_first_fitting(
     budget: Budget,
     keys: &SettlerKeys,
     blockhash: Hash,
+    format: Format,
 ) -> Result<(Draft, Signed), SettlerError> {
     let mut smallest: Option<(SubmissionKind, usize)> = None;
     for draft in drafts {
-        let signed = sign(&draft, budget, keys, blockhash)?;
+        let signed = sign(&draft, budget, keys, blockhash, format)?;
         let size = signed.bytes.len();
-        if size <= MAX_TRANSACTION {
+        if size <= format.limits().bytes {
             return Ok((draft, signed));
         }
         smallest = Some(smallest.map_or((draft.intent.kind, size), |(kind, least)| (kind, least.min(size))));
@@ -163,13 +165,11 @@ pub(crate) fn sign(
     budget: Budget,
     keys: &SettlerKeys,
     blockhash: Hash,
+    format: Format,
 ) -> Result<Signed, SettlerError> {
     let what = draft.intent.kind.as_str();
-    let mut instructions = budget.instructions();
-    instructions.extend(draft.instructions.iter().cloned());
-    let message = v0::Message::try_compile(&keys.fee_payer.pubkey(), &instructions, &[], blockhash)
+    let message = compile(draft, budget, &keys.fee_payer.pubkey(), blockhash, format)
         .map_err(|error| SettlerError::Build { what, reason: error.to_string() })?;
-    let message = VersionedMessage::V0(message);
     let bytes = message.serialize();
     let signers = usize::from(message.header().num_required_signatures);
     let signatures = message.static_account_keys()[..signers]
@@ -184,6 +184,28 @@ pub(crate) fn sign(
         .collect::<Result<Vec<_>, SettlerError>>()?;
     let (signature, fee) = (signatures[0], fee_of(&message));
     Ok(Signed { bytes: encode_transaction(&VersionedTransaction { signatures, message }), signature, fee })
+}
+
+fn compile(
+    draft: &Draft,
+    budget: Budget,
+    fee_payer: &Pubkey,
+    blockhash: Hash,
+    format: Format,
+) -> Result<VersionedMessage, CompileError> {
+    if format == Format::V1 {
+        let mut config = v1::TransactionConfig::empty()
+            .with_compute_unit_limit(budget.units)
+            .with_loaded_accounts_data_size_limit(MAX_LOADED_BYTES);
+        if budget.price > 0 {
+            config = config.with_priority_fee(priority(budget.units.into(), budget.price));
+        }
+        let instructions = &draft.instructions;
+        let message = v1::Message::try_compile_with_config(fee_payer, instructions, blockhash, config)?;
+        return Ok(VersionedMessage::V1(message));
+    }
+    let instructions = [budget.instructions(), draft.instructions.clone()].concat();
+    Ok(VersionedMessage::V0(v0::Message::try_compile(fee_payer, &instructions, &[], blockhash)?))
 }
 
 /// Adds the fee payer's signature to a payer-signed transaction, unless the payer pays its fee itself: that one
@@ -218,8 +240,8 @@ mod tests {
     use ed25519_dalek::SigningKey;
     use toll_ledger::MAX_PAYABLE_RECIPIENTS;
     use toll_protocol::{
-        Amount, ChannelId, ChannelTerms, PROGRAM_ID, Split, Splits, TOKEN_PROGRAM, TREASURY_OWNER, Voucher,
-        decode_transaction, static_instructions,
+        Amount, ChannelId, ChannelTerms, MAX_TRANSACTION, PROGRAM_ID, Split, Splits, TOKEN_PROGRAM,
+        TREASURY_OWNER, Voucher, decode_transaction, static_instructions,
     };
 
     use super::*;
@@ -269,7 +291,7 @@ mod tests {
         let keys = keys();
         let drafts = drafts(action, channel, payout, &keys.fee_payer.pubkey());
         let budget = Budget { units: 100_000, price: 1 };
-        let (draft, signed) = sign_first_fitting(drafts, budget, &keys, Hash::default()).unwrap();
+        let (draft, signed) = sign_first_fitting(drafts, budget, &keys, Hash::default(), Format::V0).unwrap();
         let transaction = decode_transaction(&signed.bytes).unwrap();
         transaction.verify_and_hash_message().unwrap();
         let instructions = static_instructions(&transaction).unwrap();
@@ -327,7 +349,7 @@ mod tests {
         let channel = channel(MAX_PAYABLE_RECIPIENTS);
         let drafts = drafts(&Action::Distribute, &channel, &ready(&channel, 10), &keys().fee_payer.pubkey());
         let budget = Budget { units: 100_000, price: 1 };
-        let (draft, _) = sign_first_fitting(drafts, budget, &keys(), Hash::default()).unwrap();
+        let (draft, _) = sign_first_fitting(drafts, budget, &keys(), Hash::default(), Format::V0).unwrap();
         assert_eq!(draft.intent.effects, [Effect::on(channel.id)]);
     }
 
@@ -387,7 +409,7 @@ mod tests {
             let drafts =
                 drafts(&Action::Distribute, &channel, &ready(&channel, 0), &keys().fee_payer.pubkey());
             let budget = Budget { units: 100_000, price: 1 };
-            let signed = sign_first_fitting(drafts, budget, &keys(), Hash::default());
+            let signed = sign_first_fitting(drafts, budget, &keys(), Hash::default(), Format::V0);
             assert_eq!(signed.is_ok(), fits, "{count} recipients");
             if let Err(error) = signed {
                 assert!(matches!(error, SettlerError::TooLarge { kind: "distribute", size } if size > 1_232));
@@ -410,7 +432,7 @@ mod tests {
         let intent = Intent::on(SubmissionKind::Close, &[channel.id]);
         let draft = Draft { intent, instructions: vec![channel.settle_and_seal(false)] };
         let budget = Budget { units: 1, price: 0 };
-        let error = sign(&draft, budget, &keys(), Hash::default()).unwrap_err();
+        let error = sign(&draft, budget, &keys(), Hash::default(), Format::V0).unwrap_err();
         assert!(error.to_string().contains("not ours"), "{error}");
     }
 }

@@ -4,7 +4,7 @@ use solana_message::VersionedMessage;
 use solana_pubkey::Pubkey;
 use toll_chain::ChainRent;
 use toll_protocol::{
-    COMPUTE_BUDGET_PROGRAM, ComputeBudget, ED25519_PROGRAM, TOKEN_PROGRAM, decode_transaction,
+    COMPUTE_BUDGET_PROGRAM, ComputeBudget, ED25519_PROGRAM, TOKEN_PROGRAM, decode_any_transaction,
 };
 
 /// Fee per signature, of the transaction's signers as of the ed25519 program's. The same on every cluster.
@@ -113,7 +113,7 @@ pub(crate) fn settle_fee(own_price: u64) -> u64 {
 }
 
 /// `units` at `price` micro-lamports, rounded up to lamports.
-fn priority(units: u64, price: u64) -> u64 {
+pub(crate) fn priority(units: u64, price: u64) -> u64 {
     let micro = u128::from(units) * u128::from(price);
     u64::try_from(micro.div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
@@ -140,13 +140,18 @@ pub(crate) fn fee_of(message: &VersionedMessage) -> u64 {
             _ => others += 1,
         }
     }
+    if let VersionedMessage::V1(message) = message {
+        // The price of the whole transaction, in its header.
+        let priority = message.config.priority_fee.unwrap_or(0);
+        return signatures.saturating_mul(PER_SIGNATURE).saturating_add(priority);
+    }
     let units = limit.unwrap_or(others.saturating_mul(DEFAULT_UNITS)).min(MAX_UNITS);
     signatures.saturating_mul(PER_SIGNATURE).saturating_add(priority(units, price))
 }
 
 /// The fee of a transaction's bytes; nothing for bytes that are none.
 pub(crate) fn fee_of_bytes(bytes: &[u8]) -> u64 {
-    decode_transaction(bytes).map_or(0, |transaction| fee_of(&transaction.message))
+    decode_any_transaction(bytes).map_or(0, |transaction| fee_of(&transaction.message))
 }
 
 #[cfg(test)]
