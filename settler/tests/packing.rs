@@ -215,6 +215,44 @@ async fn one_poisoned_channel_never_holds_the_others() {
     assert_eq!(failed, 0);
 }
 
+#[tokio::test]
+async fn channel_that_fails_on_chain_only_is_split_from_the_others() {
+    let mut world = World::new();
+    let ids = closing(&mut world, 2).await;
+    let escrow = world.channel(&ids[0]).await.escrow();
+    let (whole, program) = (world.chain.account(&escrow).unwrap(), world.token_program);
+    let broken = crate::tokens::account(world.mint, ids[0].pubkey(), program, 10);
+    // Well whenever it is simulated, and short of the deposit whenever it is in a block.
+    let chain = world.chain.clone();
+    let settler = world.settler().await.on_step(move |_, step| {
+        let account = match step {
+            Step::Recorded => &broken,
+            Step::Submitted => &whole,
+            _ => return,
+        };
+        let is_there = chain.account(&escrow).is_some();
+        if is_there {
+            chain.lock().svm.set_account(escrow, account.clone()).unwrap();
+        }
+    });
+
+    for _ in 0..1_000 {
+        settler.publish_tip().await.unwrap();
+        settler.pass(true).await.unwrap();
+        if world.record(&ids[1]).await.state == ChannelState::Closed {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
+    assert_eq!(world.record(&ids[1]).await.state, ChannelState::Closed);
+    assert_eq!(world.count(&ids[1], SubmissionKind::Close, SubmissionState::Landed).await, 1);
+    let failed = all(&world, &ids[1..], SubmissionKind::Close).await;
+    let failed = failed.iter().filter(|one| one.state == SubmissionState::Failed);
+    assert!(failed.count() <= 2, "halves at once, not after many attempts");
+    assert_eq!(world.count(&ids[0], SubmissionKind::Close, SubmissionState::Landed).await, 0);
+}
+
 /// A channel of a payer of its own with a voucher that expires soon.
 async fn expiring(world: &mut World, settler: &Settler, number: u8) -> ChannelId {
     world.payer = key(number);

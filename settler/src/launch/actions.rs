@@ -113,7 +113,10 @@ impl Actions {
                 continue;
             }
             // Whoever failed in company is tried in less of it, and at last alone.
-            let company = config.channels_per_transaction >> pauses.failures(&record.id).min(16);
+            let company = match pauses.failures(&record.id) {
+                0 => config.channels_per_transaction,
+                failures => self.channels_at_once() >> failures.min(16),
+            };
             let is_refusable = parcel::is_refusable(&action);
             parcels.push(Parcel { order, record, is_urgent, drafts, is_refusable, company });
         }
