@@ -13,5 +13,6 @@ pub(crate) fn kind(kind: SubmissionKind) -> &'static str {
         SubmissionKind::Distribute => "distribute",
         SubmissionKind::Reclaim => "reclaim",
         SubmissionKind::CreateAccount => "createAccount",
+        SubmissionKind::Rearm => "rearm",
     }
 }

@@ -8,7 +8,8 @@ use toll_protocol::{Agreement, Amount, ChannelAccount, ChannelId, ChannelStatus,
 use crate::column::{Columns, undecodable, words};
 use crate::{Ledger, LedgerError, Watermarks};
 
-/// Where a channel stands, for the payee. Only `Open` serves; no state is ever left backwards.
+/// Where a channel stands, for the payee. Only `Open` serves; no state is left backwards but `Closing`, when the rearm
+/// of a channel that is [renewed](ChannelRecord::renewing) has landed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChannelState {
     /// The open is on record; the chain has not shown the account yet.
@@ -105,6 +106,10 @@ pub struct ChannelRecord {
     pub close_reason: Option<CloseReason>,
     /// When service stopped, in unix seconds.
     pub closing_at: Option<i64>,
+    /// Whether a channel that is closing is to be rearmed and to serve again.
+    pub renewing: bool,
+    /// What was settled when the last session that was rearmed ended.
+    pub rearmed: Option<Amount>,
     /// The transaction that closed it.
     pub close_signature: Option<Signature>,
     /// What the payer got back, once closed.
@@ -172,6 +177,8 @@ impl ChannelRecord {
             last_activity_at: row.get("last_activity_at")?,
             close_reason: row.get("close_reason")?,
             closing_at: row.get("closing_at")?,
+            renewing: row.get("renewing")?,
+            rearmed: row.optional_amount("rearmed")?,
             close_signature: row.optional_signature("close_signature")?,
             refunded: row.optional_amount("refunded")?,
             failure: row.get("failure")?,

@@ -7,7 +7,7 @@ use toll_protocol::{Amount, ChannelId, SignedVoucher, VerifiedVoucher};
 use crate::column::{amount, integer};
 use crate::{
     ChannelRecord, ChannelState, CloseReason, Ledger, LedgerError, Watermarks, channel, finality,
-    observation, voucher,
+    observation, renewal, voucher,
 };
 
 /// What became of a request to close.
@@ -97,6 +97,8 @@ impl Ledger {
         self.write("request_close", move |tx| {
             let Some(record) = channel::find(tx, &id)? else { return Ok(CloseRequested::Unknown) };
             if let Some(refusal) = refusal(&record) {
+                // A channel that was to serve again is closed for good, and the caller may wait for it.
+                renewal::give_up(tx, &id, reason)?;
                 return Ok(refusal);
             }
             if let Some(signed) = &signed {

@@ -9,7 +9,7 @@ use toll_protocol::{ChannelAccount, ChannelId, ChannelStatus};
 
 use crate::channel::{self, ChannelRecord};
 use crate::column::{amount, integer};
-use crate::{ChannelState, Ledger, LedgerError};
+use crate::{ChannelState, Ledger, LedgerError, renewal};
 
 pub(crate) const AWAITING_FINALITY: &str = "-- awaiting_finality
     SELECT * FROM channels INDEXED BY channels_awaiting_finality
@@ -54,7 +54,7 @@ impl Ledger {
         account: Option<&ChannelAccount>,
         slot: u64,
     ) -> Result<Finality, LedgerError> {
-        let (id, account) = (*id, account.cloned());
+        let (id, account, now) = (*id, account.cloned(), self.now());
         self.write("observe_finalized", move |tx| {
             let record = channel::find(tx, &id)?.ok_or(LedgerError::UnknownChannel(id))?;
             let (awaited, open_final) = standing(tx, &id)?;
@@ -80,7 +80,7 @@ impl Ledger {
                 (Some(account), ChannelState::Open | ChannelState::Closing)
                     if after == before && record.is_above(account) =>
                 {
-                    lower(tx, &record, account, slot)?;
+                    lower(tx, &record, account, slot, now)?;
                 }
                 _ if after == before => {
                     settle(tx, &id, account.is_some())?;
@@ -135,8 +135,8 @@ fn reopen(
     tx.prepare_cached(
         "-- reopen
         UPDATE channels
-           SET state = 'closing', accepted = max(accepted, ?2), settled = ?2, payout_watermark = ?3,
-               chain_status = ?4, closure_started_at = ?5, payer_withdrawn_at = ?6,
+           SET state = 'closing', renewing = 0, deposit = max(accepted, ?8), accepted = max(accepted, ?2),
+               settled = ?2, payout_watermark = ?3, chain_status = ?4, closure_started_at = ?5, payer_withdrawn_at = ?6,
                close_signature = NULL, refunded = NULL, awaits_finality = NULL, open_final = 1,
                observed_slot = ?7
          WHERE channel_id = ?1",
@@ -149,8 +149,9 @@ fn reopen(
         (account.closure_started_at != 0).then_some(account.closure_started_at),
         (account.payer_withdrawn_at != 0).then_some(account.payer_withdrawn_at),
         integer(slot)?,
+        amount(account.deposit)?,
     ])?;
-    unresolve(tx, &record.id, &["settle", "close", "seal", "distribute"])
+    unresolve(tx, &record.id, &["settle", "rearm", "close", "seal", "distribute"])
 }
 
 /// Amounts that have not risen after all. The deposit stays at what was accepted on it, which is owed all the same.
@@ -159,6 +160,7 @@ fn lower(
     record: &ChannelRecord,
     account: &ChannelAccount,
     slot: u64,
+    now: i64,
 ) -> Result<(), LedgerError> {
     tx.prepare_cached(
         "-- lower
@@ -175,6 +177,10 @@ fn lower(
         account.status as u8,
         integer(slot)?,
     ])?;
+    if record.rearmed.is_some_and(|rearmed| account.settled < rearmed) {
+        unresolve(tx, &record.id, &["rearm"])?;
+        renewal::stop_to_renew(tx, &record.id, now)?;
+    }
     unresolve(tx, &record.id, &["settle", "top_up"])
 }
 
@@ -205,7 +211,7 @@ fn unopen(tx: &Connection, id: &ChannelId, slot: u64) -> Result<(), LedgerError>
 }
 
 /// Landed transactions of these kinds may not have: they are to be asked after again.
-fn unresolve(tx: &Connection, id: &ChannelId, kinds: &[&str]) -> Result<(), LedgerError> {
+pub(crate) fn unresolve(tx: &Connection, id: &ChannelId, kinds: &[&str]) -> Result<(), LedgerError> {
     let mut statement = tx.prepare_cached(
         "-- unresolve
         UPDATE submissions SET state = 'recorded', landed_slot = NULL

@@ -1,7 +1,9 @@
 //! Copying the chain's facts into the ledger.
 //!
-//! Facts carry the slot they were read at. Older ones are ignored, amounts only rise and states only move
-//! on, so answers of lagging nodes and answers out of order do no harm. There is one way back: a channel that
+//! Facts carry the slot they were read at. Older ones are ignored, watermarks only rise and states only move
+//! on, so answers of lagging nodes and answers out of order do no harm. The deposit is no watermark: it goes by the
+//! chain, and falls with it, to what is accepted and no lower. Nothing is sold on what is no longer escrowed, and
+//! what the ledger has above the chain's deposit then is a promise that nothing secures. There is one way back: a channel that
 //! vanished although nobody was seen to pay it out, and is there again, was hidden by a node or by a fork. It
 //! never serves again, but what was accepted on it can still be settled. What a finalized block takes back is another
 //! matter: see [`Ledger::observe_finalized`].
@@ -93,7 +95,7 @@ pub(crate) fn apply(
     };
     let closed = after == ChannelState::Closed;
     let settled = account.settled.max(record.watermarks.settled);
-    let deposit = account.deposit.max(record.watermarks.deposit);
+    let deposit = account.deposit.max(record.watermarks.accepted);
     tx.prepare_cached(
         "-- observe
         UPDATE channels
@@ -122,7 +124,7 @@ pub(crate) fn apply(
         (account.closure_started_at != 0).then_some(account.closure_started_at),
         (account.payer_withdrawn_at != 0).then_some(account.payer_withdrawn_at),
         closed,
-        amount(deposit.saturating_sub(settled))?,
+        amount(account.deposit.saturating_sub(settled))?,
         now,
         integer(slot)?,
     ])?;
@@ -130,6 +132,11 @@ pub(crate) fn apply(
     let rose = matches!(after, ChannelState::Open | ChannelState::Closing) && record.is_below(account);
     if moved || rose {
         finality::await_finality(tx, &record.id, slot)?;
+    }
+    let paid_out = account.payout_watermark > record.watermarks.payout_watermark;
+    if account.deposit < record.watermarks.deposit && !paid_out {
+        // No rearm, so a fork took a top-up back.
+        finality::unresolve(tx, &record.id, &["top_up"])?;
     }
     note_forced_close(tx, record, after, now)?;
     Ok(Observation::Applied { before, after })
@@ -185,7 +192,7 @@ pub(crate) fn further(ours: ChannelState, shown: ChannelState) -> ChannelState {
 
 /// Everything about an account that can never change must be as recorded.
 fn check_identity(record: &ChannelRecord, account: &ChannelAccount) -> Result<(), LedgerError> {
-    // Deposits only rise, so an open that escrowed less than it said is another open.
+    // Before a channel has opened nothing lowers its deposit: an open that escrowed less than it said is another one.
     let least = if record.state.rank() == 0 { record.watermarks.deposit } else { Amount::ZERO };
     match record.agreement.difference(account, least) {
         None => Ok(()),

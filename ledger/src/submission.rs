@@ -65,6 +65,8 @@ pub enum SubmissionKind {
     Reclaim,
     /// Makes a token account.
     CreateAccount,
+    /// Ends a session and leaves the channel open.
+    Rearm,
 }
 
 words!(SubmissionKind {
@@ -76,6 +78,7 @@ words!(SubmissionKind {
     Distribute => "distribute",
     Reclaim => "reclaim",
     CreateAccount => "create_account",
+    Rearm => "rearm",
 });
 
 /// How far a submission has come.

@@ -5,7 +5,7 @@ use toll_protocol::Amount;
 /// Where a channel's amounts stand.
 ///
 /// The law: `payout_watermark ≤ settled ≤ accepted ≤ deposit` and `spent ≤ accepted`. The database checks
-/// it on every write. Each of the five only ever rises.
+/// it on every write. All but the deposit only ever rise; that goes by the chain, where `rearm` lowers it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Watermarks {
     /// Tokens escrowed, the ceiling.

@@ -5,13 +5,14 @@ use std::time::Duration;
 use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
-use toll_protocol::{Amount, Network};
+use toll_ledger::Renewal;
+use toll_protocol::{Amount, Network, ProgramProfile};
 
 use crate::purse::{PurseSettings, settle_fee};
 
 mod settings;
 
-pub use settings::{InvalidSetting, SettlerSettings, Surroundings, TransactionVersion};
+pub use settings::{InvalidSetting, Renew, SettlerSettings, Surroundings, TransactionVersion};
 
 /// The keys the settler signs with. They may be one and the same.
 pub struct SettlerKeys {
@@ -98,6 +99,8 @@ pub struct SettlerConfig {
     pub settle_threshold: Option<Amount>,
     /// Settle a voucher this long before it expires. `None`: never.
     pub settle_before_expiry: Option<Duration>,
+    /// Which idle channels are rearmed instead of closed, where the program can.
+    pub renew: Renew,
     /// Whether [`Settler::run`](crate::Settler::run) closes every open channel before it returns.
     pub close_on_shutdown: bool,
     /// How long closing at shutdown, or one run of [`Settler::once`](crate::Settler::once), may take.
@@ -133,6 +136,17 @@ impl SettlerConfig {
         let fee = Amount::new(self.purse.worth_of(settle_fee(self.compute_unit_price)));
         let threshold = self.settle_threshold.map(|threshold| threshold.max(fee));
         (threshold, fee.max(Amount::new(self.purse.settle_worth)))
+    }
+
+    /// Which idle channels are rearmed, if any are.
+    pub(crate) fn renewal(&self) -> Option<Renewal> {
+        let can = ProgramProfile::of(&self.program).is_some_and(|profile| profile.capabilities.rearm);
+        let (_, worth) = self.worth_settling();
+        match self.renew {
+            Renew::Returning if can => Some(Renewal { returning: true, worth }),
+            Renew::Always if can => Some(Renewal { returning: false, worth }),
+            _ => None,
+        }
     }
 
     /// Whether a missing treasury account is created at start.

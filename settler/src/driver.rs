@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_chain::Chain;
-use toll_ledger::{ChannelState, CloseReason, Ledger, SettlerLock, SubmissionKind};
+use toll_ledger::{ChannelState, CloseReason, Ledger, RenewalRequested, SettlerLock, SubmissionKind};
 use tracing::info;
 
 use self::drain::{Last, drain};
@@ -239,10 +239,17 @@ impl Settler {
         }
     }
 
-    /// Closes channels that have been idle for their timeout.
+    /// Ends the session of channels that have been idle for their timeout: those whose payer is expected back are
+    /// rearmed, the others are closed.
     async fn close_idle(&self) -> Result<(), SettlerError> {
         let now = self.ledger.now();
+        let renewal = self.config.renewal();
         for channel in self.ledger.idle_channels(now).await? {
+            if let Some(renewal) = renewal
+                && self.ledger.request_renewal(&channel, renewal, now).await? == RenewalRequested::Recorded
+            {
+                continue;
+            }
             self.ledger.request_idle_close(&channel, now).await?;
         }
         Ok(())

@@ -17,6 +17,8 @@ pub struct Snapshot<'a> {
     pub is_payee: bool,
     /// The stored voucher that the ledger would settle now, if any is above `settled` and unexpired.
     pub voucher: Option<&'a SignedVoucher>,
+    /// The accepted watermark of a channel that is to be rearmed rather than closed.
+    pub renew_at: Option<Amount>,
 }
 
 /// When to settle without closing.
@@ -48,6 +50,8 @@ pub enum Action {
     Settle(SignedVoucher),
     /// Raise `settled` to a voucher while the grace period runs; somebody else may seal.
     SettleClosing(SignedVoucher),
+    /// Settle the voucher, pay out and refund the rest; the channel stays open for the payer's next session.
+    Rearm(SignedVoucher),
     /// Settle the voucher, if one still adds something, seal, and pay out.
     Close(Option<SignedVoucher>),
     /// The grace period is over: seal as it is, and pay out.
@@ -94,7 +98,10 @@ impl fmt::Display for Hold {
 /// `open_slot + OPEN_SLOT_WINDOW`.
 pub fn plan(channel: &Snapshot<'_>, now: ChainClock, partial: PartialSettle) -> Plan {
     match channel.account.status {
-        ChannelStatus::Open if channel.close_requested => close(channel, now),
+        ChannelStatus::Open if channel.close_requested => match rearm(channel, now) {
+            Some(voucher) => Plan::Act(Action::Rearm(voucher)),
+            None => close(channel, now),
+        },
         ChannelStatus::Open => settle_early(channel, now, partial),
         ChannelStatus::Closing if now.unix_timestamp >= grace_deadline(channel.account) => {
             Plan::Act(Action::Seal)
@@ -122,6 +129,15 @@ fn settleable<'a>(channel: &Snapshot<'a>, now: ChainClock) -> Option<&'a SignedV
         .voucher
         .filter(|signed| !signed.voucher.is_expired(now.unix_timestamp))
         .filter(|signed| signed.voucher.cumulative_amount > channel.account.settled)
+}
+
+/// The voucher that ends a session whole. Without one, or above the deposit, the channel is closed as ever.
+fn rearm(channel: &Snapshot<'_>, now: ChainClock) -> Option<SignedVoucher> {
+    let whole = |signed: &&SignedVoucher| {
+        let cumulative = signed.voucher.cumulative_amount;
+        channel.renew_at == Some(cumulative) && cumulative <= channel.account.deposit
+    };
+    settleable(channel, now).filter(whole).filter(|_| channel.is_payee).cloned()
 }
 
 fn close(channel: &Snapshot<'_>, now: ChainClock) -> Plan {
@@ -206,13 +222,13 @@ mod tests {
         after: i64,
         slots: u64,
     ) -> Plan {
-        let snapshot = Snapshot { account, close_requested: close, is_payee: true, voucher };
+        let snapshot = Snapshot { account, close_requested: close, is_payee: true, voucher, renew_at: None };
         let clock = ChainClock { slot: OPEN_SLOT + slots, unix_timestamp: NOW + after };
         plan(&snapshot, clock, PartialSettle { before_expiry: Some(120), ..PartialSettle::default() })
     }
 
     fn foreign(account: &ChannelAccount, close: bool, voucher: Option<&SignedVoucher>, after: i64) -> Plan {
-        let snapshot = Snapshot { account, close_requested: close, is_payee: false, voucher };
+        let snapshot = Snapshot { account, close_requested: close, is_payee: false, voucher, renew_at: None };
         let clock = ChainClock { slot: OPEN_SLOT, unix_timestamp: NOW + after };
         plan(&snapshot, clock, PartialSettle::default())
     }
@@ -231,6 +247,39 @@ mod tests {
         let best = voucher(100, 0);
         let plan = decide(&account(Open, 0), true, Some(&best), 0, 1);
         assert_eq!(plan, Plan::Act(Action::Close(Some(best))));
+    }
+
+    #[test]
+    fn only_a_session_that_ends_whole_is_rearmed() {
+        let (best, expired) = (voucher(100, 0), voucher(100, NOW));
+        let above = voucher(1_001, 0);
+        let rearm = Plan::Act(Action::Rearm(best.clone()));
+        let close = |voucher: Option<&SignedVoucher>| Plan::Act(Action::Close(voucher.cloned()));
+        let sealed = Plan::Act(Action::Distribute);
+        for (status, settled, voucher, renew_at, is_payee, expected) in [
+            (Open, 0, Some(&best), Some(100), true, rearm),
+            (Open, 0, Some(&best), None, true, close(Some(&best))),
+            // The payee holds back what was not spent: that is for the close.
+            (Open, 0, Some(&best), Some(120), true, close(Some(&best))),
+            (Open, 0, Some(&expired), Some(100), true, close(None)),
+            (Open, 100, Some(&best), Some(100), true, close(None)),
+            (Open, 100, None, Some(100), true, close(None)),
+            (Open, 0, Some(&best), Some(100), false, Plan::Act(Action::Settle(best.clone()))),
+            (Closing, 0, Some(&best), Some(100), true, close(Some(&best))),
+            (Sealed, 0, Some(&best), Some(100), true, sealed),
+        ] {
+            let account = account(status, settled);
+            let renew_at = renew_at.map(Amount::new);
+            let snapshot = Snapshot { account: &account, close_requested: true, is_payee, voucher, renew_at };
+            let clock = ChainClock { slot: OPEN_SLOT, unix_timestamp: NOW };
+            assert_eq!(plan(&snapshot, clock, PartialSettle::default()), expected, "{status:?} {renew_at:?}");
+        }
+        let account = account(Open, 0);
+        let renew_at = Some(Amount::new(1_001));
+        let snapshot =
+            Snapshot { account: &account, close_requested: true, is_payee: true, voucher: Some(&above), renew_at };
+        let clock = ChainClock { slot: OPEN_SLOT, unix_timestamp: NOW };
+        assert!(matches!(plan(&snapshot, clock, PartialSettle::default()), Plan::Hold(_)));
     }
 
     #[test]
@@ -342,6 +391,7 @@ mod tests {
                 close_requested: false,
                 is_payee: true,
                 voucher: Some(&expiring),
+                renew_at: None,
             };
             assert_eq!(plan(&snapshot, clock, partial), expected, "settled {settled}");
         }
@@ -354,8 +404,13 @@ mod tests {
         let clock = ChainClock { slot: OPEN_SLOT, unix_timestamp: NOW };
         for (settled, expected) in [(51, Plan::Nothing), (50, Plan::Act(Action::Settle(best.clone())))] {
             let account = account(Open, settled);
-            let snapshot =
-                Snapshot { account: &account, close_requested: false, is_payee: true, voucher: Some(&best) };
+            let snapshot = Snapshot {
+                account: &account,
+                close_requested: false,
+                is_payee: true,
+                voucher: Some(&best),
+                renew_at: None,
+            };
             assert_eq!(plan(&snapshot, clock, partial), expected, "settled {settled}");
         }
     }

@@ -15,6 +15,9 @@ use crate::pauses::Pauses;
 use crate::plan::{Action, PartialSettle, Plan, Snapshot, plan};
 use crate::watch::Sighting;
 
+/// How often a rearm is tried. Another channel of its transaction may be why it failed.
+const REARM_ATTEMPTS: u32 = 2;
+
 /// Says what each channel in sight needs.
 pub(crate) struct Planner {
     ledger: Ledger,
@@ -110,6 +113,9 @@ impl Planner {
             close_requested: record.state == ChannelState::Closing,
             is_payee: record.agreement.terms.payee == self.payee,
             voucher: voucher.as_ref(),
+            // One that cannot be rearmed is closed: the payer waits for its refund.
+            renew_at: (record.renewing && self.pauses.failures(&record.id) < REARM_ATTEMPTS)
+                .then_some(record.watermarks.accepted),
         };
         match plan(&snapshot, *clock, self.partial) {
             Plan::Nothing => Ok(None),

@@ -286,7 +286,12 @@ impl Resolve {
             let close = CloseLanded { signature, settled, refunded, slot: view.slot };
             self.ledger.close_landed(&record.id, close).await?;
         }
-        self.ledger.observe(&record.id, account, view.slot).await?;
+        match account {
+            Some(account) if submission.kind == SubmissionKind::Rearm => {
+                self.ledger.rearm_landed(&record.id, account, view.slot).await?
+            }
+            _ => self.ledger.observe(&record.id, account, view.slot).await?,
+        };
         Ok(())
     }
 

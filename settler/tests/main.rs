@@ -14,6 +14,7 @@ mod packing;
 mod payout;
 mod purse;
 mod reclaim;
+mod renewal;
 mod running;
 mod shutdown;
 mod startup;

@@ -23,7 +23,7 @@ use toll_protocol::{
     SignedVoucher, Splits, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, TREASURY_OWNER, VerifiedVoucher, Voucher,
     associated_token_address, encode_transaction,
 };
-use toll_settler::{ListedMint, PurseSettings, Settler, SettlerConfig, SettlerError, SettlerKeys, Step};
+use toll_settler::{ListedMint, PurseSettings, Renew, Settler, SettlerConfig, SettlerError, SettlerKeys, Step};
 
 use crate::chain::{CHANNEL_RENT, NOW, TestChain};
 use crate::tokens;
@@ -48,6 +48,7 @@ pub struct World {
     pub mint: Pubkey,
     pub token_program: Pubkey,
     pub splits: Splits,
+    pub renew: Renew,
     requests: u64,
     directory: TempDir,
 }
@@ -81,6 +82,7 @@ impl World {
             mint: Pubkey::new_from_array([9; 32]),
             token_program,
             splits,
+            renew: Renew::Never,
             requests: 0,
             directory,
         };
@@ -134,6 +136,7 @@ impl World {
             resend_interval: Duration::ZERO,
             drain_timeout: Duration::from_secs(20),
             close_on_shutdown: true,
+            renew: self.renew,
             purse: PurseSettings {
                 channels_per_payer: 1_000,
                 payer_budget_per_day: 1_000_000_000,

@@ -165,6 +165,7 @@ const ROWS: &[(&str, Effect)] = &[
     ("settler.channels_per_transaction", Tested("settler/tests/packing.rs", "channels_per_transaction_says_how_many_share_one")),
     ("settler.transaction_version", Acts("\"v1\"", |built| format!("{:?}", built.settler.transaction_version), "V1", "settler/tests/packing.rs", "ten_closes_share_a_transaction_of_version_1_whole")),
     ("settler.concurrency", Acts("17", |built| built.settler.concurrency.to_string(), "17", "settler/tests/isolation.rs", "so_many_transactions_are_started_at_once")),
+    ("settler.renew", Acts("\"always\"", |built| format!("{:?}", built.settler.renew), "Always", "settler/tests/renewal.rs", "renew_says_whose_channels_are_rearmed")),
 
     ("routes.method", Asked("\"POST\"", |built| built.ask(&Method::POST, WEATHER).status.to_string(), "402 Payment Required")),
     ("routes.path", Asked("\"/other\"", |built| built.ask(&Method::GET, "/other").status.to_string(), "402 Payment Required")),

@@ -14,6 +14,7 @@ mod full_disk;
 mod law;
 mod observation;
 mod opening;
+mod renewal;
 mod replay;
 mod spending;
 mod sponsor;

@@ -1,6 +1,6 @@
 //! Copying the chain's facts: only forward, only this channel's.
 
-use toll_ledger::{ChannelFixture, ChannelState, Charge, CloseReason, LedgerError, Observation, Watermarks};
+use toll_ledger::{Acceptance, ChannelFixture, ChannelState, Charge, CloseReason, LedgerError, Observation, Watermarks};
 use toll_protocol::{ChannelAccount, ChannelStatus, Difference};
 
 use crate::{START, World, amount};
@@ -108,14 +108,59 @@ async fn older_slot_is_ignored() {
 }
 
 #[tokio::test]
-async fn amounts_never_fall_even_at_a_newer_slot() {
+async fn watermarks_never_fall_even_at_a_newer_slot() {
     let world = paid().await;
     world.observe(Some(&world.account(ChannelStatus::Open, 60)), 120).await;
-    let mut account = world.account(ChannelStatus::Open, 10);
-    account.deposit = amount(1);
-    world.observe(Some(&account), 121).await;
+    world.observe(Some(&world.account(ChannelStatus::Open, 10)), 121).await;
     let watermarks = world.watermarks().await;
-    assert_eq!((watermarks.deposit, watermarks.settled), (amount(1_000), amount(60)));
+    assert_eq!((watermarks.accepted, watermarks.settled), (amount(100), amount(60)));
+}
+
+/// What `rearm` leaves when it brought a voucher of `settled`.
+fn rearmed(world: &World, settled: u64) -> ChannelAccount {
+    let account = world.account(ChannelStatus::Open, settled);
+    ChannelAccount { deposit: amount(settled), payout_watermark: amount(settled), ..account }
+}
+
+#[tokio::test]
+async fn nothing_is_sold_on_a_deposit_that_was_refunded() {
+    let world = paid().await;
+    world.observe(Some(&rearmed(&world, 100)), 120).await;
+    assert_eq!(world.watermarks().await.deposit, amount(100));
+
+    let before = world.dump();
+    let refused = world.ledger.accept(&world.channel.voucher(116), Charge::of(16, 1)).await.unwrap();
+    assert!(matches!(refused, Acceptance::OverDeposit { .. }), "{refused:?}");
+    assert_eq!(world.dump(), before);
+
+    let topped_up = ChannelAccount { deposit: amount(116), ..rearmed(&world, 100) };
+    world.observe(Some(&topped_up), 121).await;
+    let accepted = world.ledger.accept(&world.channel.voucher(116), Charge::of(16, 1)).await.unwrap();
+    assert!(matches!(accepted, Acceptance::Accepted(_)), "{accepted:?}");
+}
+
+#[tokio::test]
+async fn a_promise_above_the_refunded_deposit_is_kept_and_nothing_is_added_to_it() {
+    let world = paid().await;
+    world.observe(Some(&rearmed(&world, 60)), 120).await;
+    let expected = Watermarks {
+        deposit: amount(100),
+        accepted: amount(100),
+        spent: amount(100),
+        settled: amount(60),
+        payout_watermark: amount(60),
+    };
+    assert_eq!(world.watermarks().await, expected);
+
+    // A top-up that covers a part of it secures nothing new.
+    world.observe(Some(&ChannelAccount { deposit: amount(90), ..rearmed(&world, 60) }), 121).await;
+    assert_eq!(world.watermarks().await, expected);
+    let refused = world.ledger.accept(&world.channel.voucher(101), Charge::of(1, 1)).await.unwrap();
+    assert!(matches!(refused, Acceptance::OverDeposit { .. }), "{refused:?}");
+    world.observe(Some(&ChannelAccount { deposit: amount(130), ..rearmed(&world, 60) }), 122).await;
+    assert_eq!(world.watermarks().await.deposit, amount(130));
+    let best = world.ledger.best_voucher_to_settle(&world.id, START).await.unwrap().unwrap();
+    assert_eq!(best.voucher.cumulative_amount, amount(100));
 }
 
 #[tokio::test]

@@ -12,6 +12,19 @@ use toll_protocol::{Amount, Network};
 use super::{ListedMint, SettlerConfig};
 use crate::purse::{PurseError, PurseSettings};
 
+/// Which idle channels are rearmed, so that the payer's next session needs a top-up instead of an open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Renew {
+    /// None: all are closed.
+    #[default]
+    Never,
+    /// Those of payers that were here before.
+    Returning,
+    /// All that earned something.
+    Always,
+}
+
 /// `[settler]`: how to reach the chain, and what to do there how eagerly.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -104,6 +117,11 @@ pub struct SettlerSettings {
     /// Format of our own transactions: `v0`, or `v1`, which carries more channels, where the cluster takes it.
     #[serde(default)]
     pub transaction_version: TransactionVersion,
+    /// Which idle channels are rearmed instead of closed: `never`, `returning` (payers that were here before) or
+    /// `always`. Everything is paid out and refunded as by a close, and the channel waits for a top-up, for another
+    /// idle timeout. Only sessions worth `settler.purse.settle_worth`, and only on programs known to have `rearm`.
+    #[serde(default)]
+    pub renew: Renew,
     /// What the fee payer's lamports may be spent on.
     #[serde(default)]
     pub purse: PurseSettings,
@@ -232,6 +250,7 @@ impl SettlerSettings {
             in_flight: default_in_flight(),
             channels_per_transaction: default_channels_per_transaction(),
             transaction_version: TransactionVersion::default(),
+            renew: Renew::default(),
             purse: PurseSettings::default(),
         }
     }
@@ -314,6 +333,7 @@ impl SettlerSettings {
             in_flight,
             channels_per_transaction,
             transaction_version,
+            renew,
             purse,
         } = self;
         let Surroundings {
@@ -336,6 +356,7 @@ impl SettlerSettings {
             create_treasury_accounts: *create_treasury_accounts,
             create_payee_accounts: *create_payee_accounts,
             low_balance: *low_balance_lamports,
+            renew: *renew,
             purse: purse.clone(),
             refund_patience: seconds(refund_patience_seconds),
             tip_interval: millis(tip_interval_ms),

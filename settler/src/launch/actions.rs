@@ -209,6 +209,10 @@ impl Actions {
     }
 
     fn hold(&self, parcel: &Parcel, denial: &Denial) {
+        if parcel.kind() == SubmissionKind::Rearm {
+            // Planned anew at once, as a close.
+            return self.failed(&parcel.record.id, true);
+        }
         self.shared.pauses.hold(parcel.record.id, denial.to_string(), self.shared.config.poll_interval);
     }
 

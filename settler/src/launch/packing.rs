@@ -195,9 +195,10 @@ const fn length(count: usize) -> usize {
     }
 }
 
-/// Accounts of `distribute` before the recipients', and where the token program is among them.
-const DISTRIBUTE_ACCOUNTS: usize = 11;
+/// Accounts of `distribute` and of `rearm` before the recipients', and where the token program is among them.
+const PAYOUT_ACCOUNTS: usize = 11;
 const DISTRIBUTE_TOKEN_PROGRAM: usize = 8;
+const REARM_TOKEN_PROGRAM: usize = 7;
 /// Payee, payer and treasury, whom a payout may pay besides the recipients.
 const OTHERS_PAID: usize = 3;
 /// Transfers that the channel program makes with one call of SPL Token.
@@ -209,16 +210,20 @@ fn running(instruction: &Instruction) -> (usize, u32) {
         COMPUTE_BUDGET_PROGRAM => (0, 150),
         ED25519_PROGRAM => (0, 0),
         ASSOCIATED_TOKEN_PROGRAM => (7, 40_000),
-        _ if instruction.data.first() == Some(&discriminator::DISTRIBUTE) => {
+        _ if matches!(instruction.data.first(), Some(&(discriminator::DISTRIBUTE | discriminator::REARM))) => {
             let accounts = &instruction.accounts;
-            let transfers = accounts.len().saturating_sub(DISTRIBUTE_ACCOUNTS) + OTHERS_PAID;
-            let program = accounts.get(DISTRIBUTE_TOKEN_PROGRAM).map(|meta| meta.pubkey);
+            let transfers = accounts.len().saturating_sub(PAYOUT_ACCOUNTS) + OTHERS_PAID;
+            let place = match instruction.data[0] {
+                discriminator::REARM => REARM_TOKEN_PROGRAM,
+                _ => DISTRIBUTE_TOKEN_PROGRAM,
+            };
+            let program = accounts.get(place).map(|meta| meta.pubkey);
             let (calls, units) = match program {
                 Some(TOKEN_PROGRAM) => (transfers.div_ceil(TRANSFERS_PER_CALL), 3_000),
                 _ => (transfers, 8_000),
             };
             let units = u32::try_from(transfers).unwrap_or(u32::MAX).saturating_mul(units);
-            // The escrow is closed, and a refund that goes astray is told.
+            // The escrow is closed, and a refund that goes astray is told; a rearm tells of itself.
             (calls + 2, units.saturating_add(20_000))
         }
         _ if instruction.data.first() == Some(&discriminator::SETTLE_CLOSING) => (1, 10_000),

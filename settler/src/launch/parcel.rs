@@ -40,8 +40,9 @@ impl Parcel {
 
 /// Whether the budget for settling early pays for an action.
 pub(super) fn is_refusable(action: &Action) -> bool {
-    // What a forced close would lose if it were not settled is never left undone.
-    matches!(action, Action::Settle(_))
+    // What a forced close would lose if it were not settled is never left undone. A rearm that is not paid for becomes
+    // a close, which the open was charged for.
+    matches!(action, Action::Settle(_) | Action::Rearm(_))
 }
 
 /// The draft of a transaction that carries all of `parcels`; they are of one kind.

@@ -72,7 +72,7 @@ fn questions(paid: &[Vec<Beneficiary>]) -> Vec<Question> {
 fn paid(shared: &Shared, task: &Task) -> Vec<Beneficiary> {
     let Task { record, account, action } = task;
     let settled = match action {
-        Action::Close(Some(signed)) => signed.voucher.cumulative_amount,
+        Action::Rearm(signed) | Action::Close(Some(signed)) => signed.voucher.cumulative_amount,
         Action::Close(None) | Action::Seal | Action::Distribute => account.settled,
         Action::Settle(_) | Action::SettleClosing(_) | Action::Reclaim => return Vec::new(),
     };

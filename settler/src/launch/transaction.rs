@@ -81,6 +81,11 @@ pub(crate) fn drafts(action: &Action, channel: &Channel, payout: &Payout, fee_pa
             let instructions = vec![ed25519_verify(voucher), channel.settle_closing()];
             return vec![draft(SubmissionKind::Settle, effect(channel, Some(voucher)), instructions)];
         }
+        Action::Rearm(voucher) => {
+            // What cannot be rearmed, for want of an account or of room, is closed.
+            let close = drafts(&Action::Close(Some(voucher.clone())), channel, payout, fee_payer);
+            return rearm(voucher, channel, payout, fee_payer).into_iter().chain(close).collect();
+        }
         Action::Reclaim => {
             return vec![draft(SubmissionKind::Reclaim, effect(channel, None), vec![channel.reclaim()])];
         }
@@ -110,6 +115,14 @@ pub(crate) fn drafts(action: &Action, channel: &Channel, payout: &Payout, fee_pa
         }
     }
     drafts
+}
+
+/// Pays out and refunds, so every account has to be there: it forfeits no refund.
+fn rearm(voucher: &SignedVoucher, channel: &Channel, payout: &Payout, fee_payer: &Pubkey) -> Option<Draft> {
+    let Payout::Ready { missing } = payout else { return None };
+    let mut instructions: Vec<_> = missing.iter().map(|one| create(one, channel, fee_payer)).collect();
+    instructions.extend([ed25519_verify(voucher), channel.rearm(true)]);
+    Some(draft(SubmissionKind::Rearm, effect(channel, Some(voucher)), instructions))
 }
 
 fn draft(kind: SubmissionKind, effect: Effect, instructions: Vec<Instruction>) -> Draft {
@@ -305,6 +318,7 @@ mod tests {
     const SETTLE_AND_SEAL: (Pubkey, u8) = (PROGRAM_ID, 4);
     const SEAL: (Pubkey, u8) = (PROGRAM_ID, 6);
     const DISTRIBUTE: (Pubkey, u8) = (PROGRAM_ID, 7);
+    const REARM: (Pubkey, u8) = (PROGRAM_ID, toll_protocol::discriminator::REARM);
 
     #[test]
     fn close_is_one_transaction_that_verifies_seals_and_pays() {
@@ -393,6 +407,20 @@ mod tests {
         let settle = Action::Settle(voucher(channel.id));
         let (kind, steps, _) = first_fitting(&settle, &channel, &ready(&channel, 0));
         assert_eq!((kind, steps), (SubmissionKind::Settle, vec![VERIFY, SETTLE]));
+    }
+
+    #[test]
+    fn rearm_is_one_transaction_and_a_close_where_a_share_would_be_forfeited() {
+        let channel = channel(0);
+        let rearm = Action::Rearm(voucher(channel.id));
+        let (kind, steps, size) = first_fitting(&rearm, &channel, &ready(&channel, 0));
+        assert_eq!((kind, steps), (SubmissionKind::Rearm, vec![VERIFY, REARM]));
+        assert!(size <= MAX_TRANSACTION, "{size}");
+        let (_, steps, _) = first_fitting(&rearm, &channel, &ready(&channel, 1));
+        assert_eq!(steps, [CREATE, VERIFY, REARM]);
+        let held = Payout::Held { reason: String::new() };
+        let (kind, steps, _) = first_fitting(&rearm, &channel, &held);
+        assert_eq!((kind, steps), (SubmissionKind::Close, vec![VERIFY, SETTLE_AND_SEAL]));
     }
 
     #[test]
