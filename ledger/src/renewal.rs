@@ -127,7 +127,11 @@ pub(crate) fn stop_to_renew(tx: &Connection, id: &ChannelId, now: i64) -> Result
 }
 
 /// The payer wants the channel closed, whatever else was planned for it.
-pub(crate) fn give_up(tx: &Connection, id: &ChannelId, reason: crate::CloseReason) -> Result<(), LedgerError> {
+pub(crate) fn give_up(
+    tx: &Connection,
+    id: &ChannelId,
+    reason: crate::CloseReason,
+) -> Result<(), LedgerError> {
     tx.prepare_cached(
         "-- give_up_renewal
         UPDATE channels SET renewing = 0, close_reason = ?2

@@ -29,7 +29,8 @@ mod tips;
 mod watch;
 
 pub use config::{
-    InvalidSetting, ListedMint, Renew, SettlerConfig, SettlerKeys, SettlerSettings, Surroundings, TransactionVersion,
+    InvalidSetting, ListedMint, Renew, SettlerConfig, SettlerKeys, SettlerSettings, Surroundings,
+    TransactionVersion,
 };
 pub use driver::{Pass, Settler};
 pub use error::SettlerError;

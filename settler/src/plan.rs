@@ -276,8 +276,13 @@ mod tests {
         }
         let account = account(Open, 0);
         let renew_at = Some(Amount::new(1_001));
-        let snapshot =
-            Snapshot { account: &account, close_requested: true, is_payee: true, voucher: Some(&above), renew_at };
+        let snapshot = Snapshot {
+            account: &account,
+            close_requested: true,
+            is_payee: true,
+            voucher: Some(&above),
+            renew_at,
+        };
         let clock = ChainClock { slot: OPEN_SLOT, unix_timestamp: NOW };
         assert!(matches!(plan(&snapshot, clock, PartialSettle::default()), Plan::Hold(_)));
     }

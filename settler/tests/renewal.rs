@@ -36,7 +36,11 @@ async fn assert_renewed(world: &World, ids: &[ChannelId], why: &str) {
         let record = world.record(id).await;
         let marks = record.watermarks;
         assert_eq!((record.state, record.renewing), (ChannelState::Open, false), "{why}");
-        assert_eq!((marks.deposit, marks.accepted, marks.settled), (amounts[0], amounts[0], amounts[0]), "{why}");
+        assert_eq!(
+            (marks.deposit, marks.accepted, marks.settled),
+            (amounts[0], amounts[0], amounts[0]),
+            "{why}"
+        );
         assert_eq!(world.count(id, SubmissionKind::Rearm, SubmissionState::Landed).await, 1, "{why}");
     }
     let paid = 160 * ids.len() as u64;

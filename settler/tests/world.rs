@@ -23,7 +23,9 @@ use toll_protocol::{
     SignedVoucher, Splits, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, TREASURY_OWNER, VerifiedVoucher, Voucher,
     associated_token_address, encode_transaction,
 };
-use toll_settler::{ListedMint, PurseSettings, Renew, Settler, SettlerConfig, SettlerError, SettlerKeys, Step};
+use toll_settler::{
+    ListedMint, PurseSettings, Renew, Settler, SettlerConfig, SettlerError, SettlerKeys, Step,
+};
 
 use crate::chain::{CHANNEL_RENT, NOW, TestChain};
 use crate::tokens;

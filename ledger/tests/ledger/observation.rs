@@ -1,6 +1,8 @@
 //! Copying the chain's facts: only forward, only this channel's.
 
-use toll_ledger::{Acceptance, ChannelFixture, ChannelState, Charge, CloseReason, LedgerError, Observation, Watermarks};
+use toll_ledger::{
+    Acceptance, ChannelFixture, ChannelState, Charge, CloseReason, LedgerError, Observation, Watermarks,
+};
 use toll_protocol::{ChannelAccount, ChannelStatus, Difference};
 
 use crate::{START, World, amount};

@@ -45,7 +45,10 @@ async fn service_stops_before_the_deposit_is_refunded_and_begins_again_after_it(
     world.ledger.rearm_landed(&world.id, &world.rearmed(160), 120).await.unwrap();
 
     let record = world.found().await;
-    assert_eq!((record.state, record.renewing, record.rearmed), (ChannelState::Open, false, Some(amount(160))));
+    assert_eq!(
+        (record.state, record.renewing, record.rearmed),
+        (ChannelState::Open, false, Some(amount(160)))
+    );
     assert_eq!((record.close_reason, record.closing_at, record.last_activity_at), (None, None, START + 700));
     let marks = record.watermarks;
     for mark in [marks.deposit, marks.accepted, marks.spent, marks.settled, marks.payout_watermark] {
@@ -67,7 +70,8 @@ async fn a_voucher_of_the_earlier_session_buys_nothing_in_the_next() {
 
     // Under the request it bought and under another one.
     for request in [1, 2] {
-        let refused = world.ledger.accept(&world.channel.voucher(160), Charge::of(16, request)).await.unwrap();
+        let refused =
+            world.ledger.accept(&world.channel.voucher(160), Charge::of(16, request)).await.unwrap();
         assert_eq!(refused, Acceptance::Published { up_to: amount(160) });
     }
 
@@ -140,11 +144,8 @@ async fn a_close_asked_for_meanwhile_is_not_forgotten() {
 async fn a_channel_that_its_payer_closes_meanwhile_does_not_serve_again() {
     let world = paid().await;
     world.renew(ALWAYS, START + 600).await;
-    let closing = ChannelAccount {
-        status: ChannelStatus::Closing,
-        closure_started_at: START,
-        ..world.rearmed(160)
-    };
+    let closing =
+        ChannelAccount { status: ChannelStatus::Closing, closure_started_at: START, ..world.rearmed(160) };
     world.ledger.rearm_landed(&world.id, &closing, 120).await.unwrap();
     assert_eq!(world.found().await.state, ChannelState::Closing);
 }

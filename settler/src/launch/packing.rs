@@ -210,7 +210,11 @@ fn running(instruction: &Instruction) -> (usize, u32) {
         COMPUTE_BUDGET_PROGRAM => (0, 150),
         ED25519_PROGRAM => (0, 0),
         ASSOCIATED_TOKEN_PROGRAM => (7, 40_000),
-        _ if matches!(instruction.data.first(), Some(&(discriminator::DISTRIBUTE | discriminator::REARM))) => {
+        _ if matches!(
+            instruction.data.first(),
+            Some(&(discriminator::DISTRIBUTE | discriminator::REARM))
+        ) =>
+        {
             let accounts = &instruction.accounts;
             let transfers = accounts.len().saturating_sub(PAYOUT_ACCOUNTS) + OTHERS_PAID;
             let place = match instruction.data[0] {
