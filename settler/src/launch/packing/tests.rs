@@ -84,7 +84,7 @@ fn so_many_channels_of_different_payers_fit_each_format() {
     assert_eq!(row(seal), [4, 4, 18]);
     assert_eq!(row(payout), [5, 5, 14]);
     assert_eq!(row(settle), [4, 4, 18]);
-    assert_eq!(row(reclaim), [26, 26, 62]);
+    assert_eq!(row(reclaim), [27, 26, 62]);
 }
 
 #[test]
