@@ -134,7 +134,8 @@ fn settle(arguments: &Settle) -> Result<Vec<String>, Failure> {
     let runtime = tokio::runtime::Runtime::new()?;
     let single = runtime.block_on(settle::settle(arguments.channels, 1, version))?;
     let packed = runtime.block_on(settle::settle(arguments.channels, AS_MANY_AS_FIT, version))?;
-    let report = settle::Report::of(arguments.channels, version, packed, single);
+    let renewed = runtime.block_on(settle::renew(arguments.channels, AS_MANY_AS_FIT, version))?;
+    let report = settle::Report::of(arguments.channels, version, packed, single, renewed);
     if arguments.json {
         println!("{}", report.to_json());
     } else {

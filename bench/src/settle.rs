@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use toll_ledger::{ChannelState, CloseReason, SubmissionKind};
 use toll_settler::{Settler, SettlerError, Summary, TransactionVersion};
 
-pub use self::report::{Phase, Report, Run};
+pub use self::report::{Phase, Renewed, Report, Run};
 use self::scene::Scene;
 
 /// Anything that keeps the benchmark from its figures.
@@ -73,6 +73,36 @@ pub async fn settle(
     }
     scene.check_balances().await?;
     Ok(Run::of(channels, channels_per_transaction, opens, closes, reclaims))
+}
+
+/// Opens so many channels, takes one voucher on each, rearms them all, and tops them up for the next session, which the
+/// sponsor pays for as it pays for opens.
+pub async fn renew(
+    channels: u64,
+    channels_per_transaction: usize,
+    version: TransactionVersion,
+) -> Result<Renewed, Failure> {
+    let scene = Scene::new(channels).await?;
+    let running = Running::start(scene.settler(channels_per_transaction, version).await?);
+    open_all(&scene, channels).await?;
+    running.stop().await?;
+
+    scene.pay_once().await?;
+    scene.request_renewals().await?;
+    let running = Running::start(scene.settler(channels_per_transaction, version).await?);
+    let began = Instant::now();
+    until(&scene, &[ChannelState::Open], channels).await?;
+    let seconds = began.elapsed().as_secs_f64();
+    let summary = running.stop().await?;
+    let rearms = Phase::of(&summary, &[SubmissionKind::Settle, SubmissionKind::Rearm], channels, seconds);
+    scene.check_balances().await?;
+
+    let running = Running::start(scene.settler(channels_per_transaction, version).await?);
+    let began = Instant::now();
+    scene.top_up_all().await?;
+    let seconds = began.elapsed().as_secs_f64();
+    let top_ups = Phase::of(&running.stop().await?, &[SubmissionKind::TopUp], channels, seconds);
+    Ok(Renewed::of(channels, rearms, top_ups))
 }
 
 /// Hands the settler opens as fast as it lands them.

@@ -87,6 +87,29 @@ impl Run {
     }
 }
 
+/// Most that a rearm may cost in fees, in lamports. The top-up after it is not in that: its two signatures alone cost
+/// 10,000.
+const REARM_LIMIT: f64 = 11_000.0;
+
+/// Sessions that begin and end on channels that stay.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Renewed {
+    /// Ends: settling, paying out, refunding.
+    pub rearms: Phase,
+    /// Beginnings: top-ups that the sponsor pays for.
+    pub top_ups: Phase,
+    /// Lamports of fees of both, by channel.
+    pub fees_per_session: f64,
+}
+
+impl Renewed {
+    pub(super) fn of(channels: u64, rearms: Phase, top_ups: Phase) -> Self {
+        let fees_per_session = ratio(rearms.fee_lamports + top_ups.fee_lamports, channels);
+        Self { rearms, top_ups, fees_per_session }
+    }
+}
+
 /// Many channels in a transaction, and one.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -99,6 +122,8 @@ pub struct Report {
     pub packed: Run,
     /// One channel in a transaction.
     pub single: Run,
+    /// Channels that are rearmed, as many in a transaction as fit.
+    pub renewed: Renewed,
     /// Transactions that closing took, packed over single.
     pub transactions_ratio: f64,
     /// Time that closing took, packed over single.
@@ -109,7 +134,13 @@ pub struct Report {
 
 impl Report {
     /// Compares the runs.
-    pub fn of(channels: u64, version: TransactionVersion, packed: Run, single: Run) -> Self {
+    pub fn of(
+        channels: u64,
+        version: TransactionVersion,
+        packed: Run,
+        single: Run,
+        renewed: Renewed,
+    ) -> Self {
         Self {
             channels,
             version,
@@ -118,6 +149,7 @@ impl Report {
             fees_ratio: packed.fees_per_session / single.fees_per_session,
             packed,
             single,
+            renewed,
         }
     }
 
@@ -132,6 +164,10 @@ impl Report {
         let (fees, limit) = (self.packed.fees_per_session, fees_limit(self.version));
         if fees > limit {
             complaints.push(format!("a session costs {fees:.0} lamports of fees, more than {limit:.0}"));
+        }
+        let fees = self.renewed.rearms.fee_lamports_per_channel;
+        if fees > REARM_LIMIT {
+            complaints.push(format!("a rearm costs {fees:.0} lamports of fees, more than {REARM_LIMIT:.0}"));
         }
         if self.transactions_ratio > RATIO_LIMIT {
             let ratio = self.transactions_ratio;
@@ -166,6 +202,14 @@ impl fmt::Display for Report {
                 )?;
             }
         }
+        writeln!(
+            f,
+            "renewed by rearm: {:.0} lamports a session, {:.0} of them the rearm in {} transactions, {:.0} the top-up",
+            self.renewed.fees_per_session,
+            self.renewed.rearms.fee_lamports_per_channel,
+            self.renewed.rearms.transactions,
+            self.renewed.top_ups.fee_lamports_per_channel,
+        )?;
         write!(
             f,
             "closing packed: {:.3} of the transactions, {:.3} of the time; {:.3} of a session's fees",

@@ -11,7 +11,10 @@ use solana_signature::Signature;
 use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
 use toll_chain::{Chain, Cluster, RpcChain};
-use toll_ledger::{Acceptance, ChannelState, Charge, Ledger, NewChannel, RecordedOpen, SystemClock};
+use toll_ledger::{
+    Acceptance, ChannelState, Charge, Ledger, NewChannel, RecordedOpen, RecordedTopUp, Renewal,
+    RenewalRequested, SystemClock,
+};
 use toll_localnet::program::ELF;
 use toll_localnet::{Actors, Fixture, Localnet, LocalnetConfig};
 use toll_protocol::{
@@ -30,6 +33,9 @@ const DEPOSIT: u64 = 1_000_000;
 
 /// What each payer pays, in base units.
 const PAID: u64 = 16_000;
+
+/// Top-ups that are recorded at once.
+const TOP_UPS_AT_ONCE: usize = 100;
 
 /// Lamports for each channel's rent and fees.
 const LAMPORTS_PER_CHANNEL: u64 = 6_000_000;
@@ -157,6 +163,51 @@ impl Scene {
             let accepted = self.ledger.accept(&verified, Charge::of(PAID, request)).await?;
             if !matches!(accepted, Acceptance::Accepted(_)) {
                 return Err(format!("a voucher was refused: {accepted:?}").into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for every channel to be rearmed, as if it had been idle for its timeout.
+    pub(super) async fn request_renewals(&self) -> Result<(), Failure> {
+        let always = Renewal { returning: false, worth: Amount::ZERO };
+        for id in self.ids() {
+            let requested = self.ledger.request_renewal(&id, always, i64::MAX).await?;
+            if requested != RenewalRequested::Recorded {
+                return Err(format!("a channel is not renewed: {requested:?}").into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Tops every channel up by what a session costs, as a gateway does, and waits until all have landed.
+    pub(super) async fn top_up_all(&self) -> Result<(), Failure> {
+        let amount = Amount::new(PAID);
+        for payers in self.channels.chunks(TOP_UPS_AT_ONCE) {
+            let tip = self.cluster.chain().tip().await?;
+            for payer in payers {
+                let Some(terms) = payer.terms.get() else { continue };
+                let agreement = self.new_channel(*terms).agreement;
+                let (id, instruction) =
+                    (terms.address(&PROGRAM_ID).0, agreement.channel(TREASURY_OWNER).top_up(amount));
+                let fee_payer = self.actors.fee_payer.pubkey();
+                let message = v0::Message::try_compile(&fee_payer, &[instruction], &[], tip.blockhash)?;
+                let message = VersionedMessage::V0(message);
+                let signatures = vec![Signature::default(), payer.key.sign_message(&message.serialize())];
+                let transaction = encode_transaction(&VersionedTransaction { signatures, message });
+                let recorded = self.ledger.record_top_up(&id, amount, transaction).await?;
+                if !matches!(recorded, RecordedTopUp::Recorded(_)) {
+                    return Err(format!("a top-up was not recorded: {recorded:?}").into());
+                }
+            }
+            while !(self.ledger.requested().await?.is_empty() && self.ledger.unresolved().await?.is_empty()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        for id in self.ids() {
+            let deposit = self.ledger.channel(&id).await?.map(|record| record.watermarks.deposit);
+            if deposit != Some(Amount::new(2 * PAID)) {
+                return Err(format!("after its top-up {id} has a deposit of {deposit:?}").into());
             }
         }
         Ok(())
