@@ -23,7 +23,7 @@ fn config() -> &'static str {
 
 #[test]
 fn the_two_commands_come_first_and_the_config_after_them() {
-    let demo = README.find("cargo run --release -p toll-cli -- demo").unwrap();
+    let demo = README.find("cargo run -p toll-cli -- demo").unwrap();
     let test = README.find("cargo test --workspace").unwrap();
     let toml = README.find("```toml").unwrap();
     assert!(demo < test && test < toml);
