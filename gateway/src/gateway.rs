@@ -12,9 +12,8 @@ use crate::in_flight::InFlight;
 use crate::limit::RateLimit;
 use crate::recent::Recent;
 use crate::reject::Rejection;
+use crate::session::{Exposure, Rules};
 use crate::terms::Terms;
-use crate::transaction::Rules;
-use crate::unobserved::Exposure;
 
 /// One merchant's payment state behind any number of [`crate::PaymentLayer`]s.
 ///

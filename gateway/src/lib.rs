@@ -27,8 +27,6 @@
 mod answer;
 mod binding;
 mod body;
-mod challenge;
-mod close;
 mod config;
 mod deliver;
 mod error;
@@ -39,8 +37,6 @@ mod header;
 mod in_flight;
 mod layer;
 mod limit;
-mod open;
-mod pay;
 mod price;
 mod proxy;
 mod recent;
@@ -49,13 +45,10 @@ mod repeat;
 mod routes;
 mod serve;
 mod service;
-mod sponsorship;
+mod session;
 mod spoof;
 mod stall;
 mod terms;
-mod top_up;
-mod transaction;
-mod unobserved;
 mod wait;
 
 pub use config::{

@@ -7,20 +7,16 @@ use axum::response::Response;
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
-use toll_protocol::{
-    Action, Credential, MAX_HEADER, METHOD, base64url_decode, parse_authorization, parse_json,
-};
+use toll_protocol::{Credential, MAX_HEADER, METHOD, base64url_decode, parse_authorization, parse_json};
 use tower::{Service, ServiceExt};
 
-use crate::binding;
 use crate::body::{BodyRules, RequestBody};
 use crate::gateway::Gateway;
 use crate::header::{PAYMENT_RECEIPT, is_payment};
 use crate::price::{Price, Quote};
 use crate::reject::{Refusal, Rejection};
-use crate::sponsorship::Funding;
+use crate::session;
 use crate::spoof::strip_own;
-use crate::{close, open, pay, top_up};
 
 /// Answers a request for which `quote` was given.
 pub(crate) async fn respond<S>(
@@ -65,18 +61,7 @@ where
 {
     let credential = credential(&parts.headers)?;
     strip_own(&mut parts.headers);
-    gateway.recognize(&credential.challenge)?;
-    let challenge = &credential.challenge;
-    if !matches!(credential.action, Action::Voucher(_)) {
-        binding::check_if_present(challenge, body, price.bind_body).await?;
-    }
-    match &credential.action {
-        Action::Open(action) => open::open(gateway, price, challenge, action).await,
-        Action::Voucher(action) => pay::pay(gateway, price, challenge, action, parts, body, inner).await,
-        Action::Use(_) => Err(Rejection::WrongMode.into()),
-        Action::TopUp(action) => top_up::top_up(gateway, challenge, action).await,
-        Action::Close(action) => close::close(gateway, challenge, action).await,
-    }
+    session::admit(gateway, price, &credential, parts, body, inner).await
 }
 
 /// The request's one Payment credential.
@@ -118,8 +103,7 @@ async fn refuse(gateway: &Gateway, price: &Price, body: &mut RequestBody, refusa
         }
     }
     tracing::debug!(code = %rejection.code(), route = price.route, "refused");
-    let funding = Funding::after(&rejection);
-    match gateway.fresh_challenge(price, resume.as_deref(), funding, digest).await {
+    match session::offer(gateway, price, resume.as_deref(), &rejection, digest).await {
         Ok(challenge) => rejection.into_response(Some(challenge)),
         Err(unavailable) => {
             let needs_challenge = rejection.status() == StatusCode::PAYMENT_REQUIRED.as_u16();

@@ -4,8 +4,8 @@ use axum::response::Response;
 use toll_ledger::{ChannelRecord, ChannelState, CloseReason, CloseRequested};
 use toll_protocol::{Challenge, CloseAction, CloseAuthority, VerifiedVoucher};
 
+use super::pay::{check_binding, check_unpublished};
 use crate::gateway::Gateway;
-use crate::pay::{check_binding, check_unpublished};
 use crate::reject::{Figures, Refusal, Rejection};
 use crate::{answer, wait};
 

@@ -14,10 +14,10 @@ use toll_protocol::{
     VoucherSigner, format_www_authenticate,
 };
 
+use super::sponsorship::Funding;
 use crate::gateway::Gateway;
 use crate::price::Price;
 use crate::reject::Rejection;
-use crate::sponsorship::Funding;
 
 /// Member of `opaque` that names the route a challenge is for.
 const ROUTE_TAG: &str = "op";

@@ -8,13 +8,14 @@ use solana_pubkey::Pubkey;
 use toll_ledger::{ChannelRecord, ChannelState, NewChannel, RecordedOpen, SubmissionKind, SubmissionState};
 use toll_protocol::{Agreement, Challenge, ChannelId, ChannelTerms, OPEN_SLOT_WINDOW, Open, OpenAction};
 
-use crate::challenge::OpeningTerms;
+use super::challenge::OpeningTerms;
+use super::sponsorship;
+use super::transaction::{ClientTransaction, TransactionRefused};
 use crate::gateway::Gateway;
 use crate::price::Price;
 use crate::reject::{Refusal, Rejection};
 use crate::terms::{BLOCKHASH_LIFE, LARGEST_DEPOSIT};
-use crate::transaction::{ClientTransaction, TransactionRefused};
-use crate::{answer, sponsorship, wait};
+use crate::{answer, wait};
 
 pub(crate) async fn open(
     gateway: &Gateway,

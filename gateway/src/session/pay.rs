@@ -17,6 +17,7 @@ use toll_ledger::{Acceptance, Accepted, ChannelRecord, ChannelState, Charge, Wat
 use toll_protocol::{Amount, Challenge, ChannelId, SignedVoucher, VerifiedVoucher, VoucherAction};
 use tower::Service;
 
+use super::unobserved;
 use crate::binding;
 use crate::body::RequestBody;
 use crate::deliver::Keeper;
@@ -25,7 +26,7 @@ use crate::gateway::{Gateway, receipt_header};
 use crate::price::Price;
 use crate::reject::{Figures, Refusal, Rejection};
 use crate::repeat::{self, Repeat, Shelf};
-use crate::{answer, deliver, fingerprint, unobserved};
+use crate::{answer, deliver, fingerprint};
 
 /// How long a repeat waits for the answer that is being made to its first try.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -4,11 +4,11 @@ use axum::response::Response;
 use toll_ledger::{ChannelRecord, RecordedTopUp, Submission, SubmissionId, SubmissionState};
 use toll_protocol::{Challenge, TopUp, TopUpAction};
 
+use super::pay::check_serving;
+use super::transaction::{ClientTransaction, TransactionRefused};
 use crate::gateway::Gateway;
-use crate::pay::check_serving;
 use crate::reject::{Refusal, Rejection};
 use crate::terms::LARGEST_DEPOSIT;
-use crate::transaction::{ClientTransaction, TransactionRefused};
 use crate::{answer, wait};
 
 pub(crate) async fn top_up(
