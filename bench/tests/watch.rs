@@ -8,5 +8,4 @@ async fn neither_a_poll_nor_a_comparison_asks_the_node_more_when_more_channels_a
     let many = watch(2_000).await.unwrap();
     let report = Report::of(few, many);
     assert_eq!(report.complaints(), Vec::<String>::new(), "{report}");
-    assert!((report.rpc_calls_ratio - 1.0).abs() < f64::EPSILON, "{report}");
 }
