@@ -198,6 +198,9 @@ fn every_column_of_a_channel_is_archived_or_is_known_to_matter_no_more() {
         "compared_at",
         "awaits_finality",
         "open_final",
+        "renewing",
+        // Each rearm is archived as a transaction.
+        "rearmed",
     ];
     assert_eq!(missing("channels", "archived_channels"), lost);
     assert_eq!(
