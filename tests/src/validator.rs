@@ -98,13 +98,13 @@ impl Validator {
     /// Polls until the confirmed slot is at least `slot`.
     pub async fn wait_for_slot(&self, slot: u64) {
         let cluster = Cluster::new(&self.rpc_url);
-        for _ in 0..1_200 {
+        for _ in 0..3_600 {
             if cluster.slot().await.is_ok_and(|current| current >= slot) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("the validator did not reach slot {slot} within two minutes");
+        panic!("the validator did not reach slot {slot} within six minutes");
     }
 }
 
