@@ -118,11 +118,15 @@ impl Ledger {
     pub async fn open_failed(&self, id: &ChannelId, reason: &str) -> Result<ChannelState, LedgerError> {
         let (id, reason) = (*id, reason.to_owned());
         self.write("open_failed", move |tx| {
-            tx.prepare_cached(
-                "-- open_failed
-                UPDATE channels SET state = 'failed', failure = ?2 WHERE channel_id = ?1 AND state = 'opening'",
-            )?
-            .execute(params![id.as_bytes(), reason])?;
+            let failed = tx
+                .prepare_cached(
+                    "-- open_failed
+                    UPDATE channels SET state = 'failed', failure = ?2 WHERE channel_id = ?1 AND state = 'opening'",
+                )?
+                .execute(params![id.as_bytes(), reason])?;
+            if failed > 0 {
+                sponsor::uncount_open(tx, &id)?;
+            }
             let record = channel::find(tx, &id)?.ok_or(LedgerError::UnknownChannel(id))?;
             Ok(record.state)
         })

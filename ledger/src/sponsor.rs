@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use solana_pubkey::Pubkey;
-use toll_protocol::Amount;
+use toll_protocol::{Amount, ChannelId};
 
 use crate::column::{Columns, amount, integer};
 use crate::spending::{self, day_of};
@@ -112,6 +112,26 @@ pub(crate) fn count_open(connection: &Connection, now: i64) -> rusqlite::Result<
                SET opens_in_minute = CASE WHEN minute = ?1 THEN opens_in_minute + 1 ELSE 1 END, minute = ?1",
         )?
         .execute([minute_of(now)])?;
+    Ok(())
+}
+
+/// Gives back the place of an open that nobody but its payer ever signed: it cost the sponsor nothing, and whoever
+/// sends many of those must not use up the minute for all others.
+pub(crate) fn uncount_open(connection: &Connection, channel: &ChannelId) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "-- uncount_sponsored_open
+            UPDATE sponsor
+               SET opens_in_minute = opens_in_minute - 1
+             WHERE opens_in_minute > 0
+               AND EXISTS (SELECT 1
+                             FROM channels JOIN submission_channels USING (channel_id)
+                                  JOIN submissions USING (submission_id)
+                            WHERE channel_id = ?1 AND payer <> rent_payer
+                              AND channels.created_at / 60 = sponsor.minute
+                              AND kind = 'open' AND signature IS NULL)",
+        )?
+        .execute([channel.as_bytes()])?;
     Ok(())
 }
 

@@ -162,3 +162,34 @@ async fn a_sponsor_pays_for_so_many_opens_a_minute_and_payers_for_any_number() {
     let third = ChannelFixture::new(5, 1_000).record(&ledger).await.unwrap();
     assert!(matches!(third, RecordedOpen::Recorded(_)), "{third:?}");
 }
+
+#[tokio::test]
+async fn an_open_that_is_refused_before_it_cost_anything_leaves_its_place_to_others() {
+    let clock = ManualClock::new(START - START % 60);
+    let ledger = Ledger::temporary(clock.clone());
+    let sponsor = Sponsor { opens_per_minute: Some(1), channels_per_payer: 99, ..willing() };
+    ledger.publish_sponsor(sponsor).await.unwrap();
+    let refused = ChannelFixture::new(1, 1_000);
+    refused.record(&ledger).await.unwrap();
+    assert!(!ledger.sponsors_opens().await.unwrap());
+
+    ledger.open_failed(&refused.id(), "no tokens").await.unwrap();
+    assert!(ledger.sponsors_opens().await.unwrap());
+    // Its place is given back once, and only in its minute.
+    ledger.open_failed(&refused.id(), "no tokens").await.unwrap();
+    let second = ChannelFixture::new(2, 1_000);
+    second.record(&ledger).await.unwrap();
+    ledger.open_failed(&refused.id(), "no tokens").await.unwrap();
+    assert!(!ledger.sponsors_opens().await.unwrap());
+    clock.advance(60);
+    let third = ChannelFixture::new(3, 1_000);
+    third.record(&ledger).await.unwrap();
+    ledger.open_failed(&second.id(), "no tokens").await.unwrap();
+    assert!(!ledger.sponsors_opens().await.unwrap());
+
+    // One that was signed and sent took its place for good.
+    let submission = ledger.submissions_of(&third.id()).await.unwrap()[0].id;
+    ledger.record_signed(submission, vec![1], Signature::from([1; 64]), 1).await.unwrap();
+    ledger.open_failed(&third.id(), "it expired").await.unwrap();
+    assert!(!ledger.sponsors_opens().await.unwrap());
+}
