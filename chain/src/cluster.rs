@@ -13,7 +13,7 @@ use solana_keypair::Keypair;
 use solana_message::{Message, VersionedMessage};
 use solana_pubkey::Pubkey;
 use solana_rpc_client_api::request::RpcRequest;
-use solana_rpc_client_api::response::Response;
+use solana_rpc_client_api::response::{Response, RpcKeyedAccount};
 use solana_signature::Signature;
 use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
@@ -151,9 +151,9 @@ impl Cluster {
     ) -> Result<Vec<(ChannelId, ChannelAccount)>> {
         let params = program_accounts::of_payer(program, payer, "confirmed");
         let connection = self.chain.connection();
-        let answer =
+        let answer: Response<Vec<RpcKeyedAccount>> =
             connection.call(program_accounts::METHOD, RpcRequest::GetProgramAccounts, params).await?;
-        program_accounts::read_channels(&answer, program)
+        program_accounts::channels(&answer, program)
     }
 
     /// Asks a test cluster for lamports and waits until they are there.

@@ -18,6 +18,7 @@ use toll_protocol::{
 };
 
 use crate::ChainError;
+use crate::rpc::account;
 
 /// The call that finds accounts of a program.
 pub(crate) const METHOD: &str = "getProgramAccounts";
@@ -89,22 +90,19 @@ pub(crate) fn of_payer(program: &Pubkey, payer: &Pubkey, commitment: &str) -> Va
     ])
 }
 
-/// Reads a node's answer to that query. What lies at another address than its seeds make is no channel.
-pub(crate) fn read_channels(
-    answer: &Value,
+/// The channels in a node's answer to that query. What lies at another address than its seeds make is no channel.
+pub(crate) fn channels(
+    answer: &Response<Vec<RpcKeyedAccount>>,
     program: &Pubkey,
 ) -> Result<Vec<(ChannelId, ChannelAccount)>, ChainError> {
-    let malformed = |reason: &str| ChainError::Malformed { what: METHOD, reason: reason.to_owned() };
-    let found = answer.get("value").and_then(Value::as_array).ok_or_else(|| malformed("no list"))?;
     let mut channels = Vec::new();
-    for one in found {
-        let data =
-            one.pointer("/account/data/0").and_then(Value::as_str).ok_or_else(|| malformed("no data"))?;
-        let data = STANDARD.decode(data).map_err(|_| malformed("data that is not base64"))?;
-        let account = ChannelAccount::decode(&data).map_err(|error| malformed(&error.to_string()))?;
-        let id = account.terms().address(program).0;
-        if one.get("pubkey").and_then(Value::as_str) == Some(id.to_string().as_str()) {
-            channels.push((id, account));
+    for found in &answer.value {
+        let data = account(METHOD, &found.account)?.data;
+        let channel = ChannelAccount::decode(&data)
+            .map_err(|error| ChainError::Malformed { what: METHOD, reason: error.to_string() })?;
+        let id = channel.terms().address(program).0;
+        if found.pubkey == id.to_string() {
+            channels.push((id, channel));
         }
     }
     Ok(channels)
@@ -307,11 +305,16 @@ mod tests {
         let id = account.terms().address(&program).0;
         let found = |address: String| {
             let data = [STANDARD.encode(account.encode()), "base64".to_owned()];
-            let answer = json!({ "context": { "slot": 1 }, "value": [{ "pubkey": address, "account": { "data": data } }] });
-            read_channels(&answer, &program).unwrap()
+            let account = json!({
+                "data": data, "owner": program.to_string(), "lamports": 1, "executable": false, "rentEpoch": 0,
+            });
+            let answer =
+                json!({ "context": { "slot": 1 }, "value": [{ "pubkey": address, "account": account }] });
+            channels(&serde_json::from_value(answer).unwrap(), &program).unwrap()
         };
         assert_eq!(found(id.to_string()), [(id, account.clone())]);
         assert_eq!(found(key.to_string()), []);
-        assert!(read_channels(&json!({ "value": [{ "pubkey": key.to_string() }] }), &program).is_err());
+        let none = json!({ "context": { "slot": 1 }, "value": [{ "pubkey": key.to_string() }] });
+        assert!(serde_json::from_value::<Response<Vec<RpcKeyedAccount>>>(none).is_err());
     }
 }

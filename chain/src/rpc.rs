@@ -169,7 +169,8 @@ fn malformed(what: &'static str, reason: impl Into<String>) -> ChainError {
     ChainError::Malformed { what, reason: reason.into() }
 }
 
-fn account(what: &'static str, found: &UiAccount) -> Result<Account, ChainError> {
+/// What an answer says of one account.
+pub(crate) fn account(what: &'static str, found: &UiAccount) -> Result<Account, ChainError> {
     found.to_account().ok_or_else(|| malformed(what, "an account's owner or data cannot be decoded"))
 }
 
