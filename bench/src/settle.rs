@@ -24,6 +24,9 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// How long nothing may move before the benchmark gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How often the ledger is asked how far it is: seldom enough that asking costs next to nothing.
+const LOOK_INTERVAL: Duration = Duration::from_millis(25);
+
 /// Opens that wait for the settler or are on their way, at most: more than it has in flight, so that it is never out
 /// of work, and few enough that no blockhash grows old.
 const WAITING_OPENS: u64 = 128;
@@ -122,7 +125,7 @@ async fn open_all(scene: &Scene, channels: u64) -> Result<(), Failure> {
         let more = (WAITING_OPENS + landed - recorded).min(channels - recorded);
         scene.record_opens(recorded, more).await?;
         recorded += more;
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(LOOK_INTERVAL).await;
     }
     Ok(())
 }
@@ -131,7 +134,7 @@ async fn open_all(scene: &Scene, channels: u64) -> Result<(), Failure> {
 async fn until(scene: &Scene, states: &[ChannelState], channels: u64) -> Result<(), Failure> {
     let (mut there, mut moved_at) = (0, Instant::now());
     while there < channels {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(LOOK_INTERVAL).await;
         let now = scene.count(states).await?;
         if now > there {
             (there, moved_at) = (now, Instant::now());

@@ -226,9 +226,10 @@ impl Settler {
         if everything {
             self.close_idle().await?;
         }
-        let round = self.watch.round(everything).await?;
         let room = self.in_flight.room(Lane::Own);
-        let agenda = self.planner.agenda(round.sightings, room * self.launch.channels_at_once()).await?;
+        let channels = room * self.launch.channels_at_once();
+        let round = self.watch.round(everything, channels).await?;
+        let agenda = self.planner.agenda(round.sightings, channels).await?;
         let launched = self.launch.tasks(agenda.tasks, room).await?;
         match round.failure {
             Some(error) => Err(error),

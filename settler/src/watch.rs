@@ -115,14 +115,14 @@ impl Watch {
 
     /// Looks at channels and copies what they show into the ledger.
     ///
-    /// Always at those that are closing; with `everything`, also for forced closes on all the others, at whatever
+    /// Always at `channels` of those that are closing, since more could not be acted on; with `everything`, also for forced closes on all the others, at whatever
     /// there may be something to do about, and at the next few in turn. An answer that does not come leaves out the
     /// channels it was asked for, no others.
-    pub(crate) async fn round(&self, everything: bool) -> Result<Round, SettlerError> {
+    pub(crate) async fn round(&self, everything: bool, channels: usize) -> Result<Round, SettlerError> {
         let busy = Busy::of(&self.ledger).await?;
         let mut round = Round::started(self.ledger.now());
         if !everything {
-            let closing = candidates::closing(&self.ledger, &self.pauses, &busy).await?;
+            let closing = candidates::closing(&self.ledger, &self.pauses, &busy, channels).await?;
             self.compare(closing, &busy, &mut round).await?;
             return Ok(round);
         }
@@ -131,7 +131,7 @@ impl Watch {
             // What is closing can be looked at without a tip.
             Err(error) if error.is_survivable() => {
                 round.failure = Some(error);
-                candidates::closing(&self.ledger, &self.pauses, &busy).await?
+                candidates::closing(&self.ledger, &self.pauses, &busy, channels).await?
             }
             Err(error) => return Err(error),
         };

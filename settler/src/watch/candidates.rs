@@ -41,16 +41,20 @@ impl Early {
 }
 
 /// Channels on which service has stopped, and that are neither paused nor in a transaction's hands: those with a
-/// deadline first, then the most exposed, and no more than a round has time for.
+/// deadline first, then the most exposed: `count` of them, and no more than a round has time for.
 pub(crate) async fn closing(
     ledger: &Ledger,
     pauses: &Pauses,
     busy: &Busy,
+    count: usize,
 ) -> Result<Vec<ChannelRecord>, SettlerError> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
     let mut closing = ledger.channels(&[ChannelState::Closing]).await?;
     // First, or what waits for something else would keep the others out.
     closing.retain(|record| !busy.contains(&record.id) && !pauses.is_paused(&record.id));
-    Ok(most_pressing(closing, MOST_OF_A_KIND))
+    Ok(most_pressing(closing, count.min(MOST_OF_A_KIND)))
 }
 
 /// Up to `count` of `closing`: forced closes by their deadlines, then the most exposed.
@@ -134,7 +138,7 @@ mod tests {
         let ledger = Ledger::temporary(ManualClock::new(1_500));
         let ids = all_closing(&ledger, 5).await;
 
-        let found = closing(&ledger, &Pauses::default(), &Busy::default()).await.unwrap();
+        let found = closing(&ledger, &Pauses::default(), &Busy::default(), 9).await.unwrap();
 
         let order: Vec<_> = found.iter().map(|record| record.id).collect();
         assert_eq!(order, [ids[1], ids[0], ids[4], ids[3], ids[2]]);
@@ -149,7 +153,7 @@ mod tests {
         let pauses = Pauses::default();
         pauses.hold(ids[1], "its payer's account is spoiled".to_owned(), Duration::from_secs(60));
 
-        let found = closing(&ledger, &pauses, &Busy::default()).await.unwrap();
+        let found = closing(&ledger, &pauses, &Busy::default(), 9).await.unwrap();
 
         assert_eq!(found.iter().map(|record| record.id).collect::<Vec<_>>(), [ids[0], ids[2]]);
     }
