@@ -3,10 +3,10 @@
 //! One function moves a channel's accepted watermark for service: [`Ledger::accept`]. Signatures and
 //! bindings are checked earlier, in `toll_protocol`; nothing here knows about HTTP.
 
-use rusqlite::{Connection, OptionalExtension, params};
 use toll_protocol::{Amount, ChannelId, SignedVoucher, VerifiedVoucher};
 
 use crate::column::{Columns, amount};
+use crate::engine::{DatabaseError, Tx, params};
 use crate::replay::{self, Replay, ReplayKey};
 use crate::{ChannelState, Ledger, LedgerError, Watermarks, channel, sponsor, voucher};
 
@@ -120,7 +120,7 @@ impl Ledger {
 }
 
 fn accept(
-    tx: &Connection,
+    tx: &Tx,
     signed: &SignedVoucher,
     charge: &Charge,
     now: i64,
@@ -163,24 +163,24 @@ fn accept(
     Ok(Acceptance::Accepted(Accepted { watermarks, idle_timeout: standing.idle_timeout, accepted_at: now }))
 }
 
-fn standing(tx: &Connection, id: &ChannelId) -> rusqlite::Result<Option<Standing>> {
-    tx.prepare_cached(
+fn standing(tx: &Tx, id: &ChannelId) -> Result<Option<Standing>, DatabaseError> {
+    tx.first(
         "-- accept_voucher_standing
         SELECT state, authorized_signer, idle_timeout, deposit, accepted, spent, settled, payout_watermark,
                sent_cumulative
           FROM channels WHERE channel_id = ?1",
-    )?
-    .query_row([id.as_bytes()], |row| {
-        let watermarks = channel::watermarks(row)?;
-        Ok(Standing {
-            state: row.get("state")?,
-            authorized_signer: row.pubkey("authorized_signer")?.to_bytes(),
-            idle_timeout: row.get("idle_timeout")?,
-            published: channel::published(&watermarks, row.amount("sent_cumulative")?),
-            watermarks,
-        })
-    })
-    .optional()
+        params![id.as_bytes()],
+        |row| {
+            let watermarks = channel::watermarks(row)?;
+            Ok(Standing {
+                state: row.get("state")?,
+                authorized_signer: row.pubkey("authorized_signer")?.to_bytes(),
+                idle_timeout: row.get("idle_timeout")?,
+                published: channel::published(&watermarks, row.amount("sent_cumulative")?),
+                watermarks,
+            })
+        },
+    )
 }
 
 /// Why `cumulative` does not pay for `charge`, or `None` when it does.
@@ -221,23 +221,16 @@ fn refusal(watermarks: &Watermarks, cumulative: Amount, charge: &Charge) -> Opti
 
 /// Only what is paid for counts as activity: a watermark raised ahead of use would hold the sponsor's rent for
 /// ever at no cost.
-fn raise(
-    tx: &Connection,
-    id: &ChannelId,
-    to: &Watermarks,
-    cost: Amount,
-    now: i64,
-) -> Result<(), LedgerError> {
+fn raise(tx: &Tx, id: &ChannelId, to: &Watermarks, cost: Amount, now: i64) -> Result<(), LedgerError> {
     let active_at = if cost.is_zero() { i64::MIN } else { now };
-    let raised = tx
-        .prepare_cached(
-            "-- accept_voucher
-            UPDATE channels
-               SET accepted = ?2, spent = ?3, last_activity_at = max(last_activity_at, ?4)
-             WHERE channel_id = ?1 AND state = 'open' AND accepted < ?2 AND ?2 <= deposit
-               AND spent <= ?3 AND ?3 <= ?2",
-        )?
-        .execute(params![id.as_bytes(), amount(to.accepted)?, amount(to.spent)?, active_at])?;
+    let raised = tx.execute(
+        "-- accept_voucher
+        UPDATE channels
+           SET accepted = ?2, spent = ?3, last_activity_at = max(last_activity_at, ?4)
+         WHERE channel_id = ?1 AND state = 'open' AND accepted < ?2 AND ?2 <= deposit
+           AND spent <= ?3 AND ?3 <= ?2",
+        params![id.as_bytes(), amount(to.accepted)?, amount(to.spent)?, active_at],
+    )?;
     // The checks above and this statement say the same; should they ever differ, nothing is accepted.
-    if raised == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(raised).into()) }
+    if raised == 1 { Ok(()) } else { Err(DatabaseError::changed_rows(raised).into()) }
 }

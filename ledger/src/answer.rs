@@ -1,8 +1,7 @@
 //! The answers of paid requests, kept for their repeats within a budget of bytes.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
-
 use crate::column::undecodable;
+use crate::engine::{DatabaseError, Row, Tx, params};
 use crate::{Ledger, LedgerError, ReplayKey};
 
 /// An answer as it was sent.
@@ -35,7 +34,7 @@ const ALL: &[u8] = &[];
 
 /// Reads the answer of a request. One that has been unserved since before `oldest` (unix seconds) is so old that
 /// its answer would have been dropped.
-pub(crate) fn from_row(row: &Row<'_>, oldest: i64) -> rusqlite::Result<Answer> {
+pub(crate) fn from_row(row: &Row<'_>, oldest: i64) -> Result<Answer, DatabaseError> {
     let answer: String = row.get("answer")?;
     match answer.as_str() {
         "kept" => {
@@ -75,19 +74,15 @@ impl Ledger {
                 note_served(tx, &key)?;
                 return Ok(false);
             }
-            let channel: Option<[u8; 32]> = tx
-                .prepare_cached(
-                    "-- store_response
-                    UPDATE replays
-                       SET answer = 'kept', answer_bytes = ?6, response_status = ?3, response_headers = ?4,
-                           response_body = ?5
-                     WHERE replay_key = ?1 AND fingerprint = ?2 AND answer = 'unserved' RETURNING channel_id",
-                )?
-                .query_row(
-                    params![key.key, key.fingerprint, response.status, headers, response.body, bytes as i64],
-                    |row| row.get(0),
-                )
-                .optional()?;
+            let channel: Option<[u8; 32]> = tx.first(
+                "-- store_response
+                UPDATE replays
+                   SET answer = 'kept', answer_bytes = ?6, response_status = ?3, response_headers = ?4,
+                       response_body = ?5
+                 WHERE replay_key = ?1 AND fingerprint = ?2 AND answer = 'unserved' RETURNING channel_id",
+                params![key.key, key.fingerprint, response.status, headers, response.body, bytes as i64],
+                |row| row.get(0),
+            )?;
             let Some(channel) = channel else { return Ok(false) };
             make_room(tx, &channel, of_channel, &key)?;
             make_room(tx, ALL, of_all, &key)?;
@@ -109,27 +104,27 @@ impl Ledger {
     }
 }
 
-fn note_served(tx: &Connection, key: &ReplayKey) -> Result<bool, LedgerError> {
-    let noted = tx
-        .prepare_cached(
-            "-- note_served
-            UPDATE replays SET answer = 'not_kept'
-             WHERE replay_key = ?1 AND fingerprint = ?2 AND answer = 'unserved'",
-        )?
-        .execute([key.key, key.fingerprint])?;
+fn note_served(tx: &Tx, key: &ReplayKey) -> Result<bool, LedgerError> {
+    let noted = tx.execute(
+        "-- note_served
+        UPDATE replays SET answer = 'not_kept'
+         WHERE replay_key = ?1 AND fingerprint = ?2 AND answer = 'unserved'",
+        params![key.key, key.fingerprint],
+    )?;
     Ok(noted == 1)
 }
 
-fn taken(tx: &Connection, whose: &[u8]) -> Result<u64, LedgerError> {
-    let bytes: Option<i64> = tx
-        .prepare_cached("-- answer_bytes\nSELECT bytes FROM answer_bytes WHERE channel_id = ?1")?
-        .query_row([whose], |row| row.get(0))
-        .optional()?;
+fn taken(tx: &Tx, whose: &[u8]) -> Result<u64, LedgerError> {
+    let bytes: Option<i64> = tx.first(
+        "-- answer_bytes\nSELECT bytes FROM answer_bytes WHERE channel_id = ?1",
+        params![whose],
+        |row| row.get(0),
+    )?;
     Ok(bytes.unwrap_or(0).unsigned_abs())
 }
 
 /// Drops the oldest answers of `whose`, but for the one of `newest`, until the rest fits `budget`.
-fn make_room(tx: &Connection, whose: &[u8], budget: u64, newest: &ReplayKey) -> Result<(), LedgerError> {
+fn make_room(tx: &Tx, whose: &[u8], budget: u64, newest: &ReplayKey) -> Result<(), LedgerError> {
     const OLDEST_OF_ALL: &str = "-- drop_oldest_answer
         UPDATE replays SET answer = 'not_kept', answer_bytes = 0, response_status = NULL, response_headers = NULL,
                response_body = NULL
@@ -146,9 +141,9 @@ fn make_room(tx: &Connection, whose: &[u8], budget: u64, newest: &ReplayKey) -> 
             break;
         }
         let dropped = if whose == ALL {
-            tx.prepare_cached(OLDEST_OF_ALL)?.execute([newest.key])?
+            tx.execute(OLDEST_OF_ALL, params![newest.key])?
         } else {
-            tx.prepare_cached(OLDEST_OF_CHANNEL)?.execute(params![newest.key, whose])?
+            tx.execute(OLDEST_OF_CHANNEL, params![newest.key, whose])?
         };
         if dropped == 0 {
             break;

@@ -1,11 +1,11 @@
 //! What the archive knows of channels that are over. [`Ledger::purge`] fills it.
 
-use rusqlite::{OptionalExtension, Row, params};
 use solana_signature::Signature;
 use toll_protocol::{Agreement, Amount, ChannelId};
 
 use crate::channel;
 use crate::column::Columns;
+use crate::engine::{DatabaseError, Row, params};
 use crate::{CloseReason, Ledger, LedgerError, SubmissionId, SubmissionKind, SubmissionState, Watermarks};
 
 const LATEST_ARCHIVED: &str = "-- latest_archived
@@ -78,8 +78,7 @@ impl Ledger {
     pub async fn archived_channels(&self, count: usize) -> Result<Vec<ArchivedChannel>, LedgerError> {
         self.read("latest_archived", move |tx| {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
-            let mut statement = tx.prepare_cached(LATEST_ARCHIVED)?;
-            Ok(statement.query_map([count], ArchivedChannel::from_row)?.collect::<Result<_, _>>()?)
+            Ok(tx.all(LATEST_ARCHIVED, params![count], ArchivedChannel::from_row)?)
         })
         .await
     }
@@ -91,18 +90,18 @@ impl Ledger {
     ) -> Result<Option<(ArchivedChannel, Vec<ArchivedSubmission>)>, LedgerError> {
         let id = *id;
         self.read("archived_channel", move |tx| {
-            let channel = tx
-                .prepare_cached("-- archived_channel\nSELECT * FROM archived_channels WHERE channel_id = ?1")?
-                .query_row([id.as_bytes()], ArchivedChannel::from_row)
-                .optional()?;
+            let channel = tx.first(
+                "-- archived_channel\nSELECT * FROM archived_channels WHERE channel_id = ?1",
+                params![id.as_bytes()],
+                ArchivedChannel::from_row,
+            )?;
             let Some(channel) = channel else { return Ok(None) };
-            let submissions = tx
-                .prepare_cached(
-                    "-- archived_submissions
-                    SELECT * FROM archived_submissions WHERE channel_id = ?1 ORDER BY submission_id",
-                )?
-                .query_map(params![id.as_bytes()], ArchivedSubmission::from_row)?
-                .collect::<Result<_, _>>()?;
+            let submissions = tx.all(
+                "-- archived_submissions
+                SELECT * FROM archived_submissions WHERE channel_id = ?1 ORDER BY submission_id",
+                params![id.as_bytes()],
+                ArchivedSubmission::from_row,
+            )?;
             Ok(Some((channel, submissions)))
         })
         .await
@@ -110,7 +109,7 @@ impl Ledger {
 }
 
 impl ArchivedChannel {
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
         Ok(Self {
             id: row.channel_id("channel_id")?,
             agreement: channel::agreement(row)?,
@@ -132,7 +131,7 @@ impl ArchivedChannel {
 }
 
 impl ArchivedSubmission {
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
         Ok(Self {
             id: row.get("submission_id")?,
             kind: row.get("kind")?,

@@ -1,11 +1,11 @@
 //! Channel rows: what a channel is, and where it stands.
 
-use rusqlite::{Connection, OptionalExtension, Row};
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use toll_protocol::{Agreement, Amount, ChannelAccount, ChannelId, ChannelStatus, ChannelTerms, Splits};
 
 use crate::column::{Columns, undecodable, words};
+use crate::engine::{DatabaseError, Row, Tx, params};
 use crate::{Ledger, LedgerError, Watermarks};
 
 /// Where a channel stands, for the payee. Only `Open` serves; no state is left backwards but `Closing`, when the rearm
@@ -155,7 +155,7 @@ impl ChannelRecord {
             || marks.deposit > account.deposit
     }
 
-    pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(crate) fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
         let status: Option<u8> = row.get("chain_status")?;
         Ok(Self {
             id: row.channel_id("channel_id")?,
@@ -194,7 +194,7 @@ pub(crate) fn published(watermarks: &Watermarks, sent: Amount) -> Amount {
 }
 
 /// What the parties of a channel row agreed on.
-pub(crate) fn agreement(row: &Row<'_>) -> rusqlite::Result<Agreement> {
+pub(crate) fn agreement(row: &Row<'_>) -> Result<Agreement, DatabaseError> {
     let salt: String = row.get("salt")?;
     let splits: Vec<u8> = row.get("splits")?;
     Ok(Agreement {
@@ -215,7 +215,7 @@ pub(crate) fn agreement(row: &Row<'_>) -> rusqlite::Result<Agreement> {
 }
 
 /// The five amounts of a channel row.
-pub(crate) fn watermarks(row: &Row<'_>) -> rusqlite::Result<Watermarks> {
+pub(crate) fn watermarks(row: &Row<'_>) -> Result<Watermarks, DatabaseError> {
     Ok(Watermarks {
         deposit: row.amount("deposit")?,
         accepted: row.amount("accepted")?,
@@ -226,11 +226,12 @@ pub(crate) fn watermarks(row: &Row<'_>) -> rusqlite::Result<Watermarks> {
 }
 
 /// The channel's row, inside a transaction.
-pub(crate) fn find(connection: &Connection, id: &ChannelId) -> rusqlite::Result<Option<ChannelRecord>> {
-    connection
-        .prepare_cached("-- channel\nSELECT * FROM channels WHERE channel_id = ?1")?
-        .query_row([id.as_bytes()], ChannelRecord::from_row)
-        .optional()
+pub(crate) fn find(connection: &Tx, id: &ChannelId) -> Result<Option<ChannelRecord>, DatabaseError> {
+    connection.first(
+        "-- channel\nSELECT * FROM channels WHERE channel_id = ?1",
+        params![id.as_bytes()],
+        ChannelRecord::from_row,
+    )
 }
 
 pub(crate) const FORCED_CLOSES: &str = "-- forced_closes
@@ -251,15 +252,15 @@ impl Ledger {
     pub async fn channels(&self, states: &[ChannelState]) -> Result<Vec<ChannelRecord>, LedgerError> {
         let states = states.to_vec();
         self.read("channels", move |tx| {
-            let mut statement =
-                tx.prepare_cached("-- channels\nSELECT * FROM channels WHERE state = ?1 ORDER BY rowid")?;
-            let mut records = Vec::new();
-            for state in states {
-                for record in statement.query_map([state], ChannelRecord::from_row)? {
-                    records.push(record?);
-                }
+            let mut records: Vec<ChannelRecord> = Vec::new();
+            for state in &states {
+                records.extend(tx.all(
+                    "-- channels\nSELECT * FROM channels WHERE state = ?1 ORDER BY rowid",
+                    params![state],
+                    ChannelRecord::from_row,
+                )?);
             }
-            records.sort_by_key(|record: &ChannelRecord| record.created_at);
+            records.sort_by_key(|record| record.created_at);
             Ok(records)
         })
         .await
@@ -269,11 +270,15 @@ impl Ledger {
     pub async fn count_channels(&self, states: &[ChannelState]) -> Result<u64, LedgerError> {
         let states = states.to_vec();
         self.read("count_channels", move |tx| {
-            let mut statement =
-                tx.prepare_cached("-- count_channels\nSELECT count(*) FROM channels WHERE state = ?1")?;
             let mut count = 0;
-            for state in states {
-                count += statement.query_row([state], |row| row.get::<_, i64>(0))?.unsigned_abs();
+            for state in &states {
+                count += tx
+                    .one(
+                        "-- count_channels\nSELECT count(*) FROM channels WHERE state = ?1",
+                        params![state],
+                        |row| row.get::<_, i64>(0),
+                    )?
+                    .unsigned_abs();
             }
             Ok(count)
         })
@@ -284,15 +289,15 @@ impl Ledger {
     pub async fn live_channels_before(&self, id: &ChannelId) -> Result<u64, LedgerError> {
         let id = *id;
         self.read("live_channels_before", move |tx| {
-            let count: i64 = tx
-                .prepare_cached(
-                    "-- live_channels_before
-                    SELECT count(*) FROM channels
-                      JOIN channels AS this ON this.channel_id = ?1 AND this.payer = channels.payer
-                     WHERE channels.rowid < this.rowid
-                       AND channels.state IN ('opening', 'open', 'closing')",
-                )?
-                .query_row([id.as_bytes()], |row| row.get(0))?;
+            let count: i64 = tx.one(
+                "-- live_channels_before
+                SELECT count(*) FROM channels
+                  JOIN channels AS this ON this.channel_id = ?1 AND this.payer = channels.payer
+                 WHERE channels.rowid < this.rowid
+                   AND channels.state IN ('opening', 'open', 'closing')",
+                params![id.as_bytes()],
+                |row| row.get(0),
+            )?;
             Ok(count.unsigned_abs())
         })
         .await
@@ -302,15 +307,14 @@ impl Ledger {
     /// that was never settled.
     pub async fn vanished_channels(&self, since: i64) -> Result<Vec<ChannelRecord>, LedgerError> {
         self.read("vanished_channels", move |tx| {
-            let vanished = tx
-                .prepare_cached(
-                    "-- vanished_channels
-                    SELECT * FROM channels
-                     WHERE state = 'gone' AND refunded IS NULL AND close_signature IS NULL
-                       AND closing_at >= ?1 AND accepted > settled",
-                )?
-                .query_map([since], ChannelRecord::from_row)?
-                .collect::<Result<Vec<_>, _>>()?;
+            let vanished = tx.all(
+                "-- vanished_channels
+                SELECT * FROM channels
+                 WHERE state = 'gone' AND refunded IS NULL AND close_signature IS NULL
+                   AND closing_at >= ?1 AND accepted > settled",
+                params![since],
+                ChannelRecord::from_row,
+            )?;
             Ok(vanished)
         })
         .await
@@ -321,7 +325,7 @@ impl Ledger {
     pub async fn forced_closes(&self, payer: &Pubkey, since: i64) -> Result<u64, LedgerError> {
         let payer = payer.to_bytes();
         self.read("forced_closes", move |tx| {
-            let count: i64 = tx.prepare_cached(FORCED_CLOSES)?.query_row((payer, since), |row| row.get(0))?;
+            let count: i64 = tx.one(FORCED_CLOSES, params![payer, since], |row| row.get(0))?;
             Ok(count.unsigned_abs())
         })
         .await

@@ -1,10 +1,10 @@
 //! Ending channels: service stops here first, then on the chain.
 
-use rusqlite::{Connection, params};
 use solana_signature::Signature;
 use toll_protocol::{Amount, ChannelId, SignedVoucher, VerifiedVoucher};
 
 use crate::column::{amount, integer};
+use crate::engine::{Tx, params};
 use crate::{
     ChannelRecord, ChannelState, CloseReason, Ledger, LedgerError, Watermarks, channel, finality,
     observation, renewal, voucher,
@@ -122,10 +122,7 @@ impl Ledger {
     /// Open channels that have been idle at `now` (unix seconds) for as long as they may be.
     pub async fn idle_channels(&self, now: i64) -> Result<Vec<ChannelId>, LedgerError> {
         self.read("idle_channels", move |tx| {
-            let idle = tx
-                .prepare_cached(IDLE_CHANNELS)?
-                .query_map([now], |row| row.get(0).map(ChannelId::new))?
-                .collect::<Result<Vec<_>, _>>()?;
+            let idle = tx.all(IDLE_CHANNELS, params![now], |row| row.get(0).map(ChannelId::new))?;
             Ok(idle)
         })
         .await
@@ -165,7 +162,7 @@ impl Ledger {
             let settled = close.settled.max(record.watermarks.settled);
             // Value is conserved: the deposit is what was paid out plus what was refunded.
             let deposit = settled.get().saturating_add(close.refunded.get());
-            tx.prepare_cached(
+            tx.execute(
                 "-- close_landed
                 UPDATE channels
                    SET state = ?2, deposit = max(deposit, ?3), accepted = max(accepted, ?4), settled = ?4,
@@ -173,17 +170,17 @@ impl Ledger {
                        closing_at = coalesce(closing_at, ?7),
                        closure_started_at = NULL, observed_slot = max(observed_slot, ?8)
                  WHERE channel_id = ?1",
-            )?
-            .execute(params![
-                id.as_bytes(),
-                observation::further(record.state, ChannelState::Closed),
-                integer(deposit)?,
-                amount(settled)?,
-                close.signature.as_ref(),
-                amount(close.refunded)?,
-                now,
-                integer(close.slot)?,
-            ])?;
+                params![
+                    id.as_bytes(),
+                    observation::further(record.state, ChannelState::Closed),
+                    integer(deposit)?,
+                    amount(settled)?,
+                    close.signature.as_ref(),
+                    amount(close.refunded)?,
+                    now,
+                    integer(close.slot)?,
+                ],
+            )?;
             finality::await_finality(tx, &id, close.slot)
         })
         .await
@@ -217,20 +214,20 @@ fn voucher_refusal(record: &ChannelRecord, signed: &SignedVoucher) -> Option<Clo
 }
 
 fn stop(
-    tx: &Connection,
+    tx: &Tx,
     id: &ChannelId,
     reason: CloseReason,
     cumulative: Option<Amount>,
     now: i64,
 ) -> Result<(), LedgerError> {
     let cumulative = cumulative.map(amount).transpose()?;
-    tx.prepare_cached(
+    tx.execute(
         "-- stop_service
         UPDATE channels
            SET state = 'closing', close_reason = ?2, closing_at = ?3, close_cumulative = ?4,
                accepted = max(accepted, coalesce(?4, accepted))
          WHERE channel_id = ?1 AND state = 'open'",
-    )?
-    .execute(params![id.as_bytes(), reason, now, cumulative])?;
+        params![id.as_bytes(), reason, now, cumulative],
+    )?;
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use rusqlite::{OptionalExtension, params};
 use solana_pubkey::Pubkey;
 use toll_protocol::Network;
 
 use crate::column::Columns;
+use crate::engine::{DatabaseError, Tx, params};
 use crate::{Ledger, LedgerError};
 
 /// A cluster and the channel program on it.
@@ -34,22 +34,18 @@ impl Ledger {
     pub async fn bind_cluster(&self, cluster: &ClusterIdentity) -> Result<(), LedgerError> {
         let offered = cluster.clone();
         self.write("bind_cluster", move |tx| {
-            tx.prepare_cached(
+            tx.execute(
                 "-- bind_cluster
                 INSERT INTO cluster (id, network, genesis_hash, program) VALUES (1, ?1, ?2, ?3)
                 ON CONFLICT (id) DO NOTHING",
-            )?
-            .execute(params![
-                offered.network.to_string(),
-                offered.genesis_hash,
-                offered.program.to_bytes()
-            ])?;
+                params![offered.network.to_string(), offered.genesis_hash, offered.program.to_bytes()],
+            )?;
             match stored(tx)? {
                 Some(bound) if bound == offered => Ok(()),
                 Some(bound) => {
                     Err(LedgerError::WrongCluster { bound: Box::new(bound), offered: Box::new(offered) })
                 }
-                None => Err(rusqlite::Error::QueryReturnedNoRows.into()),
+                None => Err(DatabaseError::no_row().into()),
             }
         })
         .await
@@ -61,16 +57,17 @@ impl Ledger {
     }
 }
 
-fn stored(connection: &rusqlite::Connection) -> rusqlite::Result<Option<ClusterIdentity>> {
-    connection
-        .prepare_cached("-- cluster\nSELECT network, genesis_hash, program FROM cluster WHERE id = 1")?
-        .query_row([], |row| {
+fn stored(connection: &Tx) -> Result<Option<ClusterIdentity>, DatabaseError> {
+    connection.first(
+        "-- cluster\nSELECT network, genesis_hash, program FROM cluster WHERE id = 1",
+        &[],
+        |row| {
             let network: String = row.get("network")?;
             Ok(ClusterIdentity {
                 network: network.parse().map_err(|_| crate::column::undecodable("network"))?,
                 genesis_hash: row.get("genesis_hash")?,
                 program: row.pubkey("program")?,
             })
-        })
-        .optional()
+        },
+    )
 }

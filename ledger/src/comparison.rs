@@ -3,13 +3,12 @@
 //! No question here costs more than its answer: what is urgent is found by an index of its own, and the rest are
 //! compared with the chain in turn, the one whose turn was longest ago first.
 
-use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, params};
 use solana_pubkey::Pubkey;
 use toll_protocol::{Amount, ChannelId, OPEN_SLOT_WINDOW};
 
 use crate::channel::{self, ChannelRecord};
 use crate::column::{Columns, amount, integer};
+use crate::engine::params;
 use crate::{ChannelState, Ledger, LedgerError};
 
 pub(crate) const OLDEST_COMPARED: &str = "-- oldest_compared
@@ -55,24 +54,20 @@ impl Ledger {
         before: i64,
         count: usize,
     ) -> Result<Vec<ChannelRecord>, LedgerError> {
-        self.select("oldest_compared", OLDEST_COMPARED, [before.into(), limit(count)]).await
+        self.select("oldest_compared", OLDEST_COMPARED, before, count).await
     }
 
     /// When the live channel whose turn is next was last compared with the chain, in unix seconds; `None` when no
     /// channel is live.
     pub async fn oldest_comparison(&self) -> Result<Option<i64>, LedgerError> {
-        self.read("oldest_comparison", |tx| {
-            Ok(tx.prepare_cached(OLDEST_COMPARISON)?.query_row([], |row| row.get(0)).optional()?)
-        })
-        .await
+        self.read("oldest_comparison", |tx| Ok(tx.first(OLDEST_COMPARISON, &[], |row| row.get(0))?)).await
     }
 
     /// Notes that channels were compared with the chain as it was at `at` (unix seconds).
     pub async fn mark_compared(&self, channels: Vec<ChannelId>, at: i64) -> Result<(), LedgerError> {
         self.write("mark_compared", move |tx| {
-            let mut mark = tx.prepare_cached(MARK_COMPARED)?;
             for channel in &channels {
-                mark.execute(params![channel.as_bytes(), at])?;
+                tx.execute(MARK_COMPARED, params![channel.as_bytes(), at])?;
             }
             Ok(())
         })
@@ -119,11 +114,10 @@ impl Ledger {
     /// Up to `count` payees of live channels.
     pub async fn live_payees(&self, count: usize) -> Result<Vec<Pubkey>, LedgerError> {
         self.read("live_payees", move |tx| {
-            let mut next = tx.prepare_cached(NEXT_LIVE_PAYEE)?;
             let mut payees: Vec<Pubkey> = Vec::new();
             while payees.len() < count {
                 let last = payees.last().map_or(Vec::new(), |payee| payee.to_bytes().to_vec());
-                match next.query_row([last], |row| row.pubkey("payee")).optional()? {
+                match tx.first(NEXT_LIVE_PAYEE, params![last], |row| row.pubkey("payee"))? {
                     Some(payee) => payees.push(payee),
                     None => break,
                 }
@@ -136,13 +130,13 @@ impl Ledger {
     /// Up to `count` paid-out channels whose rent may be reclaimed at `slot`, those that have waited longest first.
     pub async fn due_for_reclaim(&self, slot: u64, count: usize) -> Result<Vec<ChannelRecord>, LedgerError> {
         let until = integer(slot.saturating_sub(OPEN_SLOT_WINDOW))?;
-        self.select("due_for_reclaim", PAID_OUT, [until.into(), limit(count)]).await
+        self.select("due_for_reclaim", PAID_OUT, until, count).await
     }
 
     /// Up to `count` channels whose open was given up and may still show up at `slot`.
     pub async fn failed_in_window(&self, slot: u64, count: usize) -> Result<Vec<ChannelRecord>, LedgerError> {
         let since = integer(slot.saturating_sub(OPEN_SLOT_WINDOW))?;
-        self.select("failed_in_window", FAILED_IN_WINDOW, [since.into(), limit(count)]).await
+        self.select("failed_in_window", FAILED_IN_WINDOW, since, count).await
     }
 
     /// Up to `count` channels with at least `unsettled` accepted and not settled, the most exposed first.
@@ -152,7 +146,7 @@ impl Ledger {
         count: usize,
     ) -> Result<Vec<ChannelRecord>, LedgerError> {
         let at_least = amount(unsettled)?;
-        self.select("most_exposed", MOST_EXPOSED, [at_least.into(), limit(count)]).await
+        self.select("most_exposed", MOST_EXPOSED, at_least, count).await
     }
 
     /// Open channels that have a voucher above `settled` which expires after `now` and at `until` or before
@@ -164,11 +158,11 @@ impl Ledger {
         count: usize,
     ) -> Result<Vec<ChannelRecord>, LedgerError> {
         self.read("with_expiring_vouchers", move |tx| {
-            let mut found = tx.prepare_cached(EXPIRING_VOUCHERS)?;
-            let mut rows = found.query(params![now, until, limit(count)])?;
+            let expiring = tx.all(EXPIRING_VOUCHERS, params![now, until, count], |row| {
+                Ok((row.channel_id("channel_id")?, row.amount("cumulative_amount")?))
+            })?;
             let mut records: Vec<ChannelRecord> = Vec::new();
-            while let Some(row) = rows.next()? {
-                let (id, cumulative) = (row.channel_id("channel_id")?, row.amount("cumulative_amount")?);
+            for (id, cumulative) in expiring {
                 if records.iter().any(|known| known.id == id) {
                     continue;
                 }
@@ -182,23 +176,14 @@ impl Ledger {
         .await
     }
 
-    async fn select<const N: usize>(
+    async fn select(
         &self,
         name: &'static str,
         statement: &'static str,
-        parameters: [Value; N],
+        bound: i64,
+        count: usize,
     ) -> Result<Vec<ChannelRecord>, LedgerError> {
-        self.read(name, move |tx| {
-            let mut statement = tx.prepare_cached(statement)?;
-            let found =
-                statement.query_map(rusqlite::params_from_iter(parameters), ChannelRecord::from_row)?;
-            Ok(found.collect::<Result<_, _>>()?)
-        })
-        .await
+        self.read(name, move |tx| Ok(tx.all(statement, params![bound, count], ChannelRecord::from_row)?))
+            .await
     }
-}
-
-/// A limit that SQLite takes.
-fn limit(count: usize) -> Value {
-    Value::Integer(i64::try_from(count).unwrap_or(i64::MAX))
 }

@@ -1,27 +1,21 @@
-//! The ledger's file: opening it, writing through the writer thread, reading beside it.
+//! A handle to a ledger: opening it, writing through the writer thread, reading beside it.
 
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{Semaphore, watch};
 
 use crate::clock::Clock;
 use crate::config::LedgerConfig;
+use crate::engine::Tx;
+use crate::engine::sqlite::Sqlite;
 use crate::error::LedgerError;
-use crate::migrations;
 use crate::writer::Writer;
-
-/// How long SQLite waits for another process's write before giving up.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Read-only connections, and so reads that run at once.
 const READERS: usize = 4;
-
-/// Statements each connection keeps prepared.
-const STATEMENTS: usize = 128;
 
 /// A handle to one ledger file. Clones share it.
 ///
@@ -62,9 +56,9 @@ impl Ledger {
     pub fn with(config: LedgerConfig, clock: impl Clock) -> Result<Self, LedgerError> {
         let path = config.path.as_path();
         let file = |cause| LedgerError::File { path: path.to_owned(), cause: Arc::new(cause) };
-        let connection = open_writer(path)?;
+        let tx = Tx::Sqlite(Sqlite::open(path)?);
         let readers = Readers::open(path)?;
-        let writer = Writer::start(connection).map_err(file)?;
+        let writer = Writer::start(tx).map_err(file)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 writer,
@@ -131,7 +125,7 @@ impl Ledger {
     pub(crate) async fn write<T, F>(&self, name: &'static str, work: F) -> Result<T, LedgerError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, LedgerError> + Send + 'static,
+        F: FnOnce(&Tx) -> Result<T, LedgerError> + Send + 'static,
     {
         self.inner.writer.write(name, work).await
     }
@@ -140,7 +134,7 @@ impl Ledger {
     pub(crate) async fn read<T, F>(&self, name: &'static str, work: F) -> Result<T, LedgerError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, LedgerError> + Send + 'static,
+        F: FnOnce(&Tx) -> Result<T, LedgerError> + Send + 'static,
     {
         let readers = &self.inner.readers;
         let permit = readers.permits.clone().acquire_owned().await.map_err(|_| LedgerError::Stopped)?;
@@ -148,9 +142,9 @@ impl Ledger {
         let outcome = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let reader = inner.readers.take().ok_or(LedgerError::Stopped)?;
-            let snapshot = reader.unchecked_transaction()?;
-            let value = work(&snapshot)?;
-            snapshot.finish()?;
+            reader.begin_read()?;
+            let value = work(&reader)?;
+            reader.commit()?;
             Ok(value)
         });
         match outcome.await {
@@ -172,118 +166,46 @@ impl Changes {
     }
 }
 
-fn open_writer(path: &Path) -> Result<Connection, LedgerError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_EXRESCODE;
-    keep_from_others(path);
-    let open = || -> Result<Connection, LedgerError> {
-        let mut connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        connection.pragma_update(None, "foreign_keys", true)?;
-        migrations::migrate(&mut connection, path)?;
-        let mode: String =
-            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
-        if mode != "wal" {
-            return Err(LedgerError::NoWriteAheadLog { path: path.to_owned() });
-        }
-        // In write-ahead mode FULL is what makes a commit survive power loss, not only a crash.
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
-        Ok(connection)
-    };
-    // Changing the journal's mode asks for the whole file and fails at once where SQLite fears a deadlock with
-    // another connection that does the same: the busy timeout does not cover it.
-    let patience = Instant::now() + BUSY_TIMEOUT;
-    loop {
-        match open() {
-            Err(LedgerError::Database { cause, .. }) if is_busy(&cause) && Instant::now() < patience => {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            opened => return opened.map_err(|error| name_the_file(error, path)),
-        }
-    }
-}
-
-fn is_busy(cause: &rusqlite::Error) -> bool {
-    cause.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-}
-
-/// Makes a missing database readable by its owner only: it holds vouchers and signed transactions. SQLite gives its
-/// own files beside it the same permissions, and says why when a file cannot be made.
-fn keep_from_others(path: &Path) {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    drop(options.open(path));
-}
-
-/// Turns SQLite's reasons for not opening a file into ours.
-fn name_the_file(error: LedgerError, path: &Path) -> LedgerError {
-    match error {
-        LedgerError::Database { cause, .. } => {
-            if cause.sqlite_error_code() == Some(ErrorCode::NotADatabase) {
-                LedgerError::NotADatabase { path: path.to_owned() }
-            } else {
-                LedgerError::Open { path: path.to_owned(), cause }
-            }
-        }
-        other => other,
-    }
-}
-
 /// A few read-only connections, taken in turn.
 struct Readers {
     permits: Arc<Semaphore>,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<Tx>>,
 }
 
 impl Readers {
     fn open(path: &Path) -> Result<Self, LedgerError> {
         let idle = (0..READERS)
-            .map(|_| Self::connect(path).map_err(|error| name_the_file(error.into(), path)))
+            .map(|_| Sqlite::open_to_read(path).map(Tx::Sqlite))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self { permits: Arc::new(Semaphore::new(READERS)), idle: Mutex::new(idle) })
     }
 
-    fn connect(path: &Path) -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX
-            | OpenFlags::SQLITE_OPEN_EXRESCODE;
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        Ok(connection)
-    }
-
     /// An idle connection; there is one for every permit.
     fn take(&self) -> Option<Reader<'_>> {
-        let connection = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
-        Some(Reader { connection: Some(connection), home: self })
+        let tx = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
+        Some(Reader { tx: Some(tx), home: self })
     }
 }
 
 /// A connection that goes home when dropped, also when the read panicked.
 struct Reader<'a> {
-    connection: Option<Connection>,
+    tx: Option<Tx>,
     home: &'a Readers,
 }
 
 impl Deref for Reader<'_> {
-    type Target = Connection;
+    type Target = Tx;
 
-    fn deref(&self) -> &Connection {
-        self.connection.as_ref().expect("a reader keeps its connection until it is dropped")
+    fn deref(&self) -> &Tx {
+        self.tx.as_ref().expect("a reader keeps its connection until it is dropped")
     }
 }
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.home.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        if let Some(tx) = self.tx.take() {
+            tx.abandon();
+            self.home.idle.lock().unwrap_or_else(PoisonError::into_inner).push(tx);
         }
     }
 }
@@ -297,7 +219,9 @@ mod tests {
         let ledger = Ledger::temporary(ManualClock::new(0));
         let pragma = async |name: &'static str| {
             ledger
-                .write("pragma", move |tx| Ok(tx.pragma_query_value(None, name, |row| row.get::<_, i64>(0))?))
+                .write("pragma", move |tx| {
+                    Ok(tx.connection().pragma_query_value(None, name, |row| row.get::<_, i64>(0))?)
+                })
                 .await
         };
         assert_eq!(pragma("synchronous").await.unwrap(), 2, "2 is FULL");
@@ -308,7 +232,7 @@ mod tests {
     async fn readers_cannot_write() {
         let ledger = Ledger::temporary(ManualClock::new(0));
         let error = ledger
-            .read("sneak", |tx| Ok(tx.execute("INSERT INTO observation VALUES (1, 1)", [])?))
+            .read("sneak", |tx| Ok(tx.execute("INSERT INTO observation VALUES (1, 1)", &[])?))
             .await
             .unwrap_err();
         assert!(error.to_string().starts_with("sneak: attempt to write a readonly database"), "{error}");

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rusqlite::ErrorCode;
 use toll_protocol::{ChannelId, Difference};
 
 use crate::cluster::ClusterIdentity;
+use crate::engine::{DatabaseError, DatabaseErrorKind};
 use crate::submission::{SubmissionId, SubmissionState};
 
 /// A failure of the store, or a call that no state of the store could satisfy.
@@ -20,8 +20,8 @@ pub enum LedgerError {
     Open {
         /// The file asked for.
         path: PathBuf,
-        /// SQLite's reason.
-        cause: Arc<rusqlite::Error>,
+        /// The database's reason.
+        cause: DatabaseError,
     },
     /// The file holds something other than a database.
     #[error("{} is not a database", path.display())]
@@ -54,8 +54,8 @@ pub enum LedgerError {
     Migration {
         /// The migration's name.
         name: &'static str,
-        /// SQLite's reason.
-        cause: Arc<rusqlite::Error>,
+        /// The database's reason.
+        cause: DatabaseError,
     },
     /// The ledger belongs to another cluster or program.
     #[error("ledger is bound to {bound}, not to {offered}")]
@@ -65,7 +65,7 @@ pub enum LedgerError {
         /// What it was asked to bind to.
         offered: Box<ClusterIdentity>,
     },
-    /// The value does not fit a SQLite integer.
+    /// The value does not fit the 63 bits that databases have for it.
     #[error("{amount} is above the ledger's limit of {}", i64::MAX)]
     AmountTooLarge {
         /// The value.
@@ -104,13 +104,13 @@ pub enum LedgerError {
         /// The first thing that differs.
         difference: Difference,
     },
-    /// SQLite failed. When a write fails at its commit, everything committed with it fails too.
+    /// The database failed. When a write fails at its commit, everything committed with it fails too.
     #[error("{operation}: {cause}")]
     Database {
         /// The named transaction or query.
         operation: &'static str,
-        /// SQLite's reason.
-        cause: Arc<rusqlite::Error>,
+        /// The database's reason.
+        cause: DatabaseError,
     },
     /// The operation's code panicked. It changed nothing.
     #[error("{operation} panicked")]
@@ -131,9 +131,9 @@ pub enum LedgerError {
     },
 }
 
-impl From<rusqlite::Error> for LedgerError {
-    fn from(cause: rusqlite::Error) -> Self {
-        Self::Database { operation: "ledger", cause: Arc::new(cause) }
+impl From<DatabaseError> for LedgerError {
+    fn from(cause: DatabaseError) -> Self {
+        Self::Database { operation: "ledger", cause }
     }
 }
 
@@ -149,8 +149,8 @@ impl LedgerError {
             | Self::ForeignSigner(_)
             | Self::AccountMismatch { .. } => true,
             Self::Database { cause, .. } => matches!(
-                cause.sqlite_error_code(),
-                Some(ErrorCode::ConstraintViolation | ErrorCode::DatabaseBusy | ErrorCode::DiskFull)
+                cause.kind(),
+                DatabaseErrorKind::Constraint | DatabaseErrorKind::Busy | DatabaseErrorKind::Full
             ),
             _ => false,
         }

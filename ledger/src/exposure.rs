@@ -13,7 +13,7 @@ impl Ledger {
     /// index entry: ask seldom.
     pub async fn exposure(&self) -> Result<Amount, LedgerError> {
         self.read("exposure", |tx| {
-            let sum: i64 = tx.prepare_cached(EXPOSURE)?.query_row([], |row| row.get(0))?;
+            let sum: i64 = tx.one(EXPOSURE, &[], |row| row.get(0))?;
             Ok(Amount::new(sum.unsigned_abs()))
         })
         .await

@@ -4,11 +4,11 @@
 //! escrowed is remembered until a finalized block shows it; should that show otherwise, the channel returns to where
 //! the chain has it, and the transactions that were thought to have done it are asked after once more.
 
-use rusqlite::{Connection, params};
 use toll_protocol::{ChannelAccount, ChannelId, ChannelStatus};
 
 use crate::channel::{self, ChannelRecord};
 use crate::column::{amount, integer};
+use crate::engine::{Tx, params};
 use crate::{ChannelState, Ledger, LedgerError, renewal};
 
 pub(crate) const AWAITING_FINALITY: &str = "-- awaiting_finality
@@ -35,9 +35,7 @@ impl Ledger {
     /// Up to `count` channels that were seen to open, to end or to rise in a block that may not be final, oldest first.
     pub async fn awaiting_finality(&self, count: usize) -> Result<Vec<ChannelRecord>, LedgerError> {
         self.read("awaiting_finality", move |tx| {
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            let mut statement = tx.prepare_cached(AWAITING_FINALITY)?;
-            Ok(statement.query_map([count], ChannelRecord::from_row)?.collect::<Result<_, _>>()?)
+            Ok(tx.all(AWAITING_FINALITY, params![count], ChannelRecord::from_row)?)
         })
         .await
     }
@@ -97,42 +95,37 @@ impl Ledger {
 }
 
 /// The slot that a finalized block has to reach, if anything is awaited, and whether one has shown the account.
-fn standing(tx: &Connection, id: &ChannelId) -> Result<(Option<u64>, bool), LedgerError> {
-    let (slot, open_final): (Option<i64>, bool) = tx
-        .prepare_cached(
-            "-- awaits_finality\nSELECT awaits_finality, open_final FROM channels WHERE channel_id = ?1",
-        )?
-        .query_row([id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+fn standing(tx: &Tx, id: &ChannelId) -> Result<(Option<u64>, bool), LedgerError> {
+    let (slot, open_final): (Option<i64>, bool) = tx.one(
+        "-- awaits_finality\nSELECT awaits_finality, open_final FROM channels WHERE channel_id = ?1",
+        params![id.as_bytes()],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
     Ok((slot.map(i64::unsigned_abs), open_final))
 }
 
 /// What was seen of a channel at `slot` has to be seen again, finalized.
-pub(crate) fn await_finality(tx: &Connection, id: &ChannelId, slot: u64) -> Result<(), LedgerError> {
-    tx.prepare_cached(
+pub(crate) fn await_finality(tx: &Tx, id: &ChannelId, slot: u64) -> Result<(), LedgerError> {
+    tx.execute(
         "-- await_finality
         UPDATE channels SET awaits_finality = ?2 WHERE channel_id = ?1",
-    )?
-    .execute(params![id.as_bytes(), integer(slot)?])?;
+        params![id.as_bytes(), integer(slot)?],
+    )?;
     Ok(())
 }
 
-fn settle(tx: &Connection, id: &ChannelId, seen: bool) -> Result<(), LedgerError> {
-    tx.prepare_cached(
+fn settle(tx: &Tx, id: &ChannelId, seen: bool) -> Result<(), LedgerError> {
+    tx.execute(
         "-- final
         UPDATE channels SET awaits_finality = NULL, open_final = max(open_final, ?2) WHERE channel_id = ?1",
-    )?
-    .execute(params![id.as_bytes(), seen])?;
+        params![id.as_bytes(), seen],
+    )?;
     Ok(())
 }
 
 /// A channel that has not ended after all. What was settled goes by the chain.
-fn reopen(
-    tx: &Connection,
-    record: &ChannelRecord,
-    account: &ChannelAccount,
-    slot: u64,
-) -> Result<(), LedgerError> {
-    tx.prepare_cached(
+fn reopen(tx: &Tx, record: &ChannelRecord, account: &ChannelAccount, slot: u64) -> Result<(), LedgerError> {
+    tx.execute(
         "-- reopen
         UPDATE channels
            SET state = 'closing', renewing = 0, deposit = max(accepted, ?8), accepted = max(accepted, ?2),
@@ -140,8 +133,7 @@ fn reopen(
                close_signature = NULL, refunded = NULL, awaits_finality = NULL, open_final = 1,
                observed_slot = ?7
          WHERE channel_id = ?1",
-    )?
-    .execute(params![
+        params![
         record.id.as_bytes(),
         amount(account.settled)?,
         amount(account.payout_watermark)?,
@@ -150,33 +142,34 @@ fn reopen(
         (account.payer_withdrawn_at != 0).then_some(account.payer_withdrawn_at),
         integer(slot)?,
         amount(account.deposit)?,
-    ])?;
+    ],
+    )?;
     unresolve(tx, &record.id, &["settle", "rearm", "close", "seal", "distribute"])
 }
 
 /// Amounts that have not risen after all. The deposit stays at what was accepted on it, which is owed all the same.
 fn lower(
-    tx: &Connection,
+    tx: &Tx,
     record: &ChannelRecord,
     account: &ChannelAccount,
     slot: u64,
     now: i64,
 ) -> Result<(), LedgerError> {
-    tx.prepare_cached(
+    tx.execute(
         "-- lower
         UPDATE channels
            SET deposit = max(accepted, ?2), settled = ?3, payout_watermark = ?4, chain_status = ?5,
                awaits_finality = NULL, open_final = 1, observed_slot = ?6
          WHERE channel_id = ?1",
-    )?
-    .execute(params![
-        record.id.as_bytes(),
-        amount(account.deposit)?,
-        amount(account.settled)?,
-        amount(account.payout_watermark)?,
-        account.status as u8,
-        integer(slot)?,
-    ])?;
+        params![
+            record.id.as_bytes(),
+            amount(account.deposit)?,
+            amount(account.settled)?,
+            amount(account.payout_watermark)?,
+            account.status as u8,
+            integer(slot)?,
+        ],
+    )?;
     if record.rearmed.is_some_and(|rearmed| account.settled < rearmed) {
         unresolve(tx, &record.id, &["rearm"])?;
         renewal::stop_to_renew(tx, &record.id, now)?;
@@ -185,41 +178,41 @@ fn lower(
 }
 
 /// The account that was to be gone still waits for its reclaim.
-fn reappear(tx: &Connection, record: &ChannelRecord, slot: u64) -> Result<(), LedgerError> {
-    tx.prepare_cached(
+fn reappear(tx: &Tx, record: &ChannelRecord, slot: u64) -> Result<(), LedgerError> {
+    tx.execute(
         "-- reappear
         UPDATE channels
            SET state = 'closed', chain_status = ?2, awaits_finality = NULL, observed_slot = ?3,
                refunded = coalesce(refunded, deposit - settled)
          WHERE channel_id = ?1",
-    )?
-    .execute(params![record.id.as_bytes(), ChannelStatus::Distributed as u8, integer(slot)?])?;
+        params![record.id.as_bytes(), ChannelStatus::Distributed as u8, integer(slot)?],
+    )?;
     unresolve(tx, &record.id, &["reclaim"])
 }
 
 /// A channel that has not opened after all: its open may land again, or never.
-fn unopen(tx: &Connection, id: &ChannelId, slot: u64) -> Result<(), LedgerError> {
-    tx.prepare_cached(
+fn unopen(tx: &Tx, id: &ChannelId, slot: u64) -> Result<(), LedgerError> {
+    tx.execute(
         "-- unopen
         UPDATE channels
            SET state = 'opening', chain_status = NULL, closure_started_at = NULL, awaits_finality = NULL,
                observed_slot = ?2
          WHERE channel_id = ?1",
-    )?
-    .execute(params![id.as_bytes(), integer(slot)?])?;
+        params![id.as_bytes(), integer(slot)?],
+    )?;
     unresolve(tx, id, &["open"])
 }
 
 /// Landed transactions of these kinds may not have: they are to be asked after again.
-pub(crate) fn unresolve(tx: &Connection, id: &ChannelId, kinds: &[&str]) -> Result<(), LedgerError> {
-    let mut statement = tx.prepare_cached(
-        "-- unresolve
-        UPDATE submissions SET state = 'recorded', landed_slot = NULL
-         WHERE state = 'landed' AND kind = ?2 AND signature IS NOT NULL AND transaction_bytes <> x''
-           AND submission_id IN (SELECT submission_id FROM submission_channels WHERE channel_id = ?1)",
-    )?;
+pub(crate) fn unresolve(tx: &Tx, id: &ChannelId, kinds: &[&str]) -> Result<(), LedgerError> {
     for kind in kinds {
-        statement.execute(params![id.as_bytes(), kind])?;
+        tx.execute(
+            "-- unresolve
+            UPDATE submissions SET state = 'recorded', landed_slot = NULL
+             WHERE state = 'landed' AND kind = ?2 AND signature IS NOT NULL AND transaction_bytes <> x''
+               AND submission_id IN (SELECT submission_id FROM submission_channels WHERE channel_id = ?1)",
+            params![id.as_bytes(), kind],
+        )?;
     }
     Ok(())
 }

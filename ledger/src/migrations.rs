@@ -3,7 +3,6 @@
 mod intents;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -103,7 +102,7 @@ fn recognize(connection: &Connection, path: &Path) -> Result<u32, LedgerError> {
 }
 
 fn apply(connection: &Connection, name: &'static str, sql: &str) -> Result<(), LedgerError> {
-    connection.execute_batch(sql).map_err(|cause| LedgerError::Migration { name, cause: Arc::new(cause) })
+    connection.execute_batch(sql).map_err(|cause| LedgerError::Migration { name, cause: cause.into() })
 }
 
 #[cfg(test)]

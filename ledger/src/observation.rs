@@ -8,10 +8,10 @@
 //! never serves again, but what was accepted on it can still be settled. What a finalized block takes back is another
 //! matter: see [`Ledger::observe_finalized`].
 
-use rusqlite::{Connection, params};
 use toll_protocol::{Amount, ChannelAccount, ChannelId, ChannelStatus};
 
 use crate::column::{amount, integer};
+use crate::engine::{Tx, params};
 use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, channel, finality};
 
 /// What an observation did.
@@ -75,7 +75,7 @@ impl Ledger {
 }
 
 pub(crate) fn apply(
-    tx: &Connection,
+    tx: &Tx,
     record: &ChannelRecord,
     account: &ChannelAccount,
     slot: u64,
@@ -96,7 +96,7 @@ pub(crate) fn apply(
     let closed = after == ChannelState::Closed;
     let settled = account.settled.max(record.watermarks.settled);
     let deposit = account.deposit.max(record.watermarks.accepted);
-    tx.prepare_cached(
+    tx.execute(
         "-- observe
         UPDATE channels
            SET state = ?2,
@@ -113,21 +113,21 @@ pub(crate) fn apply(
                failure = NULL,
                observed_slot = ?12
          WHERE channel_id = ?1",
-    )?
-    .execute(params![
-        record.id.as_bytes(),
-        after,
-        amount(deposit)?,
-        amount(settled)?,
-        amount(account.payout_watermark)?,
-        account.status as u8,
-        (account.closure_started_at != 0).then_some(account.closure_started_at),
-        (account.payer_withdrawn_at != 0).then_some(account.payer_withdrawn_at),
-        closed,
-        amount(account.deposit.saturating_sub(settled))?,
-        now,
-        integer(slot)?,
-    ])?;
+        params![
+            record.id.as_bytes(),
+            after,
+            amount(deposit)?,
+            amount(settled)?,
+            amount(account.payout_watermark)?,
+            account.status as u8,
+            (account.closure_started_at != 0).then_some(account.closure_started_at),
+            (account.payer_withdrawn_at != 0).then_some(account.payer_withdrawn_at),
+            closed,
+            amount(account.deposit.saturating_sub(settled))?,
+            now,
+            integer(slot)?,
+        ],
+    )?;
     let moved = after != before && matches!(after, ChannelState::Open | ChannelState::Closed);
     let rose = matches!(after, ChannelState::Open | ChannelState::Closing) && record.is_below(account);
     if moved || rose {
@@ -142,23 +142,18 @@ pub(crate) fn apply(
     Ok(Observation::Applied { before, after })
 }
 
-fn deallocated(
-    tx: &Connection,
-    record: &ChannelRecord,
-    slot: u64,
-    now: i64,
-) -> Result<Observation, LedgerError> {
+fn deallocated(tx: &Tx, record: &ChannelRecord, slot: u64, now: i64) -> Result<Observation, LedgerError> {
     let before = record.state;
     if before.rank() == 0 {
         return Ok(Observation::NotYet);
     }
-    tx.prepare_cached(
+    tx.execute(
         "-- observe_deallocated
         UPDATE channels
            SET state = 'gone', chain_status = NULL, closure_started_at = NULL, observed_slot = ?2
          WHERE channel_id = ?1",
-    )?
-    .execute(params![record.id.as_bytes(), integer(slot)?])?;
+        params![record.id.as_bytes(), integer(slot)?],
+    )?;
     if before != ChannelState::Gone {
         finality::await_finality(tx, &record.id, slot)?;
     }
@@ -168,7 +163,7 @@ fn deallocated(
 
 /// Service that stopped without our asking was stopped by the payer.
 fn note_forced_close(
-    tx: &Connection,
+    tx: &Tx,
     record: &ChannelRecord,
     after: ChannelState,
     now: i64,
@@ -176,12 +171,12 @@ fn note_forced_close(
     if after.rank() <= ChannelState::Open.rank() || record.close_reason.is_some() {
         return Ok(());
     }
-    tx.prepare_cached(
+    tx.execute(
         "-- note_forced_close
         UPDATE channels SET close_reason = 'forced', closing_at = ?2
          WHERE channel_id = ?1 AND close_reason IS NULL",
-    )?
-    .execute(params![record.id.as_bytes(), now])?;
+        params![record.id.as_bytes(), now],
+    )?;
     Ok(())
 }
 

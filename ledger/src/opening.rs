@@ -1,9 +1,9 @@
 //! Opening channels and raising their deposits: what the gateway wants from the chain, on record.
 
-use rusqlite::{Connection, OptionalExtension, params};
 use toll_protocol::{Agreement, Amount, ChannelId};
 
 use crate::column::{amount, integer};
+use crate::engine::{DatabaseError, Tx, params};
 use crate::submission::{self, Submission, SubmissionId, SubmissionKind};
 use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, Unsponsored, channel, sponsor};
 
@@ -103,11 +103,11 @@ impl Ledger {
             }
             let submission =
                 submission::request(tx, SubmissionKind::Open, &id, &transaction, channel.deposit, now)?;
-            tx.prepare_cached(
+            tx.execute(
                 "-- use_challenge
                 INSERT INTO challenges (challenge_id, submission_id, expires_at) VALUES (?1, ?2, ?3)",
-            )?
-            .execute(params![challenge, submission.get(), challenge_expires_at])?;
+                params![challenge, submission.get(), challenge_expires_at],
+            )?;
             Ok(RecordedOpen::Recorded(submission))
         })
         .await
@@ -118,12 +118,11 @@ impl Ledger {
     pub async fn open_failed(&self, id: &ChannelId, reason: &str) -> Result<ChannelState, LedgerError> {
         let (id, reason) = (*id, reason.to_owned());
         self.write("open_failed", move |tx| {
-            let failed = tx
-                .prepare_cached(
-                    "-- open_failed
-                    UPDATE channels SET state = 'failed', failure = ?2 WHERE channel_id = ?1 AND state = 'opening'",
-                )?
-                .execute(params![id.as_bytes(), reason])?;
+            let failed = tx.execute(
+                "-- open_failed
+                UPDATE channels SET state = 'failed', failure = ?2 WHERE channel_id = ?1 AND state = 'opening'",
+                params![id.as_bytes(), reason],
+            )?;
             if failed > 0 {
                 sponsor::uncount_open(tx, &id)?;
             }
@@ -180,7 +179,7 @@ impl Ledger {
 
 /// Why the sponsor's conditions forbid the channel. One whose payer pays its rent costs the sponsor no more than
 /// its close, but that as well.
-fn sponsorship(tx: &Connection, new: &NewChannel, now: i64) -> rusqlite::Result<Option<RecordedOpen>> {
+fn sponsorship(tx: &Tx, new: &NewChannel, now: i64) -> Result<Option<RecordedOpen>, DatabaseError> {
     let Some(sponsor) = sponsor::find(tx)? else { return Ok(None) };
     let payer = &new.agreement.terms.payer;
     let live = sponsor::live_channels(tx, payer)?;
@@ -193,27 +192,33 @@ fn sponsorship(tx: &Connection, new: &NewChannel, now: i64) -> rusqlite::Result<
     Ok(sponsor::refusal(tx, &sponsor, payer, now)?.map(RecordedOpen::Unsponsored))
 }
 
-fn challenge_use(tx: &Connection, challenge: &str) -> rusqlite::Result<Option<SubmissionId>> {
-    tx.prepare_cached("-- challenge_use\nSELECT submission_id FROM challenges WHERE challenge_id = ?1")?
-        .query_row([challenge], |row| row.get(0))
-        .optional()
+fn challenge_use(tx: &Tx, challenge: &str) -> Result<Option<SubmissionId>, DatabaseError> {
+    tx.first(
+        "-- challenge_use\nSELECT submission_id FROM challenges WHERE challenge_id = ?1",
+        params![challenge],
+        |row| row.get(0),
+    )
 }
 
 /// Whether the address is that of a channel that was moved to the archive.
-fn archived(tx: &Connection, id: &ChannelId) -> rusqlite::Result<bool> {
-    tx.prepare_cached("-- archived\nSELECT 1 FROM archived_channels WHERE channel_id = ?1")?
-        .exists([id.as_bytes()])
+fn archived(tx: &Tx, id: &ChannelId) -> Result<bool, DatabaseError> {
+    tx.first(
+        "-- archived\nSELECT 1 FROM archived_channels WHERE channel_id = ?1",
+        params![id.as_bytes()],
+        |_| Ok(()),
+    )
+    .map(|found| found.is_some())
 }
 
 pub(crate) fn insert(
-    tx: &Connection,
+    tx: &Tx,
     id: &ChannelId,
     bump: u8,
     new: &NewChannel,
     challenge: &str,
     now: i64,
 ) -> Result<(), LedgerError> {
-    tx.prepare_cached(
+    tx.execute(
         "-- insert_channel
         INSERT INTO channels
                (channel_id, payer, payee, mint, authorized_signer, salt, open_slot, program, bump,
@@ -221,27 +226,27 @@ pub(crate) fn insert(
                 opening_challenge_id, state, deposit, created_at, last_activity_at, compared_at)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 'opening', ?18,
                 ?19, ?19, ?19)",
-    )?
-    .execute(params![
-        id.as_bytes(),
-        new.agreement.terms.payer.to_bytes(),
-        new.agreement.terms.payee.to_bytes(),
-        new.agreement.terms.mint.to_bytes(),
-        new.agreement.terms.authorized_signer.to_bytes(),
-        new.agreement.terms.salt.to_string(),
-        integer(new.agreement.terms.open_slot)?,
-        new.agreement.program.to_bytes(),
-        bump,
-        new.agreement.token_program.to_bytes(),
-        new.agreement.rent_payer.to_bytes(),
-        new.agreement.grace_period,
-        new.agreement.splits.preimage(),
-        amount(new.price)?,
-        new.unit_type,
-        new.idle_timeout,
-        challenge,
-        amount(new.deposit)?,
-        now,
-    ])?;
+        params![
+            id.as_bytes(),
+            new.agreement.terms.payer.to_bytes(),
+            new.agreement.terms.payee.to_bytes(),
+            new.agreement.terms.mint.to_bytes(),
+            new.agreement.terms.authorized_signer.to_bytes(),
+            new.agreement.terms.salt.to_string(),
+            integer(new.agreement.terms.open_slot)?,
+            new.agreement.program.to_bytes(),
+            bump,
+            new.agreement.token_program.to_bytes(),
+            new.agreement.rent_payer.to_bytes(),
+            new.agreement.grace_period,
+            new.agreement.splits.preimage(),
+            amount(new.price)?,
+            new.unit_type,
+            new.idle_timeout,
+            challenge,
+            amount(new.deposit)?,
+            now,
+        ],
+    )?;
     Ok(())
 }

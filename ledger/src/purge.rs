@@ -3,10 +3,10 @@
 //! Everything is done in small transactions, between which vouchers are accepted. Each step finds its rows by a
 //! partial index that holds nothing else, so that its cost goes with what it removes, whatever else lives here.
 
-use rusqlite::{Connection, OptionalExtension, params};
 use toll_protocol::OPEN_SLOT_WINDOW;
 
 use crate::column::integer;
+use crate::engine::{Tx, params};
 use crate::{Ledger, LedgerError};
 
 mod archive;
@@ -52,7 +52,7 @@ struct Batch {
 }
 
 /// Does one batch. Returns how many things it was about, and whether there may be more.
-type Step = fn(&Connection, Batch) -> Result<(usize, bool), LedgerError>;
+type Step = fn(&Tx, Batch) -> Result<(usize, bool), LedgerError>;
 
 const NOTE_OVER: &str = "-- note_over
     UPDATE channels SET over_since = ?1 WHERE channel_id IN
@@ -175,10 +175,7 @@ impl Ledger {
     async fn one_failed_open_too_many(&self) -> Result<i64, LedgerError> {
         let most = self.settings().max_failed_opens;
         self.read("one_failed_open_too_many", move |tx| {
-            let newest = tx
-                .prepare_cached(ONE_FAILED_OPEN_TOO_MANY)?
-                .query_row([most], |row| row.get(0))
-                .optional()?;
+            let newest = tx.first(ONE_FAILED_OPEN_TOO_MANY, params![most], |row| row.get(0))?;
             Ok(newest.unwrap_or(i64::MIN))
         })
         .await
@@ -186,38 +183,38 @@ impl Ledger {
 }
 
 /// Runs a statement that takes the oldest rows.
-fn by_age(tx: &Connection, statement: &str, batch: Batch) -> Result<(usize, bool), LedgerError> {
-    let rows = tx.prepare_cached(statement)?.execute(params![batch.until, batch.rows])?;
+fn by_age(tx: &Tx, statement: &'static str, batch: Batch) -> Result<(usize, bool), LedgerError> {
+    let rows = tx.execute(statement, params![batch.until, batch.rows])?;
     Ok((rows, rows == batch.rows))
 }
 
-fn note_over(tx: &Connection, batch: Batch) -> Result<(usize, bool), LedgerError> {
-    let over = tx.prepare_cached(NOTE_OVER)?.execute(params![batch.now, batch.rows])?;
-    let back = tx.prepare_cached(NOTE_BACK)?.execute([batch.rows])?;
+fn note_over(tx: &Tx, batch: Batch) -> Result<(usize, bool), LedgerError> {
+    let over = tx.execute(NOTE_OVER, params![batch.now, batch.rows])?;
+    let back = tx.execute(NOTE_BACK, params![batch.rows])?;
     Ok((over + back, over.max(back) == batch.rows))
 }
 
 /// The paid requests of one channel that is over, the last of which is past its retention.
-fn channel_replays(tx: &Connection, batch: Batch) -> Result<(usize, bool), LedgerError> {
-    let channel: Option<[u8; 32]> =
-        tx.prepare_cached(OVER_WITH_REPLAYS)?.query_row([batch.until], |row| row.get(0)).optional()?;
+fn channel_replays(tx: &Tx, batch: Batch) -> Result<(usize, bool), LedgerError> {
+    let channel: Option<[u8; 32]> = tx.first(OVER_WITH_REPLAYS, params![batch.until], |row| row.get(0))?;
     let Some(channel) = channel else { return Ok((0, false)) };
-    let rows = tx.prepare_cached(PURGE_CHANNEL_REPLAYS)?.execute(params![channel, batch.rows])?;
+    let rows = tx.execute(PURGE_CHANNEL_REPLAYS, params![channel, batch.rows])?;
     if rows < batch.rows {
-        tx.prepare_cached(NO_REPLAYS_LEFT)?.execute([channel])?;
+        tx.execute(NO_REPLAYS_LEFT, params![channel])?;
     }
     Ok((rows, true))
 }
 
 /// Anybody can have such opens recorded, for free.
-fn failed_opens(tx: &Connection, batch: Batch) -> Result<(usize, bool), LedgerError> {
-    let channels: Vec<[u8; 32]> = tx
-        .prepare_cached(FAILED_OPENS)?
-        .query_map(params![batch.until, integer(OPEN_SLOT_WINDOW)?, batch.now, batch.rows], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
+fn failed_opens(tx: &Tx, batch: Batch) -> Result<(usize, bool), LedgerError> {
+    let channels: Vec<[u8; 32]> = tx.all(
+        FAILED_OPENS,
+        params![batch.until, integer(OPEN_SLOT_WINDOW)?, batch.now, batch.rows],
+        |row| row.get(0),
+    )?;
     for channel in &channels {
         while archive::detach(tx, channel, batch.rows)? == batch.rows {}
-        tx.prepare_cached(archive::DELETE_CHANNEL)?.execute([channel])?;
+        tx.execute(archive::DELETE_CHANNEL, params![channel])?;
     }
     Ok((channels.len(), channels.len() == batch.rows))
 }

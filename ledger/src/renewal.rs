@@ -6,10 +6,10 @@
 //! spent to the last unit and brought whole ends this way: deposit, accepted, spent and settled are one number then,
 //! so a voucher of the earlier session neither buys nor settles anything in the next one.
 
-use rusqlite::{Connection, params};
 use solana_pubkey::Pubkey;
 use toll_protocol::{Amount, ChannelAccount, ChannelId, ChannelStatus};
 
+use crate::engine::{Tx, params};
 use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, Observation, channel, finality, observation};
 
 /// Which idle channels are rearmed.
@@ -71,16 +71,15 @@ impl Ledger {
             } else {
                 observation::apply(tx, &record, &account, slot, now)?
             };
-            let rearmed = tx
-                .prepare_cached(
-                    "-- rearm_landed
-                    UPDATE channels
-                       SET state = 'open', renewing = 0, rearmed = settled, close_reason = NULL, closing_at = NULL,
-                           last_activity_at = max(last_activity_at, ?2)
-                     WHERE channel_id = ?1 AND state = 'closing' AND renewing = 1 AND chain_status = ?3
-                       AND settled = accepted",
-                )?
-                .execute(params![id.as_bytes(), now, ChannelStatus::Open as u8])?;
+            let rearmed = tx.execute(
+                "-- rearm_landed
+                UPDATE channels
+                   SET state = 'open', renewing = 0, rearmed = settled, close_reason = NULL, closing_at = NULL,
+                       last_activity_at = max(last_activity_at, ?2)
+                 WHERE channel_id = ?1 AND state = 'closing' AND renewing = 1 AND chain_status = ?3
+                   AND settled = accepted",
+                params![id.as_bytes(), now, ChannelStatus::Open as u8],
+            )?;
             if rearmed > 0 {
                 finality::await_finality(tx, &id, slot.max(record.observed_slot))?;
             }
@@ -91,7 +90,7 @@ impl Ledger {
 }
 
 /// Whether `renewal` is for this open channel.
-fn is_renewable(tx: &Connection, record: &ChannelRecord, renewal: Renewal) -> Result<bool, LedgerError> {
+fn is_renewable(tx: &Tx, record: &ChannelRecord, renewal: Renewal) -> Result<bool, LedgerError> {
     let marks = &record.watermarks;
     let earned = marks.accepted.saturating_sub(record.rearmed.unwrap_or(Amount::ZERO));
     let whole = marks.spent == marks.accepted && marks.accepted > marks.settled;
@@ -104,39 +103,35 @@ fn is_renewable(tx: &Connection, record: &ChannelRecord, renewal: Renewal) -> Re
 }
 
 /// Whether the payer paid on a channel that is over, or that was recorded before `since` (unix seconds).
-fn was_here(tx: &Connection, payer: &Pubkey, since: i64) -> Result<bool, LedgerError> {
-    let was_here = tx
-        .prepare_cached(
-            "-- was_here
-            SELECT EXISTS (SELECT 1 FROM channels WHERE payer = ?1 AND spent > 0 AND created_at < ?2)
-                OR EXISTS (SELECT 1 FROM archived_channels WHERE payer = ?1 AND spent > 0)",
-        )?
-        .query_row(params![payer.to_bytes(), since], |row| row.get(0))?;
+fn was_here(tx: &Tx, payer: &Pubkey, since: i64) -> Result<bool, LedgerError> {
+    let was_here = tx.one(
+        "-- was_here
+        SELECT EXISTS (SELECT 1 FROM channels WHERE payer = ?1 AND spent > 0 AND created_at < ?2)
+            OR EXISTS (SELECT 1 FROM archived_channels WHERE payer = ?1 AND spent > 0)",
+        params![payer.to_bytes(), since],
+        |row| row.get(0),
+    )?;
     Ok(was_here)
 }
 
 /// Stops service until a rearm has landed: it refunds what is escrowed, so nothing may be sold on that.
-pub(crate) fn stop_to_renew(tx: &Connection, id: &ChannelId, now: i64) -> Result<(), LedgerError> {
-    tx.prepare_cached(
+pub(crate) fn stop_to_renew(tx: &Tx, id: &ChannelId, now: i64) -> Result<(), LedgerError> {
+    tx.execute(
         "-- stop_to_renew
         UPDATE channels SET state = 'closing', renewing = 1, close_reason = 'idle', closing_at = ?2
          WHERE channel_id = ?1 AND state = 'open'",
-    )?
-    .execute(params![id.as_bytes(), now])?;
+        params![id.as_bytes(), now],
+    )?;
     Ok(())
 }
 
 /// The payer wants the channel closed, whatever else was planned for it.
-pub(crate) fn give_up(
-    tx: &Connection,
-    id: &ChannelId,
-    reason: crate::CloseReason,
-) -> Result<(), LedgerError> {
-    tx.prepare_cached(
+pub(crate) fn give_up(tx: &Tx, id: &ChannelId, reason: crate::CloseReason) -> Result<(), LedgerError> {
+    tx.execute(
         "-- give_up_renewal
         UPDATE channels SET renewing = 0, close_reason = ?2
          WHERE channel_id = ?1 AND state = 'closing' AND renewing = 1",
-    )?
-    .execute(params![id.as_bytes(), reason])?;
+        params![id.as_bytes(), reason],
+    )?;
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! A paid request seen before gets its first answer back, and nothing is charged.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use toll_protocol::{Amount, ChannelId};
 
 use crate::acceptance::Charge;
 use crate::answer::{self, Answer};
 use crate::column::{Columns, amount};
+use crate::engine::{DatabaseError, Row, Tx, params};
 use crate::{Ledger, LedgerError, Watermarks};
 
 /// Seconds for which answers are kept unless [`LedgerConfig`](crate::LedgerConfig) says otherwise, and entries at
@@ -40,7 +40,7 @@ pub struct Replay {
     pub answer: Answer,
 }
 
-fn from_row(row: &Row<'_>, oldest: i64) -> rusqlite::Result<Replay> {
+fn from_row(row: &Row<'_>, oldest: i64) -> Result<Replay, DatabaseError> {
     Ok(Replay {
         channel: row.channel_id("channel_id")?,
         challenge_id: row.get("challenge_id")?,
@@ -54,40 +54,39 @@ fn from_row(row: &Row<'_>, oldest: i64) -> rusqlite::Result<Replay> {
 
 /// The entry under `key` and its fingerprint. Answers from before `oldest` (unix seconds) are not kept.
 pub(crate) fn find(
-    connection: &Connection,
+    connection: &Tx,
     key: &[u8; 32],
     oldest: i64,
-) -> rusqlite::Result<Option<(Replay, [u8; 32])>> {
-    connection
-        .prepare_cached("-- replay\nSELECT * FROM replays WHERE replay_key = ?1")?
-        .query_row([key], |row| Ok((from_row(row, oldest)?, row.get("fingerprint")?)))
-        .optional()
+) -> Result<Option<(Replay, [u8; 32])>, DatabaseError> {
+    connection.first("-- replay\nSELECT * FROM replays WHERE replay_key = ?1", params![key], |row| {
+        Ok((from_row(row, oldest)?, row.get("fingerprint")?))
+    })
 }
 
 /// Enters a request that is being charged in this transaction.
 pub(crate) fn insert(
-    tx: &Connection,
+    tx: &Tx,
     channel: &ChannelId,
     charge: &Charge,
     watermarks: &Watermarks,
     now: i64,
 ) -> Result<(), LedgerError> {
-    tx.prepare_cached(
+    tx.execute(
         "-- insert_replay
         INSERT INTO replays
                (replay_key, fingerprint, channel_id, challenge_id, cost, accepted, spent, accepted_at)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?
-    .execute(params![
-        charge.replay.key,
-        charge.replay.fingerprint,
-        channel.as_bytes(),
-        charge.challenge_id,
-        amount(charge.cost)?,
-        amount(watermarks.accepted)?,
-        amount(watermarks.spent)?,
-        now,
-    ])?;
+        params![
+            charge.replay.key,
+            charge.replay.fingerprint,
+            channel.as_bytes(),
+            charge.challenge_id,
+            amount(charge.cost)?,
+            amount(watermarks.accepted)?,
+            amount(watermarks.spent)?,
+            now,
+        ],
+    )?;
     Ok(())
 }
 

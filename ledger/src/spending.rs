@@ -2,11 +2,11 @@
 //!
 //! Lamports only. Which of them may be spent is the settler's to decide; this remembers it across restarts.
 
-use rusqlite::{Connection, Row, params};
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 
 use crate::column::{Columns, integer, undecodable, words};
+use crate::engine::{DatabaseError, Row, Tx, params};
 use crate::{Ledger, LedgerError};
 
 /// Seconds of a day. Days are counted from the unix epoch, so they begin at midnight UTC.
@@ -112,20 +112,20 @@ impl Ledger {
         let holds = holds.to_vec();
         self.write("hold", move |tx| {
             for hold in &holds {
-                tx.prepare_cached(
+                tx.execute(
                     "-- hold
                     INSERT INTO holds (signature, kind, payer, day, lamports, charge)
                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                     ON CONFLICT (signature, kind, payer) DO NOTHING",
-                )?
-                .execute(params![
-                    hold.signature.as_ref(),
-                    hold.kind,
-                    payer_bytes(hold.payer.as_ref()),
-                    hold.day,
-                    integer(hold.lamports)?,
-                    integer(hold.charge)?,
-                ])?;
+                    params![
+                        hold.signature.as_ref(),
+                        hold.kind,
+                        payer_bytes(hold.payer.as_ref()),
+                        hold.day,
+                        integer(hold.lamports)?,
+                        integer(hold.charge)?,
+                    ],
+                )?;
             }
             Ok(())
         })
@@ -145,8 +145,10 @@ impl Ledger {
                 let Some(spent) = spent.iter().find(|spent| spent.is_of(&hold)) else { continue };
                 add(tx, &hold, spent)?;
             }
-            tx.prepare_cached("-- release_hold\nDELETE FROM holds WHERE signature = ?1")?
-                .execute([signature.as_ref()])?;
+            tx.execute(
+                "-- release_hold\nDELETE FROM holds WHERE signature = ?1",
+                params![signature.as_ref()],
+            )?;
             Ok(())
         })
         .await
@@ -155,10 +157,11 @@ impl Ledger {
     /// Everything that transactions of unknown fate may take.
     pub async fn holds(&self) -> Result<Vec<Hold>, LedgerError> {
         self.read("holds", |tx| {
-            let holds = tx
-                .prepare_cached("-- holds\nSELECT * FROM holds ORDER BY day, signature, kind, payer")?
-                .query_map([], hold_from_row)?
-                .collect::<Result<Vec<_>, _>>()?;
+            let holds = tx.all(
+                "-- holds\nSELECT * FROM holds ORDER BY day, signature, kind, payer",
+                &[],
+                hold_from_row,
+            )?;
             Ok(holds)
         })
         .await
@@ -168,14 +171,13 @@ impl Ledger {
     /// anything is held anew. Returns how many there were.
     pub async fn release_unrecorded_holds(&self) -> Result<usize, LedgerError> {
         self.write("release_unrecorded_holds", |tx| {
-            Ok(tx
-                .prepare_cached(
-                    "-- release_unrecorded_holds
-                    DELETE FROM holds
-                     WHERE NOT EXISTS (SELECT 1 FROM submissions
-                                        WHERE submissions.signature = holds.signature)",
-                )?
-                .execute([])?)
+            Ok(tx.execute(
+                "-- release_unrecorded_holds
+                DELETE FROM holds
+                 WHERE NOT EXISTS (SELECT 1 FROM submissions
+                                    WHERE submissions.signature = holds.signature)",
+                &[],
+            )?)
         })
         .await
     }
@@ -183,12 +185,11 @@ impl Ledger {
     /// What was spent on `day` (see [`day_of`]) and later.
     pub async fn spending_since(&self, day: i64) -> Result<Vec<Spending>, LedgerError> {
         self.read("spending_since", move |tx| {
-            let spending = tx
-                .prepare_cached(
-                    "-- spending_since\nSELECT * FROM spending WHERE day >= ?1 ORDER BY day, kind, payer",
-                )?
-                .query_map([day], spending_from_row)?
-                .collect::<Result<Vec<_>, _>>()?;
+            let spending = tx.all(
+                "-- spending_since\nSELECT * FROM spending WHERE day >= ?1 ORDER BY day, kind, payer",
+                params![day],
+                spending_from_row,
+            )?;
             Ok(spending)
         })
         .await
@@ -197,12 +198,12 @@ impl Ledger {
     /// What all spending that could have been refused ever has charged to budgets, in lamports.
     pub async fn charged_in_all(&self) -> Result<u64, LedgerError> {
         self.read("charged_in_all", |tx| {
-            let charged: i64 = tx
-                .prepare_cached(
-                    "-- charged_in_all
-                    SELECT coalesce(sum(charged), 0) FROM spending WHERE kind NOT IN ('close', 'own_account')",
-                )?
-                .query_row([], |row| row.get(0))?;
+            let charged: i64 = tx.one(
+                "-- charged_in_all
+                SELECT coalesce(sum(charged), 0) FROM spending WHERE kind NOT IN ('close', 'own_account')",
+                &[],
+                |row| row.get(0),
+            )?;
             Ok(charged.unsigned_abs())
         })
         .await
@@ -212,7 +213,7 @@ impl Ledger {
     /// changes. Returns how many rows went.
     pub async fn fold_spending(&self, day: i64) -> Result<usize, LedgerError> {
         self.write("fold_spending", move |tx| {
-            tx.prepare_cached(
+            tx.execute(
                 "-- fold_spending
                 INSERT INTO spending (day, kind, payer, transactions, spent, charged)
                 SELECT day, kind, x'', sum(transactions), sum(spent), sum(charged)
@@ -220,27 +221,28 @@ impl Ledger {
                 ON CONFLICT (day, kind, payer) DO UPDATE SET
                     transactions = transactions + excluded.transactions,
                     spent = spent + excluded.spent, charged = charged + excluded.charged",
-            )?
-            .execute([day])?;
-            Ok(tx
-                .prepare_cached("-- folded_spending\nDELETE FROM spending WHERE day < ?1 AND payer <> x''")?
-                .execute([day])?)
+                params![day],
+            )?;
+            Ok(tx.execute(
+                "-- folded_spending\nDELETE FROM spending WHERE day < ?1 AND payer <> x''",
+                params![day],
+            )?)
         })
         .await
     }
 }
 
 /// What `day` has charged to budgets for `payer`, what is held included, in lamports.
-pub(crate) fn charged_to(connection: &Connection, payer: &Pubkey, day: i64) -> rusqlite::Result<u64> {
-    let charged: i64 = connection
-        .prepare_cached(
-            "-- charged_to_payer
-            SELECT (SELECT coalesce(sum(charged), 0) FROM spending
-                     WHERE day = ?1 AND payer = ?2
-                       AND kind IN ('open', 'top_up', 'settle', 'close', 'refund_account', 'own_account'))
-                 + (SELECT coalesce(sum(charge), 0) FROM holds WHERE day = ?1 AND payer = ?2)",
-        )?
-        .query_row(params![day, payer.as_ref()], |row| row.get(0))?;
+pub(crate) fn charged_to(connection: &Tx, payer: &Pubkey, day: i64) -> Result<u64, DatabaseError> {
+    let charged: i64 = connection.one(
+        "-- charged_to_payer
+        SELECT (SELECT coalesce(sum(charged), 0) FROM spending
+                 WHERE day = ?1 AND payer = ?2
+                   AND kind IN ('open', 'top_up', 'settle', 'close', 'refund_account', 'own_account'))
+             + (SELECT coalesce(sum(charge), 0) FROM holds WHERE day = ?1 AND payer = ?2)",
+        params![day, payer.as_ref()],
+        |row| row.get(0),
+    )?;
     Ok(charged.unsigned_abs())
 }
 
@@ -248,7 +250,7 @@ fn payer_bytes(payer: Option<&Pubkey>) -> &[u8] {
     payer.map_or(&[], |payer| payer.as_ref())
 }
 
-fn payer_of(row: &Row<'_>) -> rusqlite::Result<Option<Pubkey>> {
+fn payer_of(row: &Row<'_>) -> Result<Option<Pubkey>, DatabaseError> {
     let bytes: Vec<u8> = row.get("payer")?;
     if bytes.is_empty() {
         return Ok(None);
@@ -256,7 +258,7 @@ fn payer_of(row: &Row<'_>) -> rusqlite::Result<Option<Pubkey>> {
     Pubkey::try_from(bytes).map(Some).map_err(|_| undecodable("payer"))
 }
 
-fn hold_from_row(row: &Row<'_>) -> rusqlite::Result<Hold> {
+fn hold_from_row(row: &Row<'_>) -> Result<Hold, DatabaseError> {
     Ok(Hold {
         signature: row.signature("signature")?,
         kind: row.get("kind")?,
@@ -267,7 +269,7 @@ fn hold_from_row(row: &Row<'_>) -> rusqlite::Result<Hold> {
     })
 }
 
-fn spending_from_row(row: &Row<'_>) -> rusqlite::Result<Spending> {
+fn spending_from_row(row: &Row<'_>) -> Result<Spending, DatabaseError> {
     Ok(Spending {
         day: row.get("day")?,
         kind: row.get("kind")?,
@@ -278,26 +280,28 @@ fn spending_from_row(row: &Row<'_>) -> rusqlite::Result<Spending> {
     })
 }
 
-fn holds_of(tx: &Connection, signature: &Signature) -> rusqlite::Result<Vec<Hold>> {
-    tx.prepare_cached("-- holds_of\nSELECT * FROM holds WHERE signature = ?1")?
-        .query_map([signature.as_ref()], hold_from_row)?
-        .collect()
+fn holds_of(tx: &Tx, signature: &Signature) -> Result<Vec<Hold>, DatabaseError> {
+    tx.all(
+        "-- holds_of\nSELECT * FROM holds WHERE signature = ?1",
+        params![signature.as_ref()],
+        hold_from_row,
+    )
 }
 
-fn add(tx: &Connection, hold: &Hold, spent: &Spent) -> Result<(), LedgerError> {
-    tx.prepare_cached(
+fn add(tx: &Tx, hold: &Hold, spent: &Spent) -> Result<(), LedgerError> {
+    tx.execute(
         "-- spend
         INSERT INTO spending (day, kind, payer, transactions, spent, charged) VALUES (?1, ?2, ?3, 1, ?4, ?5)
         ON CONFLICT (day, kind, payer) DO UPDATE SET
             transactions = transactions + 1, spent = spent + excluded.spent,
             charged = charged + excluded.charged",
-    )?
-    .execute(params![
-        hold.day,
-        hold.kind,
-        payer_bytes(hold.payer.as_ref()),
-        integer(spent.spent)?,
-        integer(spent.charged)?,
-    ])?;
+        params![
+            hold.day,
+            hold.kind,
+            payer_bytes(hold.payer.as_ref()),
+            integer(spent.spent)?,
+            integer(spent.charged)?,
+        ],
+    )?;
     Ok(())
 }

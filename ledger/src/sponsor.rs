@@ -1,11 +1,11 @@
 //! What the sponsor pays for at present: published by the settler, which holds the purse, for the gateway,
 //! which makes the promises.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use solana_pubkey::Pubkey;
 use toll_protocol::{Amount, ChannelId};
 
 use crate::column::{Columns, amount, integer};
+use crate::engine::{DatabaseError, Row, Tx, params};
 use crate::spending::{self, day_of};
 use crate::{Ledger, LedgerError};
 
@@ -50,7 +50,7 @@ impl Ledger {
     /// Publishes what the sponsor pays for.
     pub async fn publish_sponsor(&self, sponsor: Sponsor) -> Result<(), LedgerError> {
         self.write("publish_sponsor", move |tx| {
-            tx.prepare_cached(
+            tx.execute(
                 "-- publish_sponsor
                 INSERT INTO sponsor
                        (id, opens, top_ups, vouchers, channels_per_payer, minimum_top_up, payer_budget,
@@ -62,18 +62,18 @@ impl Ledger {
                     minimum_top_up = excluded.minimum_top_up, payer_budget = excluded.payer_budget,
                     open_charge = excluded.open_charge, published_at = excluded.published_at,
                     opens_per_minute = excluded.opens_per_minute",
-            )?
-            .execute(params![
-                sponsor.opens,
-                sponsor.top_ups,
-                sponsor.vouchers,
-                integer(sponsor.channels_per_payer)?,
-                amount(sponsor.minimum_top_up)?,
-                integer(sponsor.payer_budget)?,
-                integer(sponsor.open_charge)?,
-                sponsor.published_at,
-                sponsor.opens_per_minute.map(integer).transpose()?,
-            ])?;
+                params![
+                    sponsor.opens,
+                    sponsor.top_ups,
+                    sponsor.vouchers,
+                    integer(sponsor.channels_per_payer)?,
+                    amount(sponsor.minimum_top_up)?,
+                    integer(sponsor.payer_budget)?,
+                    integer(sponsor.open_charge)?,
+                    sponsor.published_at,
+                    sponsor.opens_per_minute.map(integer).transpose()?,
+                ],
+            )?;
             Ok(())
         })
         .await
@@ -96,54 +96,49 @@ impl Ledger {
 }
 
 /// What the sponsor said last, inside a transaction.
-pub(crate) fn find(connection: &Connection) -> rusqlite::Result<Option<Sponsor>> {
-    connection
-        .prepare_cached("-- sponsor\nSELECT * FROM sponsor WHERE id = 1")?
-        .query_row([], from_row)
-        .optional()
+pub(crate) fn find(connection: &Tx) -> Result<Option<Sponsor>, DatabaseError> {
+    connection.first("-- sponsor\nSELECT * FROM sponsor WHERE id = 1", &[], from_row)
 }
 
 /// Counts an open that the sponsor pays for at `now` (unix seconds).
-pub(crate) fn count_open(connection: &Connection, now: i64) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "-- count_sponsored_open
-            UPDATE sponsor
-               SET opens_in_minute = CASE WHEN minute = ?1 THEN opens_in_minute + 1 ELSE 1 END, minute = ?1",
-        )?
-        .execute([minute_of(now)])?;
+pub(crate) fn count_open(connection: &Tx, now: i64) -> Result<(), DatabaseError> {
+    connection.execute(
+        "-- count_sponsored_open
+        UPDATE sponsor
+           SET opens_in_minute = CASE WHEN minute = ?1 THEN opens_in_minute + 1 ELSE 1 END, minute = ?1",
+        params![minute_of(now)],
+    )?;
     Ok(())
 }
 
 /// Gives back the place of an open that nobody but its payer ever signed: it cost the sponsor nothing, and whoever
 /// sends many of those must not use up the minute for all others.
-pub(crate) fn uncount_open(connection: &Connection, channel: &ChannelId) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "-- uncount_sponsored_open
-            UPDATE sponsor
-               SET opens_in_minute = opens_in_minute - 1
-             WHERE opens_in_minute > 0
-               AND EXISTS (SELECT 1
-                             FROM channels JOIN submission_channels USING (channel_id)
-                                  JOIN submissions USING (submission_id)
-                            WHERE channel_id = ?1 AND payer <> rent_payer
-                              AND channels.created_at / 60 = sponsor.minute
-                              AND kind = 'open' AND signature IS NULL)",
-        )?
-        .execute([channel.as_bytes()])?;
+pub(crate) fn uncount_open(connection: &Tx, channel: &ChannelId) -> Result<(), DatabaseError> {
+    connection.execute(
+        "-- uncount_sponsored_open
+        UPDATE sponsor
+           SET opens_in_minute = opens_in_minute - 1
+         WHERE opens_in_minute > 0
+           AND EXISTS (SELECT 1
+                         FROM channels JOIN submission_channels USING (channel_id)
+                              JOIN submissions USING (submission_id)
+                        WHERE channel_id = ?1 AND payer <> rent_payer
+                          AND channels.created_at / 60 = sponsor.minute
+                          AND kind = 'open' AND signature IS NULL)",
+        params![channel.as_bytes()],
+    )?;
     Ok(())
 }
 
 /// Whether the sponsor has paid for as many opens as it does in the minute of `now` (unix seconds).
-fn is_at_rate(connection: &Connection, sponsor: &Sponsor, now: i64) -> rusqlite::Result<bool> {
+fn is_at_rate(connection: &Tx, sponsor: &Sponsor, now: i64) -> Result<bool, DatabaseError> {
     let Some(limit) = sponsor.opens_per_minute else { return Ok(false) };
-    let opened: i64 = connection
-        .prepare_cached(
-            "-- sponsored_opens
-            SELECT CASE WHEN minute = ?1 THEN opens_in_minute ELSE 0 END FROM sponsor WHERE id = 1",
-        )?
-        .query_row([minute_of(now)], |row| row.get(0))?;
+    let opened: i64 = connection.one(
+        "-- sponsored_opens
+        SELECT CASE WHEN minute = ?1 THEN opens_in_minute ELSE 0 END FROM sponsor WHERE id = 1",
+        params![minute_of(now)],
+        |row| row.get(0),
+    )?;
     Ok(opened.unsigned_abs() >= limit)
 }
 
@@ -152,24 +147,24 @@ fn minute_of(now: i64) -> i64 {
 }
 
 /// How many channels of `payer` are not closed.
-pub(crate) fn live_channels(connection: &Connection, payer: &Pubkey) -> rusqlite::Result<u64> {
-    let count: i64 = connection
-        .prepare_cached(
-            "-- live_channels_of
-            SELECT count(*) FROM channels
-             WHERE payer = ?1 AND state IN ('opening', 'open', 'closing')",
-        )?
-        .query_row([payer.as_ref()], |row| row.get(0))?;
+pub(crate) fn live_channels(connection: &Tx, payer: &Pubkey) -> Result<u64, DatabaseError> {
+    let count: i64 = connection.one(
+        "-- live_channels_of
+        SELECT count(*) FROM channels
+         WHERE payer = ?1 AND state IN ('opening', 'open', 'closing')",
+        params![payer.as_ref()],
+        |row| row.get(0),
+    )?;
     Ok(count.unsigned_abs())
 }
 
 /// Why `sponsor` would not pay for another channel of `payer` at `now` (unix seconds).
 pub(crate) fn refusal(
-    connection: &Connection,
+    connection: &Tx,
     sponsor: &Sponsor,
     payer: &Pubkey,
     now: i64,
-) -> rusqlite::Result<Option<Unsponsored>> {
+) -> Result<Option<Unsponsored>, DatabaseError> {
     if !sponsor.opens {
         return Ok(Some(Unsponsored::OutOfFunds));
     }
@@ -181,7 +176,7 @@ pub(crate) fn refusal(
     Ok((left < sponsor.open_charge).then_some(Unsponsored::PayerBudget))
 }
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<Sponsor> {
+fn from_row(row: &Row<'_>) -> Result<Sponsor, DatabaseError> {
     Ok(Sponsor {
         opens: row.get("opens")?,
         top_ups: row.get("top_ups")?,

@@ -10,15 +10,13 @@ mod resolve;
 
 use std::fmt;
 
-use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row};
 use solana_signature::Signature;
 use toll_protocol::{Amount, ChannelId};
 
 use crate::column::{Columns, words};
+use crate::engine::{DatabaseError, FromValue, Row, Tx, Value, params};
 use crate::{Ledger, LedgerError};
 
-pub(crate) use self::intent::note_published;
 pub use self::intent::{Effect, Intent};
 pub(crate) use self::record::{request, requested_by, requested_count};
 pub use self::resolve::Resolution;
@@ -40,9 +38,9 @@ impl fmt::Display for SubmissionId {
     }
 }
 
-impl FromSql for SubmissionId {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        value.as_i64().map(Self)
+impl FromValue for SubmissionId {
+    fn from_value(value: Value<'_>) -> Option<Self> {
+        i64::from_value(value).map(Self)
     }
 }
 
@@ -149,7 +147,7 @@ impl Submission {
     }
 }
 
-fn from_row(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Submission> {
+fn from_row(connection: &Tx, row: &Row<'_>) -> Result<Submission, DatabaseError> {
     let id: SubmissionId = row.get("submission_id")?;
     Ok(Submission {
         id,
@@ -169,11 +167,12 @@ fn from_row(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Submissi
     })
 }
 
-pub(crate) fn find(connection: &Connection, id: SubmissionId) -> rusqlite::Result<Option<Submission>> {
-    connection
-        .prepare_cached("-- submission\nSELECT * FROM submissions WHERE submission_id = ?1")?
-        .query_row([id.0], |row| from_row(connection, row))
-        .optional()
+pub(crate) fn find(connection: &Tx, id: SubmissionId) -> Result<Option<Submission>, DatabaseError> {
+    connection.first(
+        "-- submission\nSELECT * FROM submissions WHERE submission_id = ?1",
+        params![id.0],
+        |row| from_row(connection, row),
+    )
 }
 
 impl Ledger {
@@ -195,14 +194,13 @@ impl Ledger {
     ) -> Result<Vec<Submission>, LedgerError> {
         self.read(name, move |tx| {
             // `IN` of two constants lets SQLite see that the partial index applies.
-            let found = tx
-                .prepare_cached(
-                    "-- submissions_in
-                    SELECT * FROM submissions
-                     WHERE state IN ('requested', 'recorded') AND state = ?1 ORDER BY submission_id",
-                )?
-                .query_map([state], |row| from_row(tx, row))?
-                .collect::<Result<Vec<_>, _>>()?;
+            let found = tx.all(
+                "-- submissions_in
+                SELECT * FROM submissions
+                 WHERE state IN ('requested', 'recorded') AND state = ?1 ORDER BY submission_id",
+                params![state],
+                |row| from_row(tx, row),
+            )?;
             Ok(found)
         })
         .await
@@ -217,14 +215,13 @@ impl Ledger {
     pub async fn submissions_of(&self, channel: &ChannelId) -> Result<Vec<Submission>, LedgerError> {
         let channel = *channel;
         self.read("submissions_of", move |tx| {
-            let found = tx
-                .prepare_cached(
-                    "-- submissions_of
-                    SELECT submissions.* FROM submissions JOIN submission_channels USING (submission_id)
-                     WHERE channel_id = ?1 ORDER BY submission_id",
-                )?
-                .query_map([channel.as_bytes()], |row| from_row(tx, row))?
-                .collect::<Result<Vec<_>, _>>()?;
+            let found = tx.all(
+                "-- submissions_of
+                SELECT submissions.* FROM submissions JOIN submission_channels USING (submission_id)
+                 WHERE channel_id = ?1 ORDER BY submission_id",
+                params![channel.as_bytes()],
+                |row| from_row(tx, row),
+            )?;
             Ok(found)
         })
         .await

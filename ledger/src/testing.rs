@@ -74,7 +74,7 @@ impl Ledger {
             }
             tx.execute(
                 "UPDATE channels SET awaits_finality = NULL, open_final = 1 WHERE awaits_finality IS NOT NULL",
-                [],
+                &[],
             )?;
             Ok(())
         })
@@ -84,6 +84,7 @@ impl Ledger {
     /// Lets the file grow no further, as on a full disk; `false` lifts that again.
     pub async fn fill_disk(&self, full: bool) -> Result<(), LedgerError> {
         self.write("fill_disk", move |tx| {
+            let tx = tx.connection();
             let pages: i64 = tx.pragma_query_value(None, "page_count", |row| row.get(0))?;
             let limit = if full { pages } else { i64::from(u32::MAX) - 1 };
             tx.pragma_update_and_check(None, "max_page_count", limit, |_| Ok(()))?;

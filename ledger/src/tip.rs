@@ -1,9 +1,9 @@
 //! What the settler last saw of the chain, for those who never ask it themselves.
 
-use rusqlite::{OptionalExtension, params};
 use solana_hash::Hash;
 
 use crate::column::{Columns, integer};
+use crate::engine::params;
 use crate::{Ledger, LedgerError};
 
 /// Seconds after which nothing that was read off a tip can still land.
@@ -29,7 +29,7 @@ impl Ledger {
     /// has is [`TIP_LIFE`] old: then it came from a node that was wrong, or the cluster restarted.
     pub async fn publish_tip(&self, tip: Tip) -> Result<(), LedgerError> {
         self.write("publish_tip", move |tx| {
-            tx.prepare_cached(
+            tx.execute(
                 "-- publish_tip
                 INSERT INTO tip (id, blockhash, slot, block_height, last_valid_block_height, published_at)
                 VALUES (1, ?1, ?2, ?3, ?4, ?5)
@@ -38,15 +38,15 @@ impl Ledger {
                     last_valid_block_height = excluded.last_valid_block_height,
                     published_at = excluded.published_at
                 WHERE excluded.slot >= tip.slot OR excluded.published_at >= tip.published_at + ?6",
-            )?
-            .execute(params![
+                params![
                 tip.blockhash.to_bytes(),
                 integer(tip.slot)?,
                 integer(tip.block_height)?,
                 integer(tip.last_valid_block_height)?,
                 tip.published_at,
                 TIP_LIFE,
-            ])?;
+            ],
+            )?;
             Ok(())
         })
         .await
@@ -55,18 +55,15 @@ impl Ledger {
     /// The tip published last, if any.
     pub async fn latest_tip(&self) -> Result<Option<Tip>, LedgerError> {
         self.read("latest_tip", |tx| {
-            let tip = tx
-                .prepare_cached("-- latest_tip\nSELECT * FROM tip WHERE id = 1")?
-                .query_row([], |row| {
-                    Ok(Tip {
-                        blockhash: Hash::new_from_array(row.get("blockhash")?),
-                        slot: row.unsigned("slot")?,
-                        block_height: row.unsigned("block_height")?,
-                        last_valid_block_height: row.unsigned("last_valid_block_height")?,
-                        published_at: row.get("published_at")?,
-                    })
+            let tip = tx.first("-- latest_tip\nSELECT * FROM tip WHERE id = 1", &[], |row| {
+                Ok(Tip {
+                    blockhash: Hash::new_from_array(row.get("blockhash")?),
+                    slot: row.unsigned("slot")?,
+                    block_height: row.unsigned("block_height")?,
+                    last_valid_block_height: row.unsigned("last_valid_block_height")?,
+                    published_at: row.get("published_at")?,
                 })
-                .optional()?;
+            })?;
             Ok(tip)
         })
         .await
@@ -76,13 +73,13 @@ impl Ledger {
     /// Never goes back.
     pub async fn mark_channels_observed(&self, at: i64) -> Result<(), LedgerError> {
         self.write("mark_channels_observed", move |tx| {
-            tx.prepare_cached(
+            tx.execute(
                 "-- mark_channels_observed
                 INSERT INTO observation (id, channels_observed_at) VALUES (1, ?1)
                 ON CONFLICT (id) DO UPDATE
                     SET channels_observed_at = max(channels_observed_at, excluded.channels_observed_at)",
-            )?
-            .execute([at])?;
+                params![at],
+            )?;
             Ok(())
         })
         .await
@@ -91,12 +88,11 @@ impl Ledger {
     /// Up to when forced closes have been looked for, in unix seconds: one that began later may be unknown.
     pub async fn channels_observed_at(&self) -> Result<Option<i64>, LedgerError> {
         self.read("channels_observed_at", |tx| {
-            let at = tx
-                .prepare_cached(
-                    "-- channels_observed_at\nSELECT channels_observed_at FROM observation WHERE id = 1",
-                )?
-                .query_row([], |row| row.get(0))
-                .optional()?;
+            let at = tx.first(
+                "-- channels_observed_at\nSELECT channels_observed_at FROM observation WHERE id = 1",
+                &[],
+                |row| row.get(0),
+            )?;
             Ok(at)
         })
         .await

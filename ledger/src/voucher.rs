@@ -3,13 +3,13 @@
 //! Kept are the highest, every one at or above what is spent (the smallest of them is what a close should
 //! settle), and the highest that never expires, in case the better ones expire first.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use toll_protocol::{Amount, ChannelId, SignedVoucher, Voucher};
 
 use crate::column::{Columns, amount};
+use crate::engine::{DatabaseError, Row, Tx, params};
 use crate::{Ledger, LedgerError, channel};
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<SignedVoucher> {
+fn from_row(row: &Row<'_>) -> Result<SignedVoucher, DatabaseError> {
     Ok(SignedVoucher {
         voucher: Voucher {
             channel_id: row.channel_id("channel_id")?,
@@ -22,68 +22,66 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<SignedVoucher> {
 }
 
 /// Stores a voucher; one of the same amount and expiry says the same and stays.
-pub(crate) fn store(tx: &Connection, signed: &SignedVoucher, now: i64) -> Result<(), LedgerError> {
-    tx.prepare_cached(
+pub(crate) fn store(tx: &Tx, signed: &SignedVoucher, now: i64) -> Result<(), LedgerError> {
+    tx.execute(
         "-- store_voucher
         INSERT INTO vouchers (channel_id, cumulative_amount, expires_at, signer, signature, accepted_at)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
         ON CONFLICT DO NOTHING",
-    )?
-    .execute(params![
-        signed.voucher.channel_id.as_bytes(),
-        amount(signed.voucher.cumulative_amount)?,
-        signed.voucher.expires_at,
-        signed.signer.to_bytes(),
-        signed.signature.as_ref(),
-        now,
-    ])?;
+        params![
+            signed.voucher.channel_id.as_bytes(),
+            amount(signed.voucher.cumulative_amount)?,
+            signed.voucher.expires_at,
+            signed.signer.to_bytes(),
+            signed.signature.as_ref(),
+            now,
+        ],
+    )?;
     Ok(())
 }
 
 /// Drops the vouchers below `spent` that no settlement could want.
-pub(crate) fn prune(tx: &Connection, channel: &ChannelId, spent: Amount) -> Result<(), LedgerError> {
-    tx.prepare_cached(
+pub(crate) fn prune(tx: &Tx, channel: &ChannelId, spent: Amount) -> Result<(), LedgerError> {
+    tx.execute(
         "-- prune_vouchers
         DELETE FROM vouchers
          WHERE channel_id = ?1 AND cumulative_amount < ?2
            AND (expires_at <> 0 OR cumulative_amount <
                 (SELECT max(cumulative_amount) FROM vouchers WHERE channel_id = ?1 AND expires_at = 0))",
-    )?
-    .execute(params![channel.as_bytes(), amount(spent)?])?;
+        params![channel.as_bytes(), amount(spent)?],
+    )?;
     Ok(())
 }
 
 /// The voucher of the greatest amount; among equals the one that lasts longest.
-fn highest(connection: &Connection, channel: &ChannelId) -> rusqlite::Result<Option<SignedVoucher>> {
-    connection
-        .prepare_cached(
-            "-- highest_voucher
-            SELECT * FROM vouchers WHERE channel_id = ?1
-             ORDER BY cumulative_amount DESC, expires_at = 0 DESC, expires_at DESC LIMIT 1",
-        )?
-        .query_row([channel.as_bytes()], from_row)
-        .optional()
+fn highest(connection: &Tx, channel: &ChannelId) -> Result<Option<SignedVoucher>, DatabaseError> {
+    connection.first(
+        "-- highest_voucher
+        SELECT * FROM vouchers WHERE channel_id = ?1
+         ORDER BY cumulative_amount DESC, expires_at = 0 DESC, expires_at DESC LIMIT 1",
+        params![channel.as_bytes()],
+        from_row,
+    )
 }
 
 /// See [`Ledger::best_voucher_to_settle`].
 fn best_to_settle(
-    connection: &Connection,
+    connection: &Tx,
     channel: &ChannelId,
     usable_at: i64,
-) -> rusqlite::Result<Option<SignedVoucher>> {
-    connection
-        .prepare_cached(
-            "-- best_voucher_to_settle
-            SELECT vouchers.* FROM vouchers JOIN channels USING (channel_id)
-             WHERE channel_id = ?1 AND cumulative_amount > settled AND (expires_at = 0 OR expires_at > ?2)
-             ORDER BY cumulative_amount IS close_cumulative DESC,
-                      cumulative_amount >= spent DESC,
-                      CASE WHEN cumulative_amount >= spent THEN cumulative_amount ELSE -cumulative_amount END,
-                      expires_at = 0 DESC, expires_at DESC
-             LIMIT 1",
-        )?
-        .query_row(params![channel.as_bytes(), usable_at], from_row)
-        .optional()
+) -> Result<Option<SignedVoucher>, DatabaseError> {
+    connection.first(
+        "-- best_voucher_to_settle
+        SELECT vouchers.* FROM vouchers JOIN channels USING (channel_id)
+         WHERE channel_id = ?1 AND cumulative_amount > settled AND (expires_at = 0 OR expires_at > ?2)
+         ORDER BY cumulative_amount IS close_cumulative DESC,
+                  cumulative_amount >= spent DESC,
+                  CASE WHEN cumulative_amount >= spent THEN cumulative_amount ELSE -cumulative_amount END,
+                  expires_at = 0 DESC, expires_at DESC
+         LIMIT 1",
+        params![channel.as_bytes(), usable_at],
+        from_row,
+    )
 }
 
 impl Ledger {

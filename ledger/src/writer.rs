@@ -7,10 +7,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 
-use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, trace};
 
+use crate::engine::{DatabaseError, DatabaseErrorKind, Tx};
 use crate::error::LedgerError;
 
 /// Jobs that may wait before callers do.
@@ -28,13 +28,13 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread that owns `connection` from here on.
-    pub(crate) fn start(connection: Connection) -> std::io::Result<Self> {
+    /// Starts the thread that owns `tx` from here on.
+    pub(crate) fn start(tx: Tx) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let (committed, commits) = watch::channel(0);
         let thread = std::thread::Builder::new()
             .name("toll-ledger".to_owned())
-            .spawn(move || run(&connection, jobs, &committed))?;
+            .spawn(move || run(&tx, jobs, &committed))?;
         Ok(Self { queue: Some(queue), thread: Some(thread), commits })
     }
 
@@ -44,7 +44,7 @@ impl Writer {
     pub(crate) async fn write<T, F>(&self, name: &'static str, work: F) -> Result<T, LedgerError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, LedgerError> + Send + 'static,
+        F: FnOnce(&Tx) -> Result<T, LedgerError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(Work { name, work: Some(work), outcome: None, reply });
@@ -82,7 +82,7 @@ trait Job: Send {
     /// Whether nobody waits for it any more.
     fn is_abandoned(&self) -> bool;
     /// Does the work and keeps its outcome. False asks for its changes to be taken back.
-    fn run(&mut self, connection: &Connection) -> bool;
+    fn run(&mut self, tx: &Tx) -> bool;
     /// Tells the caller: its own outcome, or why nothing was committed.
     fn answer(self: Box<Self>, committed: Result<(), LedgerError>);
 }
@@ -97,7 +97,7 @@ struct Work<T, F> {
 impl<T, F> Job for Work<T, F>
 where
     T: Send,
-    F: FnOnce(&Connection) -> Result<T, LedgerError> + Send,
+    F: FnOnce(&Tx) -> Result<T, LedgerError> + Send,
 {
     fn name(&self) -> &'static str {
         self.name
@@ -107,9 +107,9 @@ where
         self.reply.is_closed()
     }
 
-    fn run(&mut self, connection: &Connection) -> bool {
+    fn run(&mut self, tx: &Tx) -> bool {
         let Some(work) = self.work.take() else { return true };
-        let outcome = catch_unwind(AssertUnwindSafe(|| work(connection)))
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(tx)))
             .unwrap_or(Err(LedgerError::Panicked { operation: self.name }))
             .map_err(|error| error.during(self.name));
         let keep = outcome.is_ok();
@@ -129,7 +129,7 @@ where
     }
 }
 
-fn run(connection: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>, committed: &watch::Sender<u64>) {
+fn run(tx: &Tx, mut jobs: mpsc::Receiver<Box<dyn Job>>, committed: &watch::Sender<u64>) {
     let mut waiting = Vec::new();
     loop {
         if waiting.is_empty() {
@@ -144,31 +144,27 @@ fn run(connection: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>, committe
             waiting.push(job);
         }
         waiting.retain(|job| !job.is_abandoned());
-        waiting = run_group(connection, waiting, committed);
+        waiting = run_group(tx, waiting, committed);
     }
 }
 
 /// Runs jobs in one transaction and answers them; returns those that must run in another.
-fn run_group(
-    connection: &Connection,
-    jobs: Vec<Box<dyn Job>>,
-    committed: &watch::Sender<u64>,
-) -> Vec<Box<dyn Job>> {
+fn run_group(tx: &Tx, jobs: Vec<Box<dyn Job>>, committed: &watch::Sender<u64>) -> Vec<Box<dyn Job>> {
     if jobs.is_empty() {
         return jobs;
     }
-    let changes = connection.total_changes();
-    if let Err(error) = execute(connection, "-- begin_group\nBEGIN IMMEDIATE") {
+    let changes = tx.changes();
+    if let Err(error) = tx.begin() {
         // Nothing should be open here; if something is, the next group must not find it.
-        let _ = execute(connection, "-- abandon_group\nROLLBACK");
-        answer(jobs, &Err(error));
+        tx.abandon();
+        answer(jobs, &Err(error.into()));
         return Vec::new();
     }
     let mut done = Vec::with_capacity(jobs.len());
     let mut jobs = jobs.into_iter();
     let mut lost = None;
     for mut job in jobs.by_ref() {
-        let ran = run_one(connection, job.as_mut());
+        let ran = run_one(tx, job.as_mut());
         done.push(job);
         if let Err(error) = ran {
             lost = Some(error);
@@ -177,55 +173,40 @@ fn run_group(
     }
     let result = match lost {
         Some(error) => {
-            // SQLite may have rolled back by itself, in which case there is nothing left to undo.
-            let _ = execute(connection, "-- abandon_group\nROLLBACK");
+            tx.abandon();
             Err(error)
         }
-        None => commit(connection),
+        None => commit(tx),
     };
     trace!(jobs = done.len(), committed = result.is_ok(), "group");
-    if result.is_ok() && connection.total_changes() != changes {
+    if result.is_ok() && tx.changes() != changes {
         committed.send_modify(|count| *count += 1);
     }
-    answer(done, &result);
+    answer(done, &result.map_err(LedgerError::from));
     jobs.collect()
 }
 
 /// Runs one job in a savepoint. An error means that the whole transaction is lost.
-fn run_one(connection: &Connection, job: &mut dyn Job) -> Result<(), LedgerError> {
-    execute(connection, "-- begin_job\nSAVEPOINT job")?;
-    let keep = job.run(connection);
-    // A full disk or an I/O error makes SQLite roll back everything at once; going on would write
-    // outside of any transaction.
-    if connection.is_autocommit() {
+fn run_one(tx: &Tx, job: &mut dyn Job) -> Result<(), DatabaseError> {
+    tx.begin_job()?;
+    let keep = job.run(tx);
+    // The database may have taken back everything at once; going on would write outside of any transaction.
+    if tx.is_over() {
         error!(job = job.name(), "transaction lost");
-        return Err(rusqlite::Error::SqliteFailure(
-            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK),
-            Some(format!("transaction was rolled back during {}", job.name())),
-        )
-        .into());
+        let text = format!("transaction was rolled back during {}", job.name());
+        return Err(DatabaseError::new(DatabaseErrorKind::Other, text));
     }
-    if !keep {
-        execute(connection, "-- undo_job\nROLLBACK TO job")?;
-    }
-    execute(connection, "-- end_job\nRELEASE job")
+    tx.end_job(keep)
 }
 
-fn commit(connection: &Connection) -> Result<(), LedgerError> {
-    let result = execute(connection, "-- commit_group\nCOMMIT");
+fn commit(tx: &Tx) -> Result<(), DatabaseError> {
+    let result = tx.commit();
     if let Err(error) = &result {
         error!(%error, "commit");
-        // A failed COMMIT leaves the transaction open.
-        if !connection.is_autocommit() {
-            let _ = execute(connection, "-- abandon_group\nROLLBACK");
-        }
+        // A failed COMMIT may leave the transaction open.
+        tx.abandon();
     }
     result
-}
-
-fn execute(connection: &Connection, sql: &str) -> Result<(), LedgerError> {
-    connection.prepare_cached(sql)?.execute([])?;
-    Ok(())
 }
 
 fn answer(jobs: Vec<Box<dyn Job>>, result: &Result<(), LedgerError>) {

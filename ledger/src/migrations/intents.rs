@@ -8,7 +8,6 @@ use toll_protocol::{
 
 use crate::column::amount;
 use crate::error::LedgerError;
-use crate::submission::note_published;
 
 /// Fills in what can be read. A transaction whose bytes are forgotten has been resolved long since.
 pub(super) fn fill(connection: &Connection) -> Result<(), LedgerError> {
@@ -31,7 +30,12 @@ pub(super) fn fill(connection: &Connection) -> Result<(), LedgerError> {
             )?
             .execute(params![channel, submission, publishes.map(amount).transpose()?, pays_out])?;
         if let Some(shown) = publishes {
-            note_published(connection, &channel, shown)?;
+            connection
+                .prepare_cached(
+                    "-- fill_published
+                    UPDATE channels SET sent_cumulative = ?2 WHERE channel_id = ?1 AND sent_cumulative < ?2",
+                )?
+                .execute(params![channel, amount(shown)?])?;
         }
     }
     Ok(())

@@ -1,9 +1,8 @@
 //! Moving channels that are over out of the tables that are worked on.
 
-use rusqlite::{Connection, OptionalExtension, params};
-
 use super::Batch;
 use crate::LedgerError;
+use crate::engine::{Tx, params};
 
 /// A channel whose account is gone and whose paid requests are forgotten, with every transaction resolved.
 pub(super) const NEXT: &str = "-- channel_to_archive
@@ -70,44 +69,37 @@ pub(super) const FORGET_CHANNEL: &str =
 /// Archives one channel, or a part of its transactions when it has many.
 ///
 /// The use of its challenge goes with it: a challenge expires long before.
-pub(super) fn archive(tx: &Connection, batch: Batch) -> Result<(usize, bool), LedgerError> {
-    let channel: Option<[u8; 32]> =
-        tx.prepare_cached(NEXT)?.query_row([batch.until], |row| row.get(0)).optional()?;
+pub(super) fn archive(tx: &Tx, batch: Batch) -> Result<(usize, bool), LedgerError> {
+    let channel: Option<[u8; 32]> = tx.first(NEXT, params![batch.until], |row| row.get(0))?;
     let Some(channel) = channel else { return Ok((0, false)) };
-    tx.prepare_cached(COPY_SUBMISSIONS)?.execute(params![channel, batch.rows])?;
+    tx.execute(COPY_SUBMISSIONS, params![channel, batch.rows])?;
     if detach(tx, &channel, batch.rows)? == batch.rows {
         return Ok((0, true));
     }
-    tx.prepare_cached(COPY_CHANNEL)?.execute(params![channel, batch.now])?;
-    tx.prepare_cached(DELETE_VOUCHERS)?.execute([channel])?;
-    tx.prepare_cached(DELETE_CHANNEL)?.execute([channel])?;
+    tx.execute(COPY_CHANNEL, params![channel, batch.now])?;
+    tx.execute(DELETE_VOUCHERS, params![channel])?;
+    tx.execute(DELETE_CHANNEL, params![channel])?;
     Ok((1, true))
 }
 
 /// Removes a channel's oldest transactions, at most `rows`. Returns how many.
-pub(super) fn detach(tx: &Connection, channel: &[u8; 32], rows: usize) -> Result<usize, LedgerError> {
-    let submissions: Vec<i64> = tx
-        .prepare_cached(SUBMISSIONS)?
-        .query_map(params![channel, rows], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
+pub(super) fn detach(tx: &Tx, channel: &[u8; 32], rows: usize) -> Result<usize, LedgerError> {
+    let submissions: Vec<i64> = tx.all(SUBMISSIONS, params![channel, rows], |row| row.get(0))?;
     for submission in &submissions {
-        tx.prepare_cached(DETACH)?.execute(params![channel, submission])?;
-        tx.prepare_cached(DELETE_CHALLENGES)?.execute([submission])?;
-        tx.prepare_cached(DELETE_SUBMISSION)?.execute([submission])?;
+        tx.execute(DETACH, params![channel, submission])?;
+        tx.execute(DELETE_CHALLENGES, params![submission])?;
+        tx.execute(DELETE_SUBMISSION, params![submission])?;
     }
     Ok(submissions.len())
 }
 
 /// Archived channels that not even an accountant wants. Their slots have been too old for their addresses to be
 /// opened since long before they were archived.
-pub(super) fn forget(tx: &Connection, batch: Batch) -> Result<(usize, bool), LedgerError> {
-    let channels: Vec<[u8; 32]> = tx
-        .prepare_cached(FORGET)?
-        .query_map(params![batch.until, batch.rows], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
+pub(super) fn forget(tx: &Tx, batch: Batch) -> Result<(usize, bool), LedgerError> {
+    let channels: Vec<[u8; 32]> = tx.all(FORGET, params![batch.until, batch.rows], |row| row.get(0))?;
     for channel in &channels {
-        tx.prepare_cached(FORGET_SUBMISSIONS)?.execute([channel])?;
-        tx.prepare_cached(FORGET_CHANNEL)?.execute([channel])?;
+        tx.execute(FORGET_SUBMISSIONS, params![channel])?;
+        tx.execute(FORGET_CHANNEL, params![channel])?;
     }
     Ok((channels.len(), channels.len() == batch.rows))
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, StatementStatus};
 
 use super::*;
+use crate::engine::sqlite::Sqlite;
 use crate::{channel, closing, comparison, finality, migrations};
 
 const NOW: i64 = 100_000_000;
@@ -48,12 +49,12 @@ const STATEMENTS: [&str; 34] = [
     finality::AWAITING_FINALITY,
 ];
 
-fn migrated() -> Connection {
+fn migrated() -> Tx {
     let mut connection = Connection::open_in_memory().unwrap();
     connection.set_prepared_statement_cache_capacity(128);
     connection.pragma_update(None, "foreign_keys", true).unwrap();
     migrations::migrate(&mut connection, Path::new("test")).unwrap();
-    connection
+    Tx::Sqlite(Sqlite::of(connection))
 }
 
 fn plan(connection: &Connection, statement: &str) -> Vec<String> {
@@ -73,9 +74,9 @@ fn plan(connection: &Connection, statement: &str) -> Vec<String> {
 
 #[test]
 fn no_statement_of_a_purge_scans_a_table() {
-    let connection = migrated();
+    let tx = migrated();
     for statement in STATEMENTS {
-        for step in plan(&connection, statement) {
+        for step in plan(tx.connection(), statement) {
             // The first entry of an index is found without going on to the second.
             let first = step.contains(" USING INDEX ") && statement.ends_with("ORDER BY compared_at LIMIT 1");
             let harmless = !step.starts_with("SCAN") || step == "SCAN CONSTANT ROW" || first;
@@ -86,7 +87,7 @@ fn no_statement_of_a_purge_scans_a_table() {
 
 #[test]
 fn a_scan_would_be_seen() {
-    let scanned = plan(&migrated(), "SELECT channel_id FROM channels WHERE unit_type = ?1");
+    let scanned = plan(migrated().connection(), "SELECT channel_id FROM channels WHERE unit_type = ?1");
     assert!(scanned[0].starts_with("SCAN channels"), "{scanned:?}");
 }
 
@@ -120,7 +121,7 @@ fn fill(connection: &Connection, first: i64, count: i64, state: &str, at: i64) {
 }
 
 /// Runs every step to its end. Returns what each did.
-fn purge(connection: &Connection) -> Vec<usize> {
+fn purge(tx: &Tx) -> Vec<usize> {
     let steps: [Step; 9] = [
         note_over,
         channel_replays,
@@ -137,7 +138,7 @@ fn purge(connection: &Connection) -> Vec<usize> {
     for step in steps {
         let mut touched = 0;
         loop {
-            let (rows, more) = step(connection, batch).unwrap();
+            let (rows, more) = step(tx, batch).unwrap();
             touched += rows;
             if !more {
                 break;
@@ -151,13 +152,14 @@ fn purge(connection: &Connection) -> Vec<usize> {
 /// What a purge of 20 channels that are over and of 20 failed opens costs beside `live` open ones: what was done,
 /// rows visited by scanning, and instructions run.
 fn cost_beside(live: i64) -> (Vec<usize>, i32, i32) {
-    let connection = migrated();
+    let tx = migrated();
+    let connection = tx.connection();
     connection.execute("INSERT INTO tip VALUES (1, zeroblob(32), 10000, 1, 1, 1)", []).unwrap();
-    fill(&connection, 1, 20, "gone", 1);
-    fill(&connection, 101, 20, "failed", 1);
+    fill(connection, 1, 20, "gone", 1);
+    fill(connection, 101, 20, "failed", 1);
     // Not due yet: what lives has been active since.
-    fill(&connection, 1_001, live, "open", NOW + 1);
-    let done = purge(&connection);
+    fill(connection, 1_001, live, "open", NOW + 1);
+    let done = purge(&tx);
     let status = |which| {
         let of = |sql: &&str| connection.prepare_cached(sql).unwrap().get_status(which);
         STATEMENTS.iter().map(of).sum()
@@ -176,7 +178,8 @@ fn a_purge_costs_the_same_beside_a_hundred_and_beside_thirty_thousand_live_chann
 
 #[test]
 fn every_column_of_a_channel_is_archived_or_is_known_to_matter_no_more() {
-    let connection = migrated();
+    let tx = migrated();
+    let connection = tx.connection();
     let columns = |table: &str| -> Vec<String> {
         let mut info = connection.prepare(&format!("SELECT name FROM pragma_table_info('{table}')")).unwrap();
         info.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
@@ -212,7 +215,8 @@ fn every_column_of_a_channel_is_archived_or_is_known_to_matter_no_more() {
 /// What refers to a channel or a transaction keeps it from being deleted.
 #[test]
 fn whatever_refers_to_a_channel_or_a_transaction_is_removed_before_it() {
-    let connection = migrated();
+    let tx = migrated();
+    let connection = tx.connection();
     let mut references = connection
         .prepare(
             "SELECT tables.name || ' to ' || keys.\"table\"

@@ -1,11 +1,11 @@
 //! What a transaction is meant to do, written down with it.
 
-use rusqlite::{Connection, Row, params};
 use toll_protocol::{Amount, ChannelId};
 
 use super::{SubmissionId, SubmissionKind};
 use crate::LedgerError;
 use crate::column::{Columns, amount};
+use crate::engine::{DatabaseError, Row, Tx, params};
 
 /// What a transaction is meant to do. Nobody has to read its bytes to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,35 +53,34 @@ impl Intent {
 }
 
 /// Writes down what a submission does to a channel, and what it tells everybody by that.
-pub(super) fn attach(tx: &Connection, id: SubmissionId, effect: &Effect) -> Result<(), LedgerError> {
-    tx.prepare_cached(
+pub(super) fn attach(tx: &Tx, id: SubmissionId, effect: &Effect) -> Result<(), LedgerError> {
+    tx.execute(
         "-- attach_submission
         INSERT INTO submission_channels (channel_id, submission_id, publishes, pays_out)
         VALUES (?1, ?2, ?3, ?4)",
-    )?
-    .execute(params![
-        effect.channel.as_bytes(),
-        id.get(),
-        effect.publishes.map(amount).transpose()?,
-        effect.pays_out,
-    ])?;
+        params![
+            effect.channel.as_bytes(),
+            id.get(),
+            effect.publishes.map(amount).transpose()?,
+            effect.pays_out,
+        ],
+    )?;
     match effect.publishes {
         Some(shown) => note_published(tx, effect.channel.as_bytes(), shown),
         None => Ok(()),
     }
 }
 
-pub(super) fn effects(connection: &Connection, id: SubmissionId) -> rusqlite::Result<Vec<Effect>> {
-    connection
-        .prepare_cached(
-            "-- submission_effects
-            SELECT channel_id, publishes, pays_out FROM submission_channels WHERE submission_id = ?1",
-        )?
-        .query_map([id.get()], effect)?
-        .collect()
+pub(super) fn effects(connection: &Tx, id: SubmissionId) -> Result<Vec<Effect>, DatabaseError> {
+    connection.all(
+        "-- submission_effects
+        SELECT channel_id, publishes, pays_out FROM submission_channels WHERE submission_id = ?1",
+        params![id.get()],
+        effect,
+    )
 }
 
-fn effect(row: &Row<'_>) -> rusqlite::Result<Effect> {
+fn effect(row: &Row<'_>) -> Result<Effect, DatabaseError> {
     Ok(Effect {
         channel: row.channel_id("channel_id")?,
         publishes: row.optional_amount("publishes")?,
@@ -91,11 +90,11 @@ fn effect(row: &Row<'_>) -> rusqlite::Result<Effect> {
 
 /// Notes that the voucher for `shown` is about to be sent. Whoever is handed the transaction has it from then on,
 /// whatever becomes of the transaction: it still settles, but no longer shows that its sender is the payer.
-pub(crate) fn note_published(tx: &Connection, channel: &[u8; 32], shown: Amount) -> Result<(), LedgerError> {
-    tx.prepare_cached(
+fn note_published(tx: &Tx, channel: &[u8; 32], shown: Amount) -> Result<(), LedgerError> {
+    tx.execute(
         "-- note_published
         UPDATE channels SET sent_cumulative = ?2 WHERE channel_id = ?1 AND sent_cumulative < ?2",
-    )?
-    .execute(params![channel, amount(shown)?])?;
+        params![channel, amount(shown)?],
+    )?;
     Ok(())
 }

@@ -1,65 +1,68 @@
 //! Putting transactions on record.
 
-use rusqlite::{Connection, OptionalExtension, params};
 use solana_signature::Signature;
 use toll_protocol::{Amount, ChannelId};
 
 use super::intent::{Effect, Intent, attach};
 use super::{SubmissionId, SubmissionKind, SubmissionState, find};
 use crate::column::{amount, integer};
+use crate::engine::{DatabaseError, Tx, params};
 use crate::{Ledger, LedgerError, channel};
 
 /// Records a transaction that the payer has signed and the settler has yet to.
 pub(crate) fn request(
-    tx: &Connection,
+    tx: &Tx,
     kind: SubmissionKind,
     channel: &ChannelId,
     transaction: &[u8],
     deposited: Amount,
     now: i64,
 ) -> Result<SubmissionId, LedgerError> {
-    tx.prepare_cached(
+    let id = tx.one(
         "-- request_submission
         INSERT INTO submissions (kind, state, request, transaction_bytes, amount, created_at, updated_at)
-        VALUES (?1, 'requested', ?2, ?2, ?3, ?4, ?4)",
-    )?
-    .execute(params![kind, transaction, amount(deposited)?, now])?;
-    let id = SubmissionId(tx.last_insert_rowid());
+        VALUES (?1, 'requested', ?2, ?2, ?3, ?4, ?4) RETURNING submission_id",
+        params![kind, transaction, amount(deposited)?, now],
+        |row| row.get(0),
+    )?;
     attach(tx, id, &Effect::on(*channel))?;
     Ok(id)
 }
 
 /// How many submissions wait for the settler's signature.
-pub(crate) fn requested_count(tx: &Connection) -> rusqlite::Result<usize> {
+pub(crate) fn requested_count(tx: &Tx) -> Result<usize, DatabaseError> {
     // `IN` of two constants lets SQLite see that the partial index applies.
-    tx.prepare_cached(
+    tx.one(
         "-- requested_count
         SELECT count(*) FROM submissions WHERE state IN ('requested', 'recorded') AND state = 'requested'",
-    )?
-    .query_row([], |row| row.get(0))
+        &[],
+        |row| row.get(0),
+    )
 }
 
 /// The submission of `kind` on `channel` that was requested by these very bytes.
 pub(crate) fn requested_by(
-    tx: &Connection,
+    tx: &Tx,
     kind: SubmissionKind,
     channel: &ChannelId,
     transaction: &[u8],
-) -> rusqlite::Result<Option<SubmissionId>> {
-    tx.prepare_cached(
+) -> Result<Option<SubmissionId>, DatabaseError> {
+    tx.first(
         "-- submission_requested_by
         SELECT submission_id FROM submissions JOIN submission_channels USING (submission_id)
          WHERE channel_id = ?1 AND kind = ?2 AND request = ?3",
-    )?
-    .query_row(params![channel.as_bytes(), kind, transaction], |row| row.get(0))
-    .optional()
+        params![channel.as_bytes(), kind, transaction],
+        |row| row.get(0),
+    )
 }
 
 /// The submission whose transaction has `signature`.
-fn signed_by(tx: &Connection, signature: &Signature) -> rusqlite::Result<Option<SubmissionId>> {
-    tx.prepare_cached("-- submission_signed\nSELECT submission_id FROM submissions WHERE signature = ?1")?
-        .query_row([signature.as_ref()], |row| row.get(0))
-        .optional()
+fn signed_by(tx: &Tx, signature: &Signature) -> Result<Option<SubmissionId>, DatabaseError> {
+    tx.first(
+        "-- submission_signed\nSELECT submission_id FROM submissions WHERE signature = ?1",
+        params![signature.as_ref()],
+        |row| row.get(0),
+    )
 }
 
 impl Ledger {
@@ -86,20 +89,14 @@ impl Ledger {
             if let Some(earlier) = signed_by(tx, &signature)? {
                 return Err(LedgerError::SameTransaction { id, earlier });
             }
-            tx.prepare_cached(
+            tx.execute(
                 "-- record_signed
                 UPDATE submissions
                    SET state = 'recorded', transaction_bytes = ?2, signature = ?3,
                        last_valid_block_height = ?4, updated_at = ?5
                  WHERE submission_id = ?1 AND state = 'requested'",
-            )?
-            .execute(params![
-                id.0,
-                transaction,
-                signature.as_ref(),
-                integer(last_valid_block_height)?,
-                now
-            ])?;
+                params![id.0, transaction, signature.as_ref(), integer(last_valid_block_height)?, now],
+            )?;
             Ok(())
         })
         .await
@@ -122,20 +119,20 @@ impl Ledger {
             if let Some(id) = signed_by(tx, &signature)? {
                 return Ok(id);
             }
-            tx.prepare_cached(
+            let id = tx.one(
                 "-- record_submission
                 INSERT INTO submissions
                        (kind, state, transaction_bytes, signature, last_valid_block_height, created_at, updated_at)
-                VALUES (?1, 'recorded', ?2, ?3, ?4, ?5, ?5)",
-            )?
-            .execute(params![
+                VALUES (?1, 'recorded', ?2, ?3, ?4, ?5, ?5) RETURNING submission_id",
+                params![
                 intent.kind,
                 transaction,
                 signature.as_ref(),
                 integer(last_valid_block_height)?,
                 now
-            ])?;
-            let id = SubmissionId(tx.last_insert_rowid());
+            ],
+                |row| row.get(0),
+            )?;
             for effect in &intent.effects {
                 if channel::find(tx, &effect.channel)?.is_none() {
                     return Err(LedgerError::UnknownChannel(effect.channel));

@@ -1,9 +1,8 @@
 //! Telling what became of recorded transactions.
 
-use rusqlite::params;
-
 use super::{SubmissionId, SubmissionState, find};
 use crate::column::integer;
+use crate::engine::params;
 use crate::{Ledger, LedgerError};
 
 /// What telling a submission's fate did.
@@ -37,20 +36,20 @@ impl Ledger {
             if !matches!(found.state, SubmissionState::Recorded | SubmissionState::Expired) {
                 return Ok(Resolution::Already(found.state));
             }
-            tx.prepare_cached(
+            tx.execute(
                 "-- submission_landed
                 UPDATE submissions
                    SET state = 'landed', landed_slot = ?2, fee_lamports = ?3, compute_units = ?4, updated_at = ?5
                  WHERE submission_id = ?1",
-            )?
-            .execute(params![
+                params![
                 id.0,
                 integer(slot)?,
                 fee_lamports.map(integer).transpose()?,
                 compute_units.map(integer).transpose()?,
                 now,
-            ])?;
-            tx.prepare_cached(
+            ],
+            )?;
+            tx.execute(
                 "-- submission_landed_on_channel
                 UPDATE channels
                    SET last_activity_at = CASE WHEN ?2 = 'top_up' THEN max(last_activity_at, ?3)
@@ -58,8 +57,8 @@ impl Ledger {
                        close_signature = CASE WHEN ?2 = 'close' THEN ?4 ELSE close_signature END
                  WHERE channel_id IN (SELECT channel_id FROM submission_channels WHERE submission_id = ?1)
                    AND ?2 IN ('top_up', 'close')",
-            )?
-            .execute(params![id.0, found.kind, now, found.signature.as_ref().map(AsRef::<[u8]>::as_ref)])?;
+                params![id.0, found.kind, now, found.signature.as_ref().map(AsRef::<[u8]>::as_ref)],
+            )?;
             Ok(Resolution::Resolved)
         })
         .await
@@ -88,11 +87,11 @@ impl Ledger {
             if !matches!(found.state, SubmissionState::Requested | SubmissionState::Recorded) {
                 return Ok(Resolution::Already(found.state));
             }
-            tx.prepare_cached(
+            tx.execute(
                 "-- give_up_submission
                 UPDATE submissions SET state = ?2, error = ?3, updated_at = ?4 WHERE submission_id = ?1",
-            )?
-            .execute(params![id.0, state, error, now])?;
+                params![id.0, state, error, now],
+            )?;
             Ok(Resolution::Resolved)
         })
         .await

@@ -5,6 +5,8 @@ use rusqlite::Connection;
 use std::sync::Arc;
 
 use super::*;
+use crate::engine::params;
+use crate::engine::sqlite::Sqlite;
 
 /// A writer over a blank table, with foreign keys that are checked at commit.
 fn writer() -> Writer {
@@ -16,19 +18,18 @@ fn writer() -> Writer {
              CREATE TABLE notes (number INTEGER REFERENCES numbers (number) DEFERRABLE INITIALLY DEFERRED);",
         )
         .unwrap();
-    Writer::start(connection).unwrap()
+    Writer::start(Tx::Sqlite(Sqlite::of(connection))).unwrap()
 }
 
-fn insert(connection: &Connection, number: i64) -> Result<(), LedgerError> {
-    connection.execute("INSERT INTO numbers VALUES (?1)", [number])?;
+fn insert(tx: &Tx, number: i64) -> Result<(), LedgerError> {
+    tx.execute("INSERT INTO numbers VALUES (?1)", params![number])?;
     Ok(())
 }
 
 async fn numbers(writer: &Writer) -> Vec<i64> {
     writer
         .write("numbers", |tx| {
-            let mut statement = tx.prepare("SELECT number FROM numbers ORDER BY number")?;
-            Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+            Ok(tx.all("SELECT number FROM numbers ORDER BY number", &[], |row| row.get(0))?)
         })
         .await
         .unwrap()
@@ -52,7 +53,7 @@ async fn hold(writer: &Arc<Writer>) -> mpsc::Sender<()> {
     release
 }
 
-type AnyJob = Box<dyn FnOnce(&Connection) -> Result<(), LedgerError> + Send>;
+type AnyJob = Box<dyn FnOnce(&Tx) -> Result<(), LedgerError> + Send>;
 
 /// Runs `jobs` as one group, in order.
 async fn group(writer: &Arc<Writer>, jobs: Vec<AnyJob>) -> Vec<Result<(), LedgerError>> {
@@ -123,7 +124,7 @@ async fn failed_commit_fails_every_job_of_its_group() {
         vec![
             Box::new(|tx| insert(tx, 1)),
             // Refers to nothing, which only the commit finds out.
-            Box::new(|tx| Ok(tx.execute("INSERT INTO notes VALUES (99)", []).map(|_| ())?)),
+            Box::new(|tx| Ok(tx.execute("INSERT INTO notes VALUES (99)", &[]).map(|_| ())?)),
             Box::new(|tx| insert(tx, 3)),
         ],
     )
@@ -145,7 +146,7 @@ async fn lost_transaction_fails_what_was_in_it_and_runs_the_rest_in_another() {
         vec![
             Box::new(|tx| insert(tx, 1)),
             // What SQLite does by itself when the disk is full.
-            Box::new(|tx| Ok(tx.execute_batch("ROLLBACK")?)),
+            Box::new(|tx| Ok(tx.execute("ROLLBACK", &[]).map(drop)?)),
             Box::new(|tx| insert(tx, 3)),
         ],
     )
@@ -161,12 +162,12 @@ async fn queued_jobs_are_done_before_the_writer_ends() {
     let path = directory.path().join("numbers.db");
     let connection = Connection::open(&path).unwrap();
     connection.execute_batch("CREATE TABLE numbers (number INTEGER PRIMARY KEY)").unwrap();
-    let writer = Writer::start(connection).unwrap();
+    let writer = Writer::start(Tx::Sqlite(Sqlite::of(connection))).unwrap();
     let queue = writer.queue.clone().unwrap();
     let mut answers = Vec::new();
     for number in 0..100 {
         let (reply, answer) = oneshot::channel();
-        let work = move |tx: &Connection| insert(tx, number);
+        let work = move |tx: &Tx| insert(tx, number);
         let job = Box::new(Work { name: "insert", work: Some(work), outcome: None, reply });
         assert!(queue.try_send(job).is_ok());
         answers.push(answer);

@@ -1,6 +1,6 @@
 //! A store that cannot write accepts nothing.
 
-use toll_ledger::{Acceptance, Charge, LedgerError, StoredResponse};
+use toll_ledger::{Acceptance, Charge, DatabaseErrorKind, LedgerError, StoredResponse};
 
 use crate::{World, amount};
 
@@ -24,7 +24,7 @@ async fn full_disk_refuses_and_keeps_what_was_accepted() {
 
     let LedgerError::Database { operation, cause } = &error else { panic!("{error}") };
     assert_eq!(*operation, "accept_voucher");
-    assert_eq!(cause.sqlite_error_code(), Some(rusqlite::ErrorCode::DiskFull));
+    assert_eq!(cause.kind(), DatabaseErrorKind::Full);
     let watermarks = world.watermarks().await;
     assert_eq!((watermarks.accepted, watermarks.spent), (amount(accepted), amount(accepted)));
 }
