@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use toll_bench::paid_path::{self, Plan};
 use toll_bench::program::{Figures, measure, table};
 use toll_bench::settle;
 use toll_bench::watch::{self, Failure, Report};
@@ -23,6 +24,8 @@ enum Benchmark {
     Watch(Watch),
     /// Sessions of many channels from open to reclaim, many channels in a transaction and one.
     Settle(Settle),
+    /// What payment costs a request, from the bare signature check to the proxy before an upstream.
+    PaidPath(PaidPath),
 }
 
 #[derive(Args)]
@@ -64,6 +67,28 @@ struct Settle {
     json: bool,
 }
 
+#[derive(Args)]
+struct PaidPath {
+    /// Requests of a round.
+    #[arg(long, default_value_t = 20_000)]
+    requests: usize,
+    /// Rounds behind each figure.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Channels in the ledger, the fewest first.
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 1_000_000])]
+    channels: Vec<u64>,
+    /// Connections of the load generator.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64, 256])]
+    connections: Vec<usize>,
+    /// Channels that pay once, for the memory they take.
+    #[arg(long, default_value_t = 50_000)]
+    idle_channels: u64,
+    /// Prints JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Version {
     V0,
@@ -81,6 +106,7 @@ fn main() -> ExitCode {
         Benchmark::Program(arguments) => program(&arguments),
         Benchmark::Watch(arguments) => watch(&arguments),
         Benchmark::Settle(arguments) => settle(&arguments),
+        Benchmark::PaidPath(arguments) => paid_path(arguments),
     };
     match outcome {
         Ok(complaints) if complaints.is_empty() => ExitCode::SUCCESS,
@@ -141,5 +167,16 @@ fn settle(arguments: &Settle) -> Result<Vec<String>, Failure> {
     } else {
         println!("{report}");
     }
+    Ok(report.complaints())
+}
+
+/// Measures the paid path, and returns what is wrong with the figures.
+fn paid_path(arguments: PaidPath) -> Result<Vec<String>, Failure> {
+    let PaidPath { requests, rounds, mut channels, connections, idle_channels, json } = arguments;
+    channels.sort_unstable();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let plan = Plan { requests, rounds, channels, connections, idle_channels, cores };
+    let report = paid_path::paid_path(&plan)?;
+    println!("{}", if json { report.to_json() } else { report.to_string() });
     Ok(report.complaints())
 }

@@ -4,7 +4,6 @@
 //! memory. It finds closing channels as a node with account indexes does, without a search, so what is measured is our
 //! side and the number of questions.
 
-mod memory;
 mod node;
 mod report;
 mod traffic;
@@ -44,7 +43,7 @@ pub async fn watch(channels: u64) -> Result<Run, Failure> {
         SettlerKeys { fee_payer: Keypair::new_from_array([1; 32]), payee: Keypair::new_from_array([2; 32]) };
     let fixtures = seed(&ledger, channels, keys.payee.pubkey()).await?;
     let node = Node::start(keys.fee_payer.pubkey(), &fixtures).await?;
-    let before = memory::resident();
+    let before = crate::memory::resident();
 
     // The close is never confirmed here: nobody waits for it.
     let drain_timeout = Duration::from_millis(300);
@@ -85,7 +84,7 @@ pub async fn watch(channels: u64) -> Result<Run, Failure> {
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
     let traffic = traffic.stop().await?;
-    let memory = memory::resident().saturating_sub(before);
+    let memory = crate::memory::resident().saturating_sub(before);
     let _ = stop.send(());
     running.await??;
     let detected = detected.ok_or("the forced close was never noticed")?;
