@@ -34,6 +34,7 @@ use crate::gateway::Gateway;
 use crate::header::{PAYMENT_RECEIPT, mark_private};
 use crate::in_flight::Turn;
 use crate::recent::Recent;
+use crate::reject::Refusal;
 use crate::repeat::Shelf;
 
 /// Longest body kept for replays.
@@ -43,19 +44,15 @@ pub const MAX_REPLAY_BODY: usize = 64 * 1024;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Undelivered;
 
-/// Answers a paid request: calls `inner`, adds `receipt` to a success, keeps the answer with `keeper`.
-///
-/// Once begun it runs to its end even when the client hangs up: otherwise hanging up and repeating would make
-/// the service work any number of times for one charge.
-pub(crate) async fn deliver<S>(keeper: Keeper, receipt: HeaderValue, request: Request, inner: S) -> Response
+/// Charges and serves a request to the end, even when the client hangs up: otherwise hanging up and repeating would make
+/// the service work any number of times for one charge, or charge for nothing.
+pub(crate) async fn to_its_end<F>(work: F) -> Result<Response, Refusal>
 where
-    S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
-    S::Future: Send,
+    F: Future<Output = Result<Response, Refusal>> + Send + 'static,
 {
-    let running = tokio::spawn(run(keeper, receipt, request, inner).in_current_span());
-    running.await.unwrap_or_else(|error| {
+    tokio::spawn(work.in_current_span()).await.unwrap_or_else(|error| {
         tracing::error!(%error, "the handler of a paid request panicked");
-        failure(StatusCode::INTERNAL_SERVER_ERROR)
+        Ok(failure(StatusCode::INTERNAL_SERVER_ERROR))
     })
 }
 
@@ -66,7 +63,9 @@ fn failure(status: StatusCode) -> Response {
     response
 }
 
-async fn run<S>(keeper: Keeper, receipt: HeaderValue, request: Request, inner: S) -> Response
+/// Answers a paid request: calls `inner`, adds `receipt` to a success, keeps the answer with `keeper`. Call it from
+/// [`to_its_end`].
+pub(crate) async fn deliver<S>(keeper: Keeper, receipt: HeaderValue, request: Request, inner: S) -> Response
 where
     S: Service<Request, Response = Response, Error = Infallible>,
 {

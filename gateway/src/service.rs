@@ -1,6 +1,7 @@
 //! The request path, top to bottom.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
@@ -20,7 +21,7 @@ use crate::spoof::strip_own;
 
 /// Answers a request for which `quote` was given.
 pub(crate) async fn respond<S>(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     quote: Quote,
     bodies: BodyRules,
     mut request: Request,
@@ -49,7 +50,7 @@ where
 }
 
 async fn admit<S>(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     price: &Price,
     mut parts: Parts,
     body: &mut RequestBody,

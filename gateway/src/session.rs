@@ -14,6 +14,7 @@ mod transaction;
 mod unobserved;
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
@@ -47,7 +48,7 @@ pub(crate) async fn offer(
 /// Takes a credential that answers such an offer. A voucher's request is served by `inner`; what opens, tops up or
 /// closes a channel is answered here.
 pub(crate) async fn admit<S>(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     price: &Price,
     credential: &Credential,
     parts: Parts,

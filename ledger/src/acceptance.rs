@@ -1,13 +1,15 @@
 //! Accepting vouchers.
 //!
-//! One function moves a channel's accepted watermark for service: [`Ledger::accept`]. Signatures and
-//! bindings are checked earlier, in `toll_protocol`; nothing here knows about HTTP.
+//! One function moves a channel's accepted watermark for service: [`Ledger::accept`]. What is accepted is decided in
+//! [`crate::rules::acceptance`], carried out here. Signatures and bindings are checked earlier, in `toll_protocol`;
+//! nothing here knows about HTTP.
 
 use toll_protocol::{Amount, ChannelId, SignedVoucher, VerifiedVoucher};
 
 use crate::column::{Columns, amount};
 use crate::engine::{DatabaseError, Tx, params};
 use crate::replay::{self, Replay, ReplayKey};
+use crate::rules::acceptance::{self as rules, Raise, Standing, Verdict};
 use crate::{ChannelState, Ledger, LedgerError, Watermarks, channel, sponsor, voucher};
 
 /// What a voucher is asked to pay for, and what it may exceed that by.
@@ -94,15 +96,6 @@ pub enum Acceptance {
     Unknown,
 }
 
-/// The part of a channel's row that acceptance looks at.
-struct Standing {
-    state: ChannelState,
-    authorized_signer: [u8; 32],
-    idle_timeout: u32,
-    watermarks: Watermarks,
-    published: Amount,
-}
-
 impl Ledger {
     /// Accepts a voucher and applies `charge` to it, as one step.
     ///
@@ -114,8 +107,14 @@ impl Ledger {
     /// same replay key finds out, and is never charged twice.
     pub async fn accept(&self, voucher: &VerifiedVoucher, charge: Charge) -> Result<Acceptance, LedgerError> {
         let signed = voucher.signed().clone();
-        let (now, oldest) = (self.now(), self.oldest_answer());
-        self.write("accept_voucher", move |tx| accept(tx, &signed, &charge, now, oldest)).await
+        let (id, now, oldest) = (signed.voucher.channel_id, self.now(), self.oldest_answer());
+        let active_at = (!charge.cost.is_zero()).then_some(now);
+        let acceptance =
+            self.write("accept_voucher", move |tx| accept(tx, &signed, &charge, now, oldest)).await?;
+        if let Acceptance::Accepted(Accepted { watermarks, .. }) = &acceptance {
+            self.book().raise(&id, watermarks, active_at);
+        }
+        Ok(acceptance)
     }
 }
 
@@ -127,110 +126,57 @@ fn accept(
     oldest: i64,
 ) -> Result<Acceptance, LedgerError> {
     let id = &signed.voucher.channel_id;
-    let Some(standing) = standing(tx, id)? else { return Ok(Acceptance::Unknown) };
-    if standing.state != ChannelState::Open {
-        return Ok(Acceptance::NotOpen(standing.state));
-    }
-    if standing.authorized_signer != signed.signer.to_bytes() {
-        return Err(LedgerError::ForeignSigner(*id));
-    }
-    // Before any repeat is answered: whoever reads the chain has such a voucher, too.
-    let up_to = standing.published;
-    if !up_to.is_zero() && signed.voucher.cumulative_amount <= up_to {
-        return Ok(Acceptance::Published { up_to });
-    }
-    if let Some((replay, fingerprint)) = replay::find(tx, &charge.replay.key, oldest)? {
-        // The same request on another channel is another request.
-        let same = fingerprint == charge.replay.fingerprint && replay.channel == *id;
-        return Ok(if same { Acceptance::Replayed(replay) } else { Acceptance::KeyReused });
-    }
-    if sponsor::find(tx)?.is_some_and(|sponsor| !sponsor.vouchers) {
-        return Ok(Acceptance::CloseUnfunded);
-    }
-    if let Some(refusal) = refusal(&standing.watermarks, signed.voucher.cumulative_amount, charge) {
-        return Ok(refusal);
-    }
-    let watermarks = Watermarks {
-        accepted: signed.voucher.cumulative_amount,
-        // Cannot overflow: the sum was found to be at most the cumulative amount.
-        spent: Amount::new(standing.watermarks.spent.get() + charge.cost.get()),
-        ..standing.watermarks
+    let standing = standing(tx, id)?;
+    let earlier = replay::find(tx, &charge.replay.key, oldest)?;
+    let funded = sponsor::find(tx)?.is_none_or(|sponsor| sponsor.vouchers);
+    let raise = match rules::decide(standing.as_ref(), signed, charge, earlier, funded, now) {
+        Verdict::Raise(raise) => raise,
+        Verdict::Refuse(refusal) => return Ok(refusal),
+        Verdict::ForeignSigner => return Err(LedgerError::ForeignSigner(*id)),
     };
-    raise(tx, id, &watermarks, charge.cost, now)?;
+    carry_out(tx, id, &raise)?;
     voucher::store(tx, signed, now)?;
-    voucher::prune(tx, id, watermarks.spent)?;
-    replay::insert(tx, id, charge, &watermarks, now)?;
-    Ok(Acceptance::Accepted(Accepted { watermarks, idle_timeout: standing.idle_timeout, accepted_at: now }))
+    voucher::prune(tx, id, raise.to.spent)?;
+    replay::insert(tx, id, charge, &raise.to, now)?;
+    Ok(standing.map_or(Acceptance::Unknown, |standing| standing.accepted(&raise, now)))
 }
 
 fn standing(tx: &Tx, id: &ChannelId) -> Result<Option<Standing>, DatabaseError> {
     tx.first(
         "-- accept_voucher_standing
-        SELECT state, authorized_signer, idle_timeout, deposit, accepted, spent, settled, payout_watermark,
-               sent_cumulative
+        SELECT state, closure_started_at, authorized_signer, idle_timeout, deposit, accepted, spent, settled,
+               payout_watermark, sent_cumulative
           FROM channels WHERE channel_id = ?1",
         params![id.as_bytes()],
         |row| {
-            let watermarks = channel::watermarks(row)?;
             Ok(Standing {
                 state: row.get("state")?,
-                authorized_signer: row.pubkey("authorized_signer")?.to_bytes(),
+                closure_started_at: row.get("closure_started_at")?,
+                authorized_signer: row.pubkey("authorized_signer")?,
                 idle_timeout: row.get("idle_timeout")?,
-                published: channel::published(&watermarks, row.amount("sent_cumulative")?),
-                watermarks,
+                watermarks: channel::watermarks(row)?,
+                sent: row.amount("sent_cumulative")?,
             })
         },
     )
 }
 
-/// Why `cumulative` does not pay for `charge`, or `None` when it does.
-fn refusal(watermarks: &Watermarks, cumulative: Amount, charge: &Charge) -> Option<Acceptance> {
-    let watermarks = *watermarks;
-    let Watermarks { deposit, accepted, spent, .. } = watermarks;
-    let required = watermarks.required(charge.cost, charge.min_delta);
-    // Sums of three u64 fit a u128 with room to spare.
-    let paid = u128::from(spent.get()) + u128::from(charge.cost.get());
-    let allowed =
-        u128::from(accepted.get()) + u128::from(charge.cost.get()) + u128::from(charge.headroom.get());
-    let offered = u128::from(cumulative.get());
-
-    if cumulative > deposit {
-        return Some(Acceptance::OverDeposit { required, watermarks });
-    }
-    // Equal is stale too: a voucher spends its increment once (draft-solana-session, "Server Verification" 5).
-    if cumulative <= accepted {
-        return Some(Acceptance::Stale { watermarks });
-    }
-    if offered < paid {
-        return Some(if required > deposit {
-            Acceptance::OverDeposit { required, watermarks }
-        } else {
-            Acceptance::Insufficient { required, watermarks }
-        });
-    }
-    let delta = cumulative.saturating_sub(accepted);
-    if delta < charge.min_delta && cumulative != deposit {
-        return Some(Acceptance::DeltaTooSmall { required, watermarks });
-    }
-    if offered > allowed {
-        let allowed = Amount::new(u64::try_from(allowed).unwrap_or(u64::MAX));
-        return Some(Acceptance::Excessive { allowed, watermarks });
-    }
-    None
-}
-
-/// Only what is paid for counts as activity: a watermark raised ahead of use would hold the sponsor's rent for
-/// ever at no cost.
-fn raise(tx: &Tx, id: &ChannelId, to: &Watermarks, cost: Amount, now: i64) -> Result<(), LedgerError> {
-    let active_at = if cost.is_zero() { i64::MIN } else { now };
+/// Raises a channel's amounts, unless they are no longer those that this was decided on.
+fn carry_out(tx: &Tx, id: &ChannelId, raise: &Raise) -> Result<(), LedgerError> {
     let raised = tx.execute(
         "-- accept_voucher
         UPDATE channels
            SET accepted = ?2, spent = ?3, last_activity_at = max(last_activity_at, ?4)
-         WHERE channel_id = ?1 AND state = 'open' AND accepted < ?2 AND ?2 <= deposit
-           AND spent <= ?3 AND ?3 <= ?2",
-        params![id.as_bytes(), amount(to.accepted)?, amount(to.spent)?, active_at],
+         WHERE channel_id = ?1 AND state = 'open' AND accepted = ?5 AND spent = ?6 AND ?2 <= deposit",
+        params![
+            id.as_bytes(),
+            amount(raise.to.accepted)?,
+            amount(raise.to.spent)?,
+            raise.active_at.unwrap_or(i64::MIN),
+            amount(raise.from.accepted)?,
+            amount(raise.from.spent)?,
+        ],
     )?;
-    // The checks above and this statement say the same; should they ever differ, nothing is accepted.
+    // The rule and this statement say the same; should they ever differ, nothing is accepted.
     if raised == 1 { Ok(()) } else { Err(DatabaseError::changed_rows(raised).into()) }
 }

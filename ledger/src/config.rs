@@ -47,6 +47,10 @@ pub struct LedgerConfig {
     /// Rows that one transaction of a purge touches: vouchers wait no longer than that for their turn.
     #[serde(default = "default_purge_batch_rows")]
     pub purge_batch_rows: u32,
+    /// Open channels that a process remembers, at a kilobyte each, so that their requests read nothing from the
+    /// database. Those that were longest without a request are forgotten first, and read when they come again.
+    #[serde(default = "default_book_channels")]
+    pub book_channels: u32,
 }
 
 fn default_replay_retention() -> u32 {
@@ -87,6 +91,10 @@ fn default_purge_batch_rows() -> u32 {
     200
 }
 
+fn default_book_channels() -> u32 {
+    65_536
+}
+
 /// A value of `[ledger]` that cannot work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{setting}: {reason}")]
@@ -112,6 +120,7 @@ impl LedgerConfig {
             max_failed_opens: default_max_failed_opens(),
             max_requested: default_max_requested(),
             purge_batch_rows: default_purge_batch_rows(),
+            book_channels: default_book_channels(),
         }
     }
 
@@ -129,6 +138,7 @@ impl LedgerConfig {
             max_failed_opens,
             max_requested,
             purge_batch_rows,
+            book_channels,
         } = self;
         let zero = "must not be zero";
         let checks = [
@@ -154,6 +164,7 @@ impl LedgerConfig {
             (*max_failed_opens == 0, "ledger.max_failed_opens", zero),
             (*max_requested == 0, "ledger.max_requested", zero),
             (*purge_batch_rows == 0, "ledger.purge_batch_rows", zero),
+            (*book_channels == 0, "ledger.book_channels", zero),
         ];
         match checks.into_iter().find(|(wrong, ..)| *wrong) {
             Some((_, setting, reason)) => Err(InvalidSetting { setting, reason }),
@@ -200,6 +211,7 @@ mod tests {
             "max_failed_opens",
             "max_requested",
             "purge_batch_rows",
+            "book_channels",
         ] {
             let mut values = serde_json::to_value(LedgerConfig::new("ledger.db")).unwrap();
             values[setting] = 0.into();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
+use crate::book::Book;
 use crate::clock::Clock;
 use crate::config::LedgerConfig;
 use crate::engine::Tx;
@@ -30,6 +31,7 @@ struct Inner {
     // The writer goes first: it ends with every queued job done.
     writer: Writer,
     readers: Readers,
+    book: Arc<Book>,
     clock: Box<dyn Clock>,
     config: LedgerConfig,
     #[cfg(feature = "testing")]
@@ -63,6 +65,7 @@ impl Ledger {
             inner: Arc::new(Inner {
                 writer,
                 readers,
+                book: Arc::new(Book::new(config.book_channels)),
                 clock: Box::new(clock),
                 config,
                 #[cfg(feature = "testing")]
@@ -103,6 +106,11 @@ impl Ledger {
     /// What the ledger's clock shows, in unix seconds.
     pub fn now(&self) -> i64 {
         self.inner.clock.now()
+    }
+
+    /// What this process knows of its channels.
+    pub(crate) fn book(&self) -> &Arc<Book> {
+        &self.inner.book
     }
 
     /// Waits until this process commits a change, at most for `timeout`. True means that something was

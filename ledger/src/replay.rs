@@ -6,6 +6,7 @@ use crate::acceptance::Charge;
 use crate::answer::{self, Answer};
 use crate::column::{Columns, amount};
 use crate::engine::{DatabaseError, Row, Tx, params};
+use crate::rules::acceptance::Earlier;
 use crate::{Ledger, LedgerError, Watermarks};
 
 /// Seconds for which answers are kept unless [`LedgerConfig`](crate::LedgerConfig) says otherwise, and entries at
@@ -52,14 +53,14 @@ fn from_row(row: &Row<'_>, oldest: i64) -> Result<Replay, DatabaseError> {
     })
 }
 
-/// The entry under `key` and its fingerprint. Answers from before `oldest` (unix seconds) are not kept.
+/// What was charged under `key`. Answers from before `oldest` (unix seconds) are not kept.
 pub(crate) fn find(
     connection: &Tx,
     key: &[u8; 32],
     oldest: i64,
-) -> Result<Option<(Replay, [u8; 32])>, DatabaseError> {
+) -> Result<Option<Earlier>, DatabaseError> {
     connection.first("-- replay\nSELECT * FROM replays WHERE replay_key = ?1", params![key], |row| {
-        Ok((from_row(row, oldest)?, row.get("fingerprint")?))
+        Ok(Earlier { replay: from_row(row, oldest)?, fingerprint: row.get("fingerprint")? })
     })
 }
 
@@ -95,8 +96,8 @@ impl Ledger {
     pub async fn replay(&self, key: &ReplayKey) -> Result<Option<Replay>, LedgerError> {
         let (key, oldest) = (*key, self.oldest_answer());
         self.read("replay", move |tx| {
-            let entry = find(tx, &key.key, oldest)?;
-            Ok(entry.filter(|(_, fingerprint)| *fingerprint == key.fingerprint).map(|(replay, _)| replay))
+            let earlier = find(tx, &key.key, oldest)?;
+            Ok(earlier.filter(|earlier| earlier.fingerprint == key.fingerprint).map(|earlier| earlier.replay))
         })
         .await
     }

@@ -82,19 +82,24 @@ impl Ledger {
             )?;
             Ok(())
         })
-        .await
+        .await?;
+        self.book().observe(at);
+        Ok(())
     }
 
     /// Up to when forced closes have been looked for, in unix seconds: one that began later may be unknown.
     pub async fn channels_observed_at(&self) -> Result<Option<i64>, LedgerError> {
-        self.read("channels_observed_at", |tx| {
-            let at = tx.first(
-                "-- channels_observed_at\nSELECT channels_observed_at FROM observation WHERE id = 1",
-                &[],
-                |row| row.get(0),
-            )?;
-            Ok(at)
-        })
-        .await
+        let at: Option<i64> = self
+            .read("channels_observed_at", |tx| {
+                let at = tx.first(
+                    "-- channels_observed_at\nSELECT channels_observed_at FROM observation WHERE id = 1",
+                    &[],
+                    |row| row.get(0),
+                )?;
+                Ok(at)
+            })
+            .await?;
+        at.inspect(|at| self.book().observe(*at));
+        Ok(at)
     }
 }

@@ -102,5 +102,5 @@ pub use self::{
         MAX_TRANSACTION, MAX_TRANSACTION_V1, TransactionError, decode_any_transaction, decode_transaction,
         encode_transaction, static_instructions,
     },
-    voucher::{SignedVoucher, VerifiedVoucher, VoucherError, is_voucher_key},
+    voucher::{SignedVoucher, VerifiedVoucher, VoucherError, VoucherKey, is_voucher_key},
 };

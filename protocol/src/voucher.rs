@@ -7,7 +7,7 @@
 mod signed;
 
 #[cfg(feature = "std")]
-pub use signed::{SignedVoucher, VerifiedVoucher, VoucherError, is_voucher_key};
+pub use signed::{SignedVoucher, VerifiedVoucher, VoucherError, VoucherKey, is_voucher_key};
 #[cfg(feature = "std")]
 pub(crate) use signed::{verify_strict, verifying_key};
 

@@ -64,6 +64,7 @@ const ROWS: &[(&str, Effect)] = &[
     ("ledger.max_failed_opens", Tested(ARCHIVE, "max_failed_opens_lets_the_oldest_go_early_but_no_address_that_could_still_open")),
     ("ledger.max_requested", Tested(ARCHIVE, "max_requested_bounds_what_waits_for_the_settler")),
     ("ledger.purge_batch_rows", Tested(ARCHIVE, "purge_batch_rows_bounds_each_transaction")),
+    ("ledger.book_channels", Tested("ledger/src/book/tests.rs", "the_book_forgets_the_channel_that_was_longest_without_a_request")),
 
     ("gateway.listen", Tested("cli/tests/chain.rs", "a_server_whose_port_is_taken_does_not_start_and_leaves_its_channels_open")),
     ("gateway.upstream", Tested(ACT, "the_limits_of_the_file_hold")),

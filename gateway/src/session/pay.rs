@@ -1,10 +1,12 @@
 //! `voucher`: verify, then accept, then serve.
 //!
-//! The cheap checks come first, the signature after them, the ledger last: it repeats what may have changed
-//! and makes watermark, voucher and charge durable in one step. Source: draft-solana-session, "Voucher
-//! Verification".
+//! The cheap checks come first, the signature after them, the ledger last: it decides again on what may have changed
+//! and makes watermark, voucher and charge durable in one step. All before that goes by what this process has in
+//! memory, which may be behind: it lets a request through, and refuses none before its channel was read anew. Source:
+//! draft-solana-session, "Voucher Verification".
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -13,7 +15,9 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::Method;
 use http::request::Parts;
-use toll_ledger::{Acceptance, Accepted, ChannelRecord, ChannelState, Charge, Watermarks};
+use toll_ledger::{
+    Acceptance, Accepted, Booked, BookedChannel, ChannelRecord, ChannelState, Charge, Watermarks,
+};
 use toll_protocol::{Amount, Challenge, ChannelId, SignedVoucher, VerifiedVoucher, VoucherAction};
 use tower::Service;
 
@@ -23,6 +27,7 @@ use crate::body::RequestBody;
 use crate::deliver::Keeper;
 use crate::extract::Paid;
 use crate::gateway::{Gateway, receipt_header};
+use crate::in_flight::Turn;
 use crate::price::Price;
 use crate::reject::{Figures, Refusal, Rejection};
 use crate::repeat::{self, Repeat, Shelf};
@@ -45,7 +50,7 @@ impl PaidRequest {
 }
 
 pub(crate) async fn pay<S>(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     price: &Price,
     challenge: &Challenge,
     action: &VoucherAction,
@@ -57,36 +62,63 @@ where
     S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
     S::Future: Send,
 {
-    let channel = gateway.ledger.channel(&action.channel_id).await?.ok_or(Rejection::ChannelNotFound)?;
-    gateway.check_price(challenge, price, &channel)?;
     let signed = &action.voucher;
-    check_binding(&action.channel_id, signed, &channel)?;
-    check_serving(channel.state, channel.closure_started_at)?;
-    check_unpublished(&channel, signed)?;
+    let check = |channel: &BookedChannel| -> Result<(), Rejection> {
+        gateway.check_price(challenge, price, &channel.record)?;
+        check_binding_of(&action.channel_id, signed, &channel.record, channel.follows_from_its_terms())?;
+        check_serving(channel.record.state, channel.record.closure_started_at)?;
+        check_unpublished(&channel.record, signed)
+    };
+    let mut known = gateway.ledger.booked(&action.channel_id).await?.ok_or(Rejection::ChannelNotFound)?;
+    if let Err(rejection) = check(&known.channel) {
+        if known.is_fresh {
+            return Err(rejection.into());
+        }
+        known = reload(gateway, &action.channel_id).await?;
+        check(&known.channel)?;
+    }
+
+    let mut verified = None;
     if !body.is_empty() {
-        check_worth_reading(gateway, &channel, signed)?;
+        // A body takes memory and time while it arrives: not for strangers, and not freely for a voucher that can at
+        // best repeat what it has bought.
+        verified = Some(verify(signed, &known.channel)?);
+        if signed.voucher.cumulative_amount <= known.channel.record.watermarks.accepted {
+            gateway.limit_refusal(action.channel_id)?;
+        }
     }
     let request = PaidRequest { parts, body: body.read().await? };
     let charge = charge(gateway, price, challenge, action, &request)?;
 
-    let repeated = gateway.ledger.replay(&charge.replay).await?.is_some();
-    if !repeated {
-        match check_cheaply(gateway, &channel, signed, &charge).await {
-            Ok(()) => {}
+    let is_new = check_cheaply(gateway, &known.channel.record, signed, &charge).await.is_ok();
+    if !is_new {
+        if !known.is_fresh {
+            known = reload(gateway, &action.channel_id).await?;
+            check(&known.channel)?;
+        }
+        let repeated = gateway.ledger.replay(&charge.replay).await?.is_some();
+        match check_cheaply(gateway, &known.channel.record, signed, &charge).await {
+            Err(_) if repeated => {}
             // The ledger will refuse it too, and knows whether it repeats a key.
-            Err(Rejection::NotIncreasing { .. }) => gateway.limit_refusal(channel.id)?,
-            Err(rejection) => return Err(explain(gateway, &channel, signed, &charge, rejection)),
+            Err(Rejection::NotIncreasing { .. }) => gateway.limit_refusal(action.channel_id)?,
+            Err(rejection) => return Err(explain(gateway, &known.channel, signed, &charge, rejection)),
+            Ok(()) => {}
         }
     }
-    let verified = verify(signed, &channel)?;
-    if request.parts.method != Method::HEAD || !request.body.is_empty() {
+    let channel = known.channel;
+    let verified = match verified {
+        Some(verified) => verified,
+        None => verify(signed, &channel)?,
+    };
+    let is_head = request.parts.method == Method::HEAD;
+    if !is_head || !request.body.is_empty() {
         binding::check(challenge, &request.body, price.bind_body)
-            .map_err(|mismatch| mismatch.resuming(&channel))?;
+            .map_err(|mismatch| mismatch.resuming(&channel.record))?;
     }
-    gateway.limit_voucher(channel.id)?;
-    if request.parts.method == Method::HEAD {
+    gateway.limit_voucher(action.channel_id)?;
+    if is_head {
         // It is free, and leaves a voucher and an entry in the ledger.
-        gateway.limit_update(channel.id)?;
+        gateway.limit_update(action.channel_id)?;
     }
 
     // Taken before accepting, so that of equal requests one runs and the others find its answer.
@@ -94,48 +126,83 @@ where
         detail: "an equal request is still being answered".to_owned(),
         retry_after: 1,
     })?;
-    let cost = charge.cost;
-    let shelf = Shelf::of(&request.parts);
-    if !repeated && shelf == Shelf::Memory {
-        // Before the charge: whoever hangs up in between was charged and not served.
-        gateway.recent.begin(channel.id, charge.replay);
-    }
-    let (watermarks, challenge_id, shelf) = match gateway.ledger.accept(&verified, charge.clone()).await? {
-        Acceptance::Accepted(Accepted { watermarks, .. }) => (watermarks, challenge.id.clone(), shelf),
-        Acceptance::Replayed(replay) => {
-            match repeat::look_up(gateway, &channel, &charge.replay, replay, shelf)? {
-                Repeat::Answered(response) => return Ok(response),
-                Repeat::Unserved { watermarks, challenge_id, shelf } => {
-                    gateway.limit_rerun(charge.replay)?;
-                    (watermarks, challenge_id, shelf)
-                }
-            }
-        }
-        refused => return Err(refusal(&channel, signed, &charge, refused)),
+    let sale = Sale {
+        gateway: Arc::clone(gateway),
+        channel,
+        verified,
+        charge,
+        challenge_id: challenge.id.clone(),
+        request,
+        is_new,
+        turn,
     };
-    let paid = ChannelRecord { watermarks, ..channel };
-    let receipt = gateway.receipt(&paid, &challenge_id);
-    if request.parts.method == Method::HEAD {
-        return Ok(answer::lifecycle(&receipt, serde_json::json!({ "channelId": paid.id.to_string() })));
-    }
-    let evidence = Paid { channel: paid.id, payer: paid.agreement.terms.payer, charged: cost, watermarks };
-    let request = request.into_request(evidence);
-    let keeper = Keeper::new(gateway, shelf, paid.id, turn);
-    Ok(deliver::deliver(keeper, receipt_header(&receipt), request, inner).await)
+    deliver::to_its_end(sale.complete(inner)).await
 }
 
-/// A body takes memory and time while it arrives: not for strangers, and not freely for a voucher that can at
-/// best repeat what it has bought.
-fn check_worth_reading(
-    gateway: &Gateway,
-    channel: &ChannelRecord,
-    signed: &SignedVoucher,
-) -> Result<(), Rejection> {
-    verify(signed, channel)?;
-    if signed.voucher.cumulative_amount <= channel.watermarks.accepted {
-        gateway.limit_refusal(channel.id)?;
+/// A request that is about to be charged, with all it takes to charge and serve it.
+struct Sale {
+    gateway: Arc<Gateway>,
+    channel: Arc<BookedChannel>,
+    verified: VerifiedVoucher,
+    charge: Charge,
+    challenge_id: String,
+    request: PaidRequest,
+    /// Whether nothing says that it was charged before.
+    is_new: bool,
+    turn: Turn,
+}
+
+impl Sale {
+    /// Charges, then serves. Nothing may come between the two, so let this run to its end.
+    async fn complete<S>(self, inner: S) -> Result<Response, Refusal>
+    where
+        S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
+        S::Future: Send,
+    {
+        let Self { gateway, channel, verified, charge, challenge_id, request, is_new, turn } = self;
+        let id = channel.record.id;
+        let shelf = Shelf::of(&request.parts);
+        let (cost, replay_key) = (charge.cost, charge.replay);
+        let acceptance = gateway.ledger.accept(&verified, charge.clone()).await;
+        let may_be_charged = match &acceptance {
+            Ok(acceptance) => matches!(acceptance, Acceptance::Accepted(_)),
+            Err(_) => is_new,
+        };
+        if may_be_charged && shelf == Shelf::Memory {
+            gateway.recent.begin(id, replay_key);
+        }
+        let (watermarks, challenge_id, shelf) = match acceptance? {
+            Acceptance::Accepted(Accepted { watermarks, .. }) => (watermarks, challenge_id, shelf),
+            Acceptance::Replayed(replay) => {
+                let known = reload(&gateway, &id).await?;
+                match repeat::look_up(&gateway, &known.channel.record, &replay_key, replay, shelf)? {
+                    Repeat::Answered(response) => return Ok(response),
+                    Repeat::Unserved { watermarks, challenge_id, shelf } => {
+                        gateway.limit_rerun(replay_key)?;
+                        (watermarks, challenge_id, shelf)
+                    }
+                }
+            }
+            refused => {
+                let known = reload(&gateway, &id).await?;
+                return Err(refusal(&known.channel.record, verified.signed(), &charge, refused));
+            }
+        };
+        let paid = ChannelRecord { watermarks, ..channel.record.clone() };
+        let receipt = gateway.receipt(&paid, &challenge_id);
+        if request.parts.method == Method::HEAD {
+            return Ok(answer::lifecycle(&receipt, serde_json::json!({ "channelId": id.to_string() })));
+        }
+        let evidence = Paid { channel: id, payer: paid.agreement.terms.payer, charged: cost, watermarks };
+        let request = request.into_request(evidence);
+        let keeper = Keeper::new(&gateway, shelf, id, turn);
+        Ok(deliver::deliver(keeper, receipt_header(&receipt), request, inner).await)
     }
-    Ok(())
+}
+
+/// The channel as the ledger has it now: what the book says may be behind, so nothing is refused on it.
+async fn reload(gateway: &Gateway, channel: &ChannelId) -> Result<Booked, Rejection> {
+    gateway.ledger.reload(channel).await?.ok_or(Rejection::ChannelNotFound)
 }
 
 /// What the request costs, and what makes a repeat of it recognizable.
@@ -165,13 +232,24 @@ pub(crate) fn check_binding(
     signed: &SignedVoucher,
     channel: &ChannelRecord,
 ) -> Result<(), Rejection> {
+    let follows = channel.agreement.terms.address(&channel.agreement.program).0 == channel.id;
+    check_binding_of(named, signed, channel, follows)
+}
+
+/// The same where it is known whether the channel's address follows from its terms.
+fn check_binding_of(
+    named: &ChannelId,
+    signed: &SignedVoucher,
+    channel: &ChannelRecord,
+    follows: bool,
+) -> Result<(), Rejection> {
     if signed.voucher.channel_id != *named {
         return Err(Rejection::ChannelMismatch(
             "the voucher draws on another channel than it is sent for".to_owned(),
         ));
     }
-    // The address pins program, parties, mint, signer and incarnation: derived again, never believed.
-    if channel.agreement.terms.address(&channel.agreement.program).0 != channel.id {
+    // The address pins program, parties, mint, signer and incarnation: derived, never believed.
+    if !follows {
         return Err(Rejection::ChannelMismatch(
             "the channel's address does not follow from its terms".to_owned(),
         ));
@@ -248,27 +326,29 @@ fn over_deposit(watermarks: Watermarks, cumulative: Amount, charge: &Charge) -> 
     }
 }
 
-fn verify(signed: &SignedVoucher, channel: &ChannelRecord) -> Result<VerifiedVoucher, Rejection> {
-    signed.verify(&channel.id, &channel.agreement.terms.authorized_signer).map_err(|_| Rejection::Signature)
+fn verify(signed: &SignedVoucher, channel: &BookedChannel) -> Result<VerifiedVoucher, Rejection> {
+    let key = channel.key().ok_or(Rejection::Signature)?;
+    signed.verify_with(&channel.record.id, key).map_err(|_| Rejection::Signature)
 }
 
 /// A stale but authentic voucher must be told from a forged one: its sender gets the channel's figures and an
 /// offer to resume, anyone else learns nothing. That costs a signature check, so it is rationed.
 fn explain(
     gateway: &Gateway,
-    channel: &ChannelRecord,
+    channel: &BookedChannel,
     signed: &SignedVoucher,
     charge: &Charge,
     rejection: Rejection,
 ) -> Refusal {
-    if let Err(limited) = gateway.limit_refusal(channel.id) {
+    let known = &channel.record;
+    if let Err(limited) = gateway.limit_refusal(known.id) {
         return limited.into();
     }
     if verify(signed, channel).is_err() {
         return Rejection::Signature.into();
     }
-    let required = channel.watermarks.required(charge.cost, charge.min_delta);
-    rejection.with_figures(Figures { required, watermarks: channel.watermarks }).resuming(channel)
+    let required = known.watermarks.required(charge.cost, charge.min_delta);
+    rejection.with_figures(Figures { required, watermarks: known.watermarks }).resuming(known)
 }
 
 /// What the ledger refused. The voucher's signature has been verified by then.

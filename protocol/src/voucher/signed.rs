@@ -25,7 +25,8 @@ pub struct SignedVoucher {
     pub signature: Signature,
 }
 
-/// A voucher whose channel, signer and signature were checked. Only [`SignedVoucher::verify`] makes one.
+/// A voucher whose channel, signer and signature were checked. Only [`SignedVoucher::verify`] and
+/// [`SignedVoucher::verify_with`] make one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedVoucher(SignedVoucher);
 
@@ -83,10 +84,46 @@ impl SignedVoucher {
             let (expected, found) = (*authorized_signer, self.signer);
             return Err(VoucherError::SignerMismatch { expected, found });
         }
-        let key = verifying_key(&self.signer).ok_or(VoucherError::UnusableKey(self.signer))?;
-        verify_strict(&key, &self.voucher.encode(), &self.signature)
+        let key = VoucherKey::new(&self.signer).ok_or(VoucherError::UnusableKey(self.signer))?;
+        self.verify_with(channel, &key)
+    }
+
+    /// The same for a key that is known already: what is left to do is the signature check itself.
+    pub fn verify_with(
+        &self,
+        channel: &ChannelId,
+        key: &VoucherKey,
+    ) -> Result<VerifiedVoucher, VoucherError> {
+        if self.voucher.channel_id != *channel {
+            let (expected, found) = (*channel, self.voucher.channel_id);
+            return Err(VoucherError::ChannelMismatch { expected, found });
+        }
+        if self.signer != key.address {
+            return Err(VoucherError::SignerMismatch { expected: key.address, found: self.signer });
+        }
+        verify_strict(&key.point, &self.voucher.encode(), &self.signature)
             .then(|| VerifiedVoucher(self.clone()))
             .ok_or(VoucherError::Signature)
+    }
+}
+
+/// A channel's authorized signer, ready to verify with: decompressing it once serves any number of vouchers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VoucherKey {
+    address: Pubkey,
+    point: VerifyingKey,
+}
+
+impl VoucherKey {
+    /// The key at `address`; `None` when that is no curve point, or one of small order, for which anyone can make
+    /// signatures.
+    pub fn new(address: &Pubkey) -> Option<Self> {
+        Some(Self { address: *address, point: verifying_key(address)? })
+    }
+
+    /// The key's 32 bytes.
+    pub const fn address(&self) -> &Pubkey {
+        &self.address
     }
 }
 
