@@ -54,11 +54,7 @@ fn from_row(row: &Row<'_>, oldest: i64) -> Result<Replay, DatabaseError> {
 }
 
 /// What was charged under `key`. Answers from before `oldest` (unix seconds) are not kept.
-pub(crate) fn find(
-    connection: &Tx,
-    key: &[u8; 32],
-    oldest: i64,
-) -> Result<Option<Earlier>, DatabaseError> {
+pub(crate) fn find(connection: &Tx, key: &[u8; 32], oldest: i64) -> Result<Option<Earlier>, DatabaseError> {
     connection.first("-- replay\nSELECT * FROM replays WHERE replay_key = ?1", params![key], |row| {
         Ok(Earlier { replay: from_row(row, oldest)?, fingerprint: row.get("fingerprint")? })
     })

@@ -98,10 +98,10 @@ impl SignedVoucher {
             let (expected, found) = (*channel, self.voucher.channel_id);
             return Err(VoucherError::ChannelMismatch { expected, found });
         }
-        if self.signer != key.address {
-            return Err(VoucherError::SignerMismatch { expected: key.address, found: self.signer });
+        if self.signer != key.address() {
+            return Err(VoucherError::SignerMismatch { expected: key.address(), found: self.signer });
         }
-        verify_strict(&key.point, &self.voucher.encode(), &self.signature)
+        verify_strict(&key.0, &self.voucher.encode(), &self.signature)
             .then(|| VerifiedVoucher(self.clone()))
             .ok_or(VoucherError::Signature)
     }
@@ -109,21 +109,18 @@ impl SignedVoucher {
 
 /// A channel's authorized signer, ready to verify with: decompressing it once serves any number of vouchers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VoucherKey {
-    address: Pubkey,
-    point: VerifyingKey,
-}
+pub struct VoucherKey(VerifyingKey);
 
 impl VoucherKey {
     /// The key at `address`; `None` when that is no curve point, or one of small order, for which anyone can make
     /// signatures.
     pub fn new(address: &Pubkey) -> Option<Self> {
-        Some(Self { address: *address, point: verifying_key(address)? })
+        verifying_key(address).map(Self)
     }
 
     /// The key's 32 bytes.
-    pub const fn address(&self) -> &Pubkey {
-        &self.address
+    pub fn address(&self) -> Pubkey {
+        Pubkey::new_from_array(self.0.to_bytes())
     }
 }
 
