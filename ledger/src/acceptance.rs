@@ -1,16 +1,19 @@
 //! Accepting vouchers.
 //!
 //! One function moves a channel's accepted watermark for service: [`Ledger::accept`]. What is accepted is decided in
-//! [`crate::rules::acceptance`], carried out here. Signatures and bindings are checked earlier, in `toll_protocol`;
-//! nothing here knows about HTTP.
+//! [`crate::rules::acceptance`] and carried out in [`group`]. Signatures and bindings are checked earlier, in
+//! `toll_protocol`; nothing here knows about HTTP.
 
-use toll_protocol::{Amount, ChannelId, SignedVoucher, VerifiedVoucher};
+mod group;
 
-use crate::column::{Columns, amount};
+use toll_protocol::{Amount, ChannelId, VerifiedVoucher};
+
+pub(crate) use self::group::{Basis, Offer, Outcome, accept_all};
+use crate::column::Columns;
 use crate::engine::{DatabaseError, Tx, params};
-use crate::replay::{self, Replay, ReplayKey};
-use crate::rules::acceptance::{self as rules, Raise, Standing, Verdict};
-use crate::{ChannelState, Ledger, LedgerError, Watermarks, channel, sponsor, voucher};
+use crate::replay::{Replay, ReplayKey};
+use crate::rules::acceptance::Standing;
+use crate::{ChannelState, Ledger, LedgerError, Watermarks, channel};
 
 /// What a voucher is asked to pay for, and what it may exceed that by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,43 +105,13 @@ impl Ledger {
     /// The rule: `spent + cost ≤ cumulative ≤ accepted + cost + headroom`, `cumulative > accepted`,
     /// `cumulative ≤ deposit`, on an open channel; all or nothing. Once this returns `Accepted`, the
     /// watermark, the whole signed voucher, the charge, the replay entry and, if anything was charged, the time
-    /// of activity are on disk, so the response may be released. Calls are serialized: of many requests presenting one voucher,
-    /// exactly one is accepted. An error leaves the outcome unknown: refuse the request; a retry under the
+    /// of activity are on disk, so the response may be released. Calls are serialized: of many requests presenting one
+    /// voucher, exactly one is accepted. An error leaves the outcome unknown: refuse the request; a retry under the
     /// same replay key finds out, and is never charged twice.
     pub async fn accept(&self, voucher: &VerifiedVoucher, charge: Charge) -> Result<Acceptance, LedgerError> {
-        let signed = voucher.signed().clone();
-        let (id, now, oldest) = (signed.voucher.channel_id, self.now(), self.oldest_answer());
-        let active_at = (!charge.cost.is_zero()).then_some(now);
-        let acceptance =
-            self.write("accept_voucher", move |tx| accept(tx, &signed, &charge, now, oldest)).await?;
-        if let Acceptance::Accepted(Accepted { watermarks, .. }) = &acceptance {
-            self.book().raise(&id, watermarks, active_at);
-        }
-        Ok(acceptance)
+        let (signed, now, oldest) = (voucher.signed().clone(), self.now(), self.oldest_answer());
+        self.offer(Offer { signed, charge, now, oldest }).await
     }
-}
-
-fn accept(
-    tx: &Tx,
-    signed: &SignedVoucher,
-    charge: &Charge,
-    now: i64,
-    oldest: i64,
-) -> Result<Acceptance, LedgerError> {
-    let id = &signed.voucher.channel_id;
-    let standing = standing(tx, id)?;
-    let earlier = replay::find(tx, &charge.replay.key, oldest)?;
-    let funded = sponsor::find(tx)?.is_none_or(|sponsor| sponsor.vouchers);
-    let raise = match rules::decide(standing.as_ref(), signed, charge, earlier, funded, now) {
-        Verdict::Raise(raise) => raise,
-        Verdict::Refuse(refusal) => return Ok(refusal),
-        Verdict::ForeignSigner => return Err(LedgerError::ForeignSigner(*id)),
-    };
-    carry_out(tx, id, &raise)?;
-    voucher::store(tx, signed, now)?;
-    voucher::prune(tx, id, raise.to.spent)?;
-    replay::insert(tx, id, charge, &raise.to, now)?;
-    Ok(standing.map_or(Acceptance::Unknown, |standing| standing.accepted(&raise, now)))
 }
 
 fn standing(tx: &Tx, id: &ChannelId) -> Result<Option<Standing>, DatabaseError> {
@@ -159,24 +132,4 @@ fn standing(tx: &Tx, id: &ChannelId) -> Result<Option<Standing>, DatabaseError> 
             })
         },
     )
-}
-
-/// Raises a channel's amounts, unless they are no longer those that this was decided on.
-fn carry_out(tx: &Tx, id: &ChannelId, raise: &Raise) -> Result<(), LedgerError> {
-    let raised = tx.execute(
-        "-- accept_voucher
-        UPDATE channels
-           SET accepted = ?2, spent = ?3, last_activity_at = max(last_activity_at, ?4)
-         WHERE channel_id = ?1 AND state = 'open' AND accepted = ?5 AND spent = ?6 AND ?2 <= deposit",
-        params![
-            id.as_bytes(),
-            amount(raise.to.accepted)?,
-            amount(raise.to.spent)?,
-            raise.active_at.unwrap_or(i64::MIN),
-            amount(raise.from.accepted)?,
-            amount(raise.from.spent)?,
-        ],
-    )?;
-    // The rule and this statement say the same; should they ever differ, nothing is accepted.
-    if raised == 1 { Ok(()) } else { Err(DatabaseError::changed_rows(raised).into()) }
 }

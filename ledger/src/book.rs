@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use lru::LruCache;
 use toll_protocol::{ChannelId, VoucherKey};
 
+use crate::rules::acceptance::Standing;
 use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, Watermarks};
 
 /// A channel as this process knows it.
@@ -73,6 +74,20 @@ impl Book {
 
     fn find(&self, id: &ChannelId) -> Option<Arc<BookedChannel>> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// What its vouchers are decided on, as far as this process knows.
+    pub(crate) fn standing(&self, id: &ChannelId) -> Option<Standing> {
+        let channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let record = &channels.peek(id)?.record;
+        Some(Standing {
+            state: record.state,
+            closure_started_at: record.closure_started_at,
+            authorized_signer: record.agreement.terms.authorized_signer,
+            idle_timeout: record.idle_timeout,
+            watermarks: record.watermarks,
+            sent: record.sent,
+        })
     }
 
     /// Enters what was read of a channel. Only open ones are worth their place.

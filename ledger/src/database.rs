@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
+use crate::acceptance::{Acceptance, Offer};
 use crate::book::Book;
 use crate::clock::Clock;
 use crate::config::LedgerConfig;
@@ -60,12 +61,13 @@ impl Ledger {
         let file = |cause| LedgerError::File { path: path.to_owned(), cause: Arc::new(cause) };
         let tx = Tx::Sqlite(Sqlite::open(path)?);
         let readers = Readers::open(path)?;
-        let writer = Writer::start(tx).map_err(file)?;
+        let book = Arc::new(Book::new(config.book_channels));
+        let writer = Writer::start(tx, Arc::clone(&book)).map_err(file)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 writer,
                 readers,
-                book: Arc::new(Book::new(config.book_channels)),
+                book,
                 clock: Box::new(clock),
                 config,
                 #[cfg(feature = "testing")]
@@ -136,6 +138,11 @@ impl Ledger {
         F: FnOnce(&Tx) -> Result<T, LedgerError> + Send + 'static,
     {
         self.inner.writer.write(name, work).await
+    }
+
+    /// Has a voucher decided on the writer thread; what is accepted is durable once this returns.
+    pub(crate) async fn offer(&self, offer: Offer) -> Result<Acceptance, LedgerError> {
+        self.inner.writer.offer(offer).await
     }
 
     /// Runs the named query on a read-only connection, against one snapshot.

@@ -60,19 +60,21 @@ pub(crate) fn find(connection: &Tx, key: &[u8; 32], oldest: i64) -> Result<Optio
     })
 }
 
-/// Enters a request that is being charged in this transaction.
-pub(crate) fn insert(
+/// Enters a request that is being charged in this transaction. False, and nothing is entered, if one was under its
+/// key.
+pub(crate) fn enter(
     tx: &Tx,
     channel: &ChannelId,
     charge: &Charge,
     watermarks: &Watermarks,
     now: i64,
-) -> Result<(), LedgerError> {
-    tx.execute(
-        "-- insert_replay
+) -> Result<bool, LedgerError> {
+    let entered = tx.execute(
+        "-- enter_replay
         INSERT INTO replays
                (replay_key, fingerprint, channel_id, challenge_id, cost, accepted, spent, accepted_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        ON CONFLICT (replay_key) DO NOTHING",
         params![
             charge.replay.key,
             charge.replay.fingerprint,
@@ -84,7 +86,7 @@ pub(crate) fn insert(
             now,
         ],
     )?;
-    Ok(())
+    Ok(entered == 1)
 }
 
 impl Ledger {

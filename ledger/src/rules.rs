@@ -5,7 +5,6 @@
 //! guard.
 
 pub(crate) mod acceptance;
-#[cfg(test)]
 pub(crate) mod retention;
 
 #[cfg(test)]

@@ -2,14 +2,21 @@
 //!
 //! Jobs queue up while a commit is on its way to disk; the next transaction takes them all. Each runs in
 //! a savepoint, so one that fails takes back only its own changes, and each is answered after the commit
-//! that holds it has returned. If that commit fails, so does every job in it.
+//! that holds it has returned. If that commit fails, so does every job in it. The vouchers of a transaction are one
+//! job: see [`vouchers`].
+
+mod vouchers;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, trace};
 
+use self::vouchers::{Offered, Vouchers};
+use crate::acceptance::{Acceptance, Offer};
+use crate::book::Book;
 use crate::engine::{DatabaseError, DatabaseErrorKind, Tx};
 use crate::error::LedgerError;
 
@@ -22,19 +29,19 @@ const GROUP: usize = 256;
 /// Hands jobs to the writer thread. Dropping it lets the queue drain, then ends and joins the thread.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    queue: Option<mpsc::Sender<Box<dyn Job>>>,
+    queue: Option<mpsc::Sender<Entry>>,
     thread: Option<JoinHandle<()>>,
     commits: watch::Receiver<u64>,
 }
 
 impl Writer {
-    /// Starts the thread that owns `tx` from here on.
-    pub(crate) fn start(tx: Tx) -> std::io::Result<Self> {
+    /// Starts the thread that owns `tx` from here on, and enters in `book` what vouchers raise.
+    pub(crate) fn start(tx: Tx, book: Arc<Book>) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let (committed, commits) = watch::channel(0);
         let thread = std::thread::Builder::new()
             .name("toll-ledger".to_owned())
-            .spawn(move || run(&tx, jobs, &committed))?;
+            .spawn(move || run(&tx, &book, jobs, &committed))?;
         Ok(Self { queue: Some(queue), thread: Some(thread), commits })
     }
 
@@ -49,7 +56,16 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(Work { name, work: Some(work), outcome: None, reply });
         let queue = self.queue.as_ref().ok_or(LedgerError::Stopped)?;
-        queue.send(job).await.map_err(|_| LedgerError::Stopped)?;
+        queue.send(Entry::Job(job)).await.map_err(|_| LedgerError::Stopped)?;
+        answer.await.map_err(|_| LedgerError::Stopped)?
+    }
+
+    /// Decides on a voucher in the next transaction, with all others that are in it, and returns once that is durable.
+    pub(crate) async fn offer(&self, offer: Offer) -> Result<Acceptance, LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        let queue = self.queue.as_ref().ok_or(LedgerError::Stopped)?;
+        let entry = Entry::Voucher(Offered::new(offer, reply));
+        queue.send(entry).await.map_err(|_| LedgerError::Stopped)?;
         answer.await.map_err(|_| LedgerError::Stopped)?
     }
 
@@ -71,6 +87,21 @@ impl Drop for Writer {
         if let Some(thread) = self.thread.take() {
             // A panic of the writer has already failed every caller.
             let _ = thread.join();
+        }
+    }
+}
+
+/// What waits for the next transaction.
+enum Entry {
+    Job(Box<dyn Job>),
+    Voucher(Offered),
+}
+
+impl Entry {
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Job(job) => job.is_abandoned(),
+            Self::Voucher(offered) => offered.is_abandoned(),
         }
     }
 }
@@ -129,23 +160,39 @@ where
     }
 }
 
-fn run(tx: &Tx, mut jobs: mpsc::Receiver<Box<dyn Job>>, committed: &watch::Sender<u64>) {
+fn run(tx: &Tx, book: &Arc<Book>, mut queue: mpsc::Receiver<Entry>, committed: &watch::Sender<u64>) {
     let mut waiting = Vec::new();
     loop {
         if waiting.is_empty() {
-            match jobs.blocking_recv() {
-                Some(job) => waiting.push(job),
+            match queue.blocking_recv() {
+                Some(entry) => waiting.push(entry),
                 None => return,
             }
         }
         while waiting.len() < GROUP
-            && let Ok(job) = jobs.try_recv()
+            && let Ok(entry) = queue.try_recv()
         {
-            waiting.push(job);
+            waiting.push(entry);
         }
-        waiting.retain(|job| !job.is_abandoned());
-        waiting = run_group(tx, waiting, committed);
+        waiting.retain(|entry| !entry.is_abandoned());
+        let left = run_group(tx, group(book, waiting), committed);
+        waiting = left.into_iter().map(Entry::Job).collect();
     }
+}
+
+/// The jobs of a group: whatever the order in which they came, the vouchers are one, and the first.
+fn group(book: &Arc<Book>, entries: Vec<Entry>) -> Vec<Box<dyn Job>> {
+    let (mut offered, mut jobs) = (Vec::with_capacity(entries.len()), Vec::new());
+    for entry in entries {
+        match entry {
+            Entry::Voucher(voucher) => offered.push(voucher),
+            Entry::Job(job) => jobs.push(job),
+        }
+    }
+    if !offered.is_empty() {
+        jobs.insert(0, Box::new(Vouchers::new(offered, Arc::clone(book))));
+    }
+    jobs
 }
 
 /// Runs jobs in one transaction and answers them; returns those that must run in another.

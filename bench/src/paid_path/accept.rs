@@ -5,9 +5,12 @@ use toll_protocol::{Amount, SignedVoucher};
 
 use super::{Failure, PRICE};
 
-/// Checks the signature and accepts, durably.
+/// Checks the signature and accepts, durably: as a request does, with the key out of the book.
 pub(super) async fn accept(ledger: &Ledger, signed: &SignedVoucher) -> Result<(), Failure> {
-    let verified = signed.verify(&signed.voucher.channel_id, &signed.signer)?;
+    let id = &signed.voucher.channel_id;
+    let booked = ledger.booked(id).await?.ok_or("a voucher is of no channel")?;
+    let key = booked.channel.key().ok_or("a channel's signer is no key")?;
+    let verified = signed.verify_with(id, key)?;
     match ledger.accept(&verified, charge(signed)).await? {
         Acceptance::Accepted(_) => Ok(()),
         refused => Err(format!("a voucher was refused: {refused:?}").into()),

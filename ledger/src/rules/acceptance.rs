@@ -109,7 +109,6 @@ impl Standing {
     }
 
     /// What is known after `raise`.
-    #[cfg(test)]
     pub(crate) fn after(self, raise: &Raise) -> Self {
         Self { watermarks: raise.to, ..self }
     }

@@ -144,7 +144,7 @@ impl Books {
         self.standing = self.standing.after(raise);
         self.served.push(signed.voucher.cumulative_amount.get());
         self.vouchers.push(signed);
-        retain(&mut self.vouchers, raise.to.spent);
+        retain(&mut self.vouchers, |signed| &signed.voucher, raise.to.spent);
         let replay = Replay {
             channel: CHANNEL,
             challenge_id: String::new(),

@@ -11,6 +11,7 @@ mod crash;
 mod dump;
 mod finality;
 mod full_disk;
+mod group;
 mod law;
 mod observation;
 mod opening;
