@@ -120,7 +120,12 @@ fn settler(config: &Config, does: &mut Vec<String>) -> Result<()> {
 
 fn settings(config: &Config) -> Value {
     let mut settings = serde_json::to_value(config).expect("settings have text keys and finite numbers");
-    for (section, setting) in [("gateway", "upstream"), ("settler", "rpc"), ("settler", "websocket")] {
+    for (section, setting) in [
+        ("gateway", "upstream"),
+        ("settler", "rpc"),
+        ("settler", "websocket"),
+        ("telemetry", "otlp_endpoint"),
+    ] {
         shorten(&mut settings[section][setting]);
     }
     settings

@@ -67,6 +67,11 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether it reads a server's configuration, which says where to tell what happens.
+    pub(crate) const fn runs_a_server(&self) -> bool {
+        matches!(self, Self::Serve(_) | Self::Settler(_) | Self::Settle(_))
+    }
+
     /// Runs it.
     pub(crate) async fn run(self, output: Output) -> Result<()> {
         match self {

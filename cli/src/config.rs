@@ -22,8 +22,10 @@ use crate::error::{CliError, Exit, Result};
 use crate::keys;
 use crate::secret;
 
+mod admin;
 mod schema;
 
+pub use admin::{AdminConfig, TelemetryConfig};
 pub use schema::schema;
 
 /// A whole `toll.toml`.
@@ -38,6 +40,12 @@ pub struct Config {
     pub session: SessionConfig,
     /// How to reach the chain, and what to do there how eagerly.
     pub settler: SettlerSettings,
+    /// Metrics and probes.
+    #[serde(default)]
+    pub admin: AdminConfig,
+    /// Traces.
+    #[serde(default)]
+    pub telemetry: TelemetryConfig,
     /// What costs how much.
     #[serde(default)]
     pub routes: Vec<RouteConfig>,
@@ -72,6 +80,7 @@ impl Config {
             .into_iter()
             .chain(&mut config.gateway.secret_file)
             .chain(&mut config.gateway.previous_secret_file)
+            .chain(&mut config.admin.token_file)
         {
             *path = folder.join(&*path);
         }
@@ -81,10 +90,12 @@ impl Config {
 
     /// Checks what the values mean, beyond their spelling.
     pub fn validate(&self) -> Result<()> {
-        let Self { ledger, gateway, session: _, settler, routes: _ } = self;
+        let Self { ledger, gateway, session: _, settler, admin, telemetry, routes: _ } = self;
         ledger.validate().map_err(invalid)?;
         gateway.validate().map_err(invalid)?;
         settler.validate().map_err(invalid)?;
+        admin.validate().map_err(invalid)?;
+        telemetry.validate().map_err(invalid)?;
         let terms = self.terms()?;
         self.routes(&terms)?;
         let settler = self.settler_config(Vec::new())?;

@@ -4,11 +4,10 @@
 //! [`server`] and [`demo`] never write to a terminal, so that other programs can use them. [`run`] is the
 //! command itself.
 
-use std::io::IsTerminal;
-
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
+mod admin;
 mod args;
 pub mod check;
 mod command;
@@ -19,6 +18,7 @@ pub mod error;
 mod escape;
 pub mod keys;
 mod kind;
+mod log;
 pub mod money;
 mod output;
 #[cfg(feature = "localnet")]
@@ -43,7 +43,10 @@ pub fn run() -> u8 {
         Err(error) => return report_usage(&error, std::env::args_os().any(|word| word == "--json")),
     };
     let output = Output::new(cli.json);
-    log_to_stderr(cli.verbose);
+    log::be_verbose(cli.verbose);
+    if !cli.command.runs_a_server() {
+        log::to_stderr();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -73,21 +76,4 @@ fn report_usage(error: &clap::Error, json: bool) -> u8 {
     // Fails only when nobody reads.
     let _ = error.print();
     if asked_for { 0 } else { Exit::Usage.code() }
-}
-
-fn log_to_stderr(verbose: u8) {
-    use tracing_subscriber::EnvFilter;
-    let default = match verbose {
-        0 => "warn,surfpool_core=off",
-        1 => "info,surfpool_core=warn",
-        2 => "debug,surfpool_core=info,hyper=info,hyper_util=info,reqwest=info",
-        _ => "trace",
-    };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    // Fails only when a program that uses this library has its own.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .try_init();
 }

@@ -16,6 +16,7 @@ use toll_gateway::{ConfigError, Gateway, GatewayError, proxy_router, serve};
 use toll_ledger::{Ledger, LedgerError, SystemClock};
 use toll_settler::{ListedMint, Settler, SettlerError, SettlerKeys, Summary};
 
+use crate::admin::{Admin, Eyes};
 use crate::config::Config;
 use crate::error::{CliError, Exit, Result};
 use crate::keys;
@@ -40,9 +41,12 @@ pub enum Role {
 pub struct Server {
     /// Where the gateway listens, if it runs here.
     pub address: Option<SocketAddr>,
+    /// Where metrics and probes are, if anywhere.
+    pub admin_address: Option<SocketAddr>,
     ledger: Ledger,
     gateway: Option<Part<(), GatewayError>>,
     settler: Option<Part<Summary, SettlerError>>,
+    admin: Option<Part<(), std::io::Error>>,
 }
 
 /// A task, and the word that ends it.
@@ -92,15 +96,23 @@ impl Server {
     /// Starts what `role` says. Everything that must hold is checked before the first request is taken.
     pub async fn start(config: &Config, role: Role) -> Result<Self> {
         let ledger = open_ledger(config)?;
-        let mut server = Self { address: None, ledger, gateway: None, settler: None };
-        // The port first: a settler that has begun has work on record.
+        let mut server =
+            Self { address: None, admin_address: None, ledger, gateway: None, settler: None, admin: None };
+        let mut eyes = Eyes::new(config, server.ledger.clone())?;
+        // The ports first: a settler that has begun has work on record.
+        let admin = Admin::bind(config).await?;
         let gateway = match role {
             Role::Settler => None,
-            Role::Both | Role::Gateway => Some(bind(config, server.ledger.clone()).await?),
+            Role::Both | Role::Gateway => Some(bind(config, server.ledger.clone(), &mut eyes).await?),
         };
         if role != Role::Gateway {
             let settler = start_settler(config, server.ledger.clone()).await?;
+            eyes.on_settler(&settler);
             server.settler = Some(Part::spawn(|stop| settler.run(stop)));
+        }
+        if let Some(admin) = admin {
+            server.admin_address = Some(admin.address);
+            server.admin = Some(Part::spawn(|stop| admin.serve(eyes, stop)));
         }
         if let Some((address, listener, router)) = gateway {
             server.address = Some(address);
@@ -128,7 +140,13 @@ impl Server {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! { error = gateway => error, error = settler => error }
+        let admin = async {
+            match &mut self.admin {
+                Some(part) => part.failed(admin_error).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! { error = gateway => error, error = settler => error, error = admin => error }
     }
 
     /// Stops the gateway, then the settler. Returns what the settler did in its life.
@@ -153,7 +171,7 @@ fn open_ledger(config: &Config) -> Result<Ledger> {
     Ledger::with(config.ledger.clone(), SystemClock).map_err(|error| ledger_error(&error))
 }
 
-async fn bind(config: &Config, ledger: Ledger) -> Result<(SocketAddr, TcpListener, Router)> {
+async fn bind(config: &Config, ledger: Ledger, eyes: &mut Eyes) -> Result<(SocketAddr, TcpListener, Router)> {
     let terms = config.terms()?;
     let routes = config.routes(&terms)?;
     let mut settings = config.gateway.clone();
@@ -164,6 +182,7 @@ async fn bind(config: &Config, ledger: Ledger) -> Result<(SocketAddr, TcpListene
     }
     let secret = settings.challenge_secret().map_err(|error| config_error(&error))?;
     let gateway = Arc::new(Gateway::new(ledger, terms, secret));
+    eyes.on_gateway(&gateway);
     let router =
         proxy_router(gateway, Arc::new(routes), &config.gateway).map_err(|error| gateway_error(&error))?;
     let listen = config.gateway.listen;
@@ -243,6 +262,10 @@ fn panicked(error: tokio::task::JoinError) -> CliError {
 
 fn config_error(error: &ConfigError) -> CliError {
     CliError::new(Exit::Config, error, "correct the configuration")
+}
+
+fn admin_error(error: &std::io::Error) -> CliError {
+    CliError::new(Exit::Network, format_args!("the admin listener ended: {error}"), "look at the log")
 }
 
 fn gateway_error(error: &GatewayError) -> CliError {

@@ -69,7 +69,7 @@ pub(crate) async fn deliver<S>(keeper: Keeper, receipt: HeaderValue, request: Re
 where
     S: Service<Request, Response = Response, Error = Infallible>,
 {
-    let Ok(mut response) = inner.oneshot(request).await;
+    let Ok(mut response) = inner.oneshot(request).instrument(tracing::info_span!("upstream")).await;
     response.headers_mut().remove(PAYMENT_RECEIPT);
     if response.status().is_server_error() || response.extensions().get::<Undelivered>().is_some() {
         return response;

@@ -10,6 +10,7 @@ use toll_protocol::{ChallengeSecret, ChannelId, Receipt};
 
 use crate::in_flight::InFlight;
 use crate::limit::RateLimit;
+use crate::metrics::Metrics;
 use crate::recent::Recent;
 use crate::reject::Rejection;
 use crate::session::{Exposure, Rules};
@@ -29,6 +30,7 @@ pub struct Gateway {
     /// When this process began to charge, in unix seconds.
     pub(crate) started_at: i64,
     pub(crate) exposure: Exposure,
+    pub(crate) metrics: Metrics,
     opens: RateLimit<Pubkey>,
     updates: RateLimit<ChannelId>,
     repeats: RateLimit<ChannelId>,
@@ -64,6 +66,7 @@ impl Gateway {
             )),
             started_at: ledger.now(),
             exposure: Exposure::default(),
+            metrics: Metrics::default(),
             ledger,
             terms,
             secret,

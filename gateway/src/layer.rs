@@ -10,11 +10,12 @@ use std::time::Duration;
 use axum::extract::Request;
 use axum::response::Response;
 use tower::{Layer, Service};
+use tracing::Instrument;
 
 use crate::body::BodyRules;
 use crate::gateway::Gateway;
 use crate::price::Pricer;
-use crate::service;
+use crate::{service, trace};
 
 /// Guards an axum service: requests that `pricer` prices reach it only when paid.
 #[derive(Clone)]
@@ -86,7 +87,10 @@ where
         let inner = std::mem::replace(&mut self.inner, next);
         Box::pin(async move {
             let quote = pricer.quote(request.method(), request.uri());
-            Ok(service::respond(&gateway, quote, bodies, request, inner).await)
+            let span = trace::request(request.method(), &quote);
+            Ok(trace::answered(service::respond(&gateway, quote, bodies, request, inner))
+                .instrument(span)
+                .await)
         })
     }
 }

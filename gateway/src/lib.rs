@@ -37,6 +37,7 @@ mod header;
 mod in_flight;
 mod layer;
 mod limit;
+mod metrics;
 mod price;
 mod proxy;
 mod recent;
@@ -49,6 +50,7 @@ mod session;
 mod spoof;
 mod stall;
 mod terms;
+mod trace;
 mod wait;
 
 pub use config::{
@@ -60,6 +62,7 @@ pub use error::{ConfigError, GatewayError};
 pub use extract::Paid;
 pub use gateway::Gateway;
 pub use layer::{PaymentLayer, PaymentService};
+pub use metrics::Metrics;
 pub use price::{FixedPrice, Price, Pricer, Quote};
 pub use proxy::Proxy;
 pub use routes::{Route, RouteTable, Unpriced};

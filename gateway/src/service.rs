@@ -39,7 +39,10 @@ where
             response.headers_mut().remove(PAYMENT_RECEIPT);
             return response;
         }
-        Quote::NotFound => return Rejection::NotFound.into_response(None),
+        Quote::NotFound => {
+            gateway.metrics.refuse(Rejection::NotFound.code());
+            return Rejection::NotFound.into_response(None);
+        }
     };
     let (parts, body) = request.into_parts();
     let mut body = RequestBody::new(body, bodies);
@@ -103,6 +106,7 @@ async fn refuse(gateway: &Gateway, price: &Price, body: &mut RequestBody, refusa
             Err(unreadable) => rejection = unreadable,
         }
     }
+    gateway.metrics.refuse(rejection.code());
     tracing::debug!(code = %rejection.code(), route = price.route, "refused");
     match session::offer(gateway, price, resume.as_deref(), &rejection, digest).await {
         Ok(challenge) => rejection.into_response(Some(challenge)),

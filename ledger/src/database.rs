@@ -90,7 +90,6 @@ impl Ledger {
         *self.inner.writer.commits().borrow()
     }
 
-    #[cfg(feature = "testing")]
     pub(crate) fn queue_length(&self) -> usize {
         self.inner.writer.queued()
     }

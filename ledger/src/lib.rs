@@ -42,6 +42,7 @@ mod submission;
 #[cfg(feature = "testing")]
 mod testing;
 mod tip;
+mod vitals;
 mod voucher;
 mod watermarks;
 mod writer;
@@ -71,4 +72,5 @@ pub use submission::{Effect, Intent, Resolution, Submission, SubmissionId, Submi
 #[cfg(feature = "testing")]
 pub use testing::{ChannelFixture, WriterHold};
 pub use tip::{TIP_LIFE, Tip};
+pub use vitals::Vitals;
 pub use watermarks::Watermarks;

@@ -37,11 +37,6 @@ impl Ledger {
         self.commit_count()
     }
 
-    /// How many writes wait for the writer thread.
-    pub fn queued(&self) -> usize {
-        self.queue_length()
-    }
-
     /// Keeps the writer thread busy until the returned hold is dropped.
     pub async fn hold_writer(&self) -> WriterHold {
         let (started, running) = tokio::sync::oneshot::channel();

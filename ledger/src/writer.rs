@@ -70,7 +70,6 @@ impl Writer {
     }
 
     /// How many jobs wait.
-    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn queued(&self) -> usize {
         self.queue.as_ref().map_or(0, |queue| queue.max_capacity() - queue.capacity())
     }

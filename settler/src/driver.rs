@@ -19,6 +19,7 @@ use crate::config::{SettlerConfig, SettlerKeys};
 use crate::error::survive;
 use crate::in_flight::{InFlight, Lane};
 use crate::launch::{Launch, Launched, Shared};
+use crate::metrics::{FloatWatch, Metrics};
 use crate::pauses::Pauses;
 use crate::planner::Planner;
 use crate::purse::Purse;
@@ -134,6 +135,16 @@ impl Settler {
             _lock: lock,
         };
         (settler, shared)
+    }
+
+    /// What this settler counts.
+    pub fn metrics(&self) -> &Metrics {
+        self.journal.metrics()
+    }
+
+    /// A view of the purse that stays when the settler runs.
+    pub fn float(&self) -> FloatWatch {
+        FloatWatch(Arc::clone(&self.purse))
     }
 
     /// Calls `hook` after every step of every submission, before the next step begins.

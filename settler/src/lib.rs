@@ -17,6 +17,7 @@ mod driver;
 mod error;
 mod in_flight;
 mod launch;
+mod metrics;
 mod pauses;
 mod plan;
 mod planner;
@@ -34,6 +35,7 @@ pub use config::{
 };
 pub use driver::{Pass, Settler};
 pub use error::SettlerError;
+pub use metrics::{Float, FloatWatch, Metrics};
 pub use plan::{Action, Hold, PartialSettle, Plan, Snapshot, plan};
 pub use purse::{Prices, PurseError, PurseSettings};
 pub use step::Step;

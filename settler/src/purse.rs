@@ -33,6 +33,7 @@ pub(crate) use self::price::{PER_SIGNATURE, fee_of, fee_of_bytes, priority, sett
 pub use self::settings::PurseSettings;
 use crate::SettlerError;
 use crate::config::{SettlerConfig, SettlerKeys};
+use crate::metrics::Float;
 
 /// Days for which spending is told apart by payer. Budgets need one.
 const PAYERS_TOLD_APART: i64 = 7;
@@ -219,6 +220,11 @@ impl Purse {
         let mut book = self.book();
         book.turn_to(day_of(self.ledger.now()));
         book.check(outlays)
+    }
+
+    /// What is left at present.
+    pub(crate) fn float(&self) -> Float {
+        self.book().float()
     }
 
     /// What things cost at present.

@@ -6,6 +6,8 @@ use solana_signature::Signature;
 use toll_ledger::SubmissionKind;
 use toll_protocol::ChannelId;
 
+use crate::metrics::Metrics;
+
 /// One transaction and its fate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -58,10 +60,19 @@ const KEPT: usize = 10_000;
 
 /// Where launching and resolving note what happened.
 #[derive(Default)]
-pub(crate) struct Journal(Mutex<Summary>);
+pub(crate) struct Journal {
+    summary: Mutex<Summary>,
+    metrics: Metrics,
+}
 
 impl Journal {
+    /// What was noted, counted.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     pub(crate) fn report(&self, report: Report) {
+        self.metrics.report(&report);
         push(&mut self.lock().reports, report);
     }
 
@@ -70,6 +81,7 @@ impl Journal {
     }
 
     pub(crate) fn expired(&self) {
+        self.metrics.expired();
         self.lock().expired += 1;
     }
 
@@ -79,7 +91,7 @@ impl Journal {
     }
 
     fn lock(&self) -> MutexGuard<'_, Summary> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.summary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,6 +9,7 @@ use super::settle::summary;
 use crate::check::check;
 use crate::config::{self, Config};
 use crate::error::Result;
+use crate::log;
 use crate::output::Output;
 use crate::server::{Role, Server, interrupted};
 
@@ -69,9 +70,21 @@ impl Serve {
 
 /// Serves until interrupted, then stops in order and says what was done.
 pub(super) async fn run(config: &Config, role: Role, output: Output) -> Result<()> {
+    let traces = log::with_traces(&config.telemetry)?;
+    let ended = serve(config, role, output).await;
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
+    ended
+}
+
+async fn serve(config: &Config, role: Role, output: Output) -> Result<()> {
     let mut server = Server::start(config, role).await?;
     let address = server.address.map(|address| format!("http://{address}"));
-    let ready = json!({ "ready": true, "address": address, "settler": role != Role::Gateway });
+    let mut ready = json!({ "ready": true, "address": address, "settler": role != Role::Gateway });
+    if let Some(admin) = server.admin_address {
+        ready["admin"] = format!("http://{admin}").into();
+    }
     output.result(&ready, || match &address {
         Some(address) => format!("guarding {} at {address}; ctrl-c stops", config.gateway.upstream),
         None => "settling; ctrl-c stops".into(),

@@ -10,6 +10,7 @@ use super::serve;
 use crate::config::Config;
 use crate::error::{CliError, Exit, Result};
 use crate::kind::kind;
+use crate::log;
 use crate::output::{Output, table};
 use crate::server::{Role, settle_once};
 
@@ -45,6 +46,7 @@ impl Settle {
         if !self.once {
             return serve::run(&config, Role::Settler, output).await;
         }
+        log::to_stderr();
         let done = settle_once(&config).await?;
         output.result(&summary(&done).0, || summary(&done).1);
         match done.reports.iter().filter(|report| report.error.is_some()).count() {

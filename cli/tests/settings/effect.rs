@@ -50,6 +50,8 @@ const OUTAGE: &str = "gateway/tests/gateway/outage.rs";
 const VOUCHER: &str = "gateway/tests/gateway/voucher.rs";
 const PROXY: &str = "gateway/tests/gateway/proxy.rs";
 const ACT: &str = "cli/tests/settings/act.rs";
+const EYES: &str = "cli/tests/eyes/admin.rs";
+const TRACES: &str = "cli/tests/eyes/traces.rs";
 
 #[rustfmt::skip]
 const ROWS: &[(&str, Effect)] = &[
@@ -167,6 +169,10 @@ const ROWS: &[(&str, Effect)] = &[
     ("settler.transaction_version", Acts("\"v1\"", |built| format!("{:?}", built.settler.transaction_version), "V1", "settler/tests/packing.rs", "ten_closes_share_a_transaction_of_version_1_whole")),
     ("settler.concurrency", Acts("17", |built| built.settler.concurrency.to_string(), "17", "settler/tests/isolation.rs", "so_many_transactions_are_started_at_once")),
     ("settler.renew", Acts("\"always\"", |built| format!("{:?}", built.settler.renew), "Always", "settler/tests/renewal.rs", "renew_says_whose_channels_are_rearmed")),
+
+    ("admin.listen", Tested(EYES, "metrics_and_probes_are_there_when_they_are_asked_for_and_only_then")),
+    ("admin.token_file", Tested(EYES, "only_who_brings_the_token_sees_anything")),
+    ("telemetry.otlp_endpoint", Tested(TRACES, "a_collector_that_is_named_gets_a_trace_of_every_request")),
 
     ("routes.method", Asked("\"POST\"", |built| built.ask(&Method::POST, WEATHER).status.to_string(), "402 Payment Required")),
     ("routes.path", Asked("\"/other\"", |built| built.ask(&Method::GET, "/other").status.to_string(), "402 Payment Required")),

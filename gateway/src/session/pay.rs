@@ -163,7 +163,7 @@ impl Sale {
         let id = channel.record.id;
         let shelf = Shelf::of(&request.parts);
         let (cost, replay_key) = (charge.cost, charge.replay);
-        let acceptance = gateway.ledger.accept(&verified, charge.clone()).await;
+        let acceptance = gateway.accept(&verified, charge.clone()).await;
         let may_be_charged = match &acceptance {
             Ok(acceptance) => matches!(acceptance, Acceptance::Accepted(_)),
             Err(_) => is_new,

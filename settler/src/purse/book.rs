@@ -8,6 +8,7 @@ use solana_signature::Signature;
 use toll_ledger::{Hold, Spending, SpendingKind, Spent};
 
 use super::{Prices, PurseSettings};
+use crate::metrics::Float;
 
 /// One purpose of a transaction and what it may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -331,8 +332,13 @@ impl Book {
         self.balance.saturating_sub(held)
     }
 
+    /// Balance, what is held of it, and what has to stay.
+    pub(crate) fn float(&self) -> Float {
+        let held = self.holds().map(|hold| hold.lamports).fold(0, u64::saturating_add);
+        Float { balance: self.balance, held, reserve: self.reserve() }
+    }
+
     /// What is kept for the closes of channels, in lamports.
-    #[cfg(test)]
     pub(crate) fn reserve(&self) -> u64 {
         self.settings.reserve(&self.prices, self.channels(), self.refund_accounts_left())
     }
