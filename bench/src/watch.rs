@@ -39,8 +39,8 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Watches `channels` open channels while vouchers are accepted on them.
 pub async fn watch(channels: u64) -> Result<Run, Failure> {
     let ledger = Ledger::temporary(SystemClock);
-    let keys =
-        SettlerKeys { fee_payer: Keypair::new_from_array([1; 32]), payee: Keypair::new_from_array([2; 32]) };
+    let (fee_payer, payee) = (Keypair::new_from_array([1; 32]), Keypair::new_from_array([2; 32]));
+    let keys = SettlerKeys { fee_payer, payee, operator: None };
     let fixtures = seed(&ledger, channels, keys.payee.pubkey()).await?;
     let node = Node::start(keys.fee_payer.pubkey(), &fixtures).await?;
     let before = crate::memory::resident();
@@ -50,8 +50,11 @@ pub async fn watch(channels: u64) -> Result<Run, Failure> {
     let defaults = SettlerConfig::new(Network::Localnet, PROGRAM_ID, TREASURY_OWNER, Vec::new());
     let config = SettlerConfig { drain_timeout, ..defaults };
     let chain = Arc::new(RpcChain::new(node.url()));
-    let again =
-        SettlerKeys { fee_payer: keys.fee_payer.insecure_clone(), payee: keys.payee.insecure_clone() };
+    let again = SettlerKeys {
+        fee_payer: keys.fee_payer.insecure_clone(),
+        payee: keys.payee.insecure_clone(),
+        operator: None,
+    };
     let settler = Settler::start(ledger.clone(), chain.clone(), keys, config.clone()).await?;
     let traffic = Traffic::start(ledger.clone(), Arc::clone(&fixtures));
     // What is cached once is not counted.

@@ -4,8 +4,8 @@
 //! schema and the tests go over these structs, so that a setting cannot be forgotten.
 //!
 //! Relative paths are relative to the file. Nothing has a secret in it: keys are in files of their own. Where
-//! `session.payee` or `session.fee_payer` is left out, it is the address of the key file that `[settler]`
-//! names; a gateway on a machine without these files needs them spelled out.
+//! `session.payee`, `session.fee_payer` or `session.operator` is left out, it is the address of the key file that
+//! `[settler]` or `[gateway]` names; a gateway on a machine without these files needs them spelled out.
 
 use std::path::{Path, PathBuf};
 
@@ -81,6 +81,8 @@ impl Config {
             .chain(&mut config.gateway.secret_file)
             .chain(&mut config.gateway.previous_secret_file)
             .chain(&mut config.admin.token_file)
+            .chain(&mut config.gateway.operator_key_file)
+            .chain(&mut config.settler.operator_key_file)
         {
             *path = folder.join(&*path);
         }
@@ -185,18 +187,23 @@ impl Config {
 
 /// The table with addresses filled in from key files; `None` when there is nothing to fill in.
 fn with_addresses(mut table: toml::Table, folder: &Path) -> Result<Option<toml::Table>> {
-    let settler = table.get("settler").and_then(toml::Value::as_table).cloned().unwrap_or_default();
+    let section = |name: &str| table.get(name).and_then(toml::Value::as_table).cloned().unwrap_or_default();
+    let (settler, gateway) = (section("settler"), section("gateway"));
     let Some(session) = table.get_mut("session").and_then(toml::Value::as_table_mut) else { return Ok(None) };
     let mut filled = false;
-    for role in ["payee", "fee_payer"] {
-        let Some(file) = settler.get(role).and_then(toml::Value::as_str) else { continue };
+    let files = [
+        ("payee", "settler.payee", settler.get("payee")),
+        ("fee_payer", "settler.fee_payer", settler.get("fee_payer")),
+        ("operator", "gateway.operator_key_file", gateway.get("operator_key_file")),
+        ("operator", "settler.operator_key_file", settler.get("operator_key_file")),
+    ];
+    for (role, setting, file) in files {
+        let Some(file) = file.and_then(toml::Value::as_str) else { continue };
         if session.contains_key(role) {
             continue;
         }
         let key = keys::read(&folder.join(file)).map_err(|error| CliError {
-            remedy: format!(
-                "give session.{role}, or the key file in settler.{role}; `toll keygen` makes one"
-            ),
+            remedy: format!("give session.{role}, or the key file in {setting}; `toll keygen` makes one"),
             ..error
         })?;
         session.insert(role.into(), key.pubkey().to_string().into());

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,8 +13,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use toll_chain::{ChainError, RpcChain};
-use toll_gateway::{ConfigError, Gateway, GatewayError, proxy_router, serve};
+use toll_gateway::{ConfigError, Gateway, GatewayError, RouteSigner, proxy_router, serve};
 use toll_ledger::{Ledger, LedgerError, SystemClock};
+use toll_protocol::OperatorKey;
 use toll_settler::{ListedMint, Settler, SettlerError, SettlerKeys, Summary};
 
 use crate::admin::{Admin, Eyes};
@@ -181,7 +183,16 @@ async fn bind(config: &Config, ledger: Ledger, eyes: &mut Eyes) -> Result<(Socke
         settings.secret_file = Some(path);
     }
     let secret = settings.challenge_secret().map_err(|error| config_error(&error))?;
-    let gateway = Arc::new(Gateway::new(ledger, terms, secret));
+    let operator = operator_key(config, config.gateway.operator_key_file.as_deref(), "gateway")?;
+    if operator.is_none() && config.routes.iter().any(|route| route.voucher_signer == RouteSigner::Operator) {
+        let what = "gateway.operator_key_file: is needed by routes with voucher_signer = \"operator\"";
+        return Err(CliError::new(Exit::Config, what, "name the key file; `toll keygen` makes one"));
+    }
+    let gateway = Gateway::new(ledger, terms, secret);
+    let gateway = Arc::new(match operator {
+        Some(operator) => gateway.with_operator(operator),
+        None => gateway,
+    });
     eyes.on_gateway(&gateway);
     let router =
         proxy_router(gateway, Arc::new(routes), &config.gateway).map_err(|error| gateway_error(&error))?;
@@ -219,15 +230,28 @@ pub(crate) fn check_keys(config: &Config) -> Result<()> {
 
 fn settler_keys(config: &Config) -> Result<SettlerKeys> {
     Ok(SettlerKeys {
-        fee_payer: matching_key(&config.settler.fee_payer, &config.session.fee_payer, "fee_payer")?,
-        payee: matching_key(&config.settler.payee, &config.session.payee, "payee")?,
+        fee_payer: matching_key(
+            &config.settler.fee_payer,
+            &config.session.fee_payer,
+            "fee_payer",
+            "settler.fee_payer",
+        )?,
+        payee: matching_key(&config.settler.payee, &config.session.payee, "payee", "settler.payee")?,
+        operator: operator_key(config, config.settler.operator_key_file.as_deref(), "settler")?,
     })
 }
 
+/// The operator's key, from the file that `section` names.
+fn operator_key(config: &Config, file: Option<&Path>, section: &str) -> Result<Option<OperatorKey>> {
+    let (Some(file), Some(expected)) = (file, &config.session.operator) else { return Ok(None) };
+    let key = matching_key(file, expected, "operator", &format!("{section}.operator_key_file"))?;
+    Ok(Some(OperatorKey::from_secret(key.secret_bytes())))
+}
+
 /// The key in `path`, which must be the one that challenges name.
-fn matching_key(path: &std::path::Path, expected: &Pubkey, role: &str) -> Result<Keypair> {
+fn matching_key(path: &Path, expected: &Pubkey, role: &str, setting: &str) -> Result<Keypair> {
     let key = keys::read(path).map_err(|error| CliError {
-        remedy: format!("name the key file in settler.{role}; `toll keygen` makes one"),
+        remedy: format!("name the key file in {setting}; `toll keygen` makes one"),
         ..error
     })?;
     if key.pubkey() != *expected {

@@ -16,7 +16,7 @@ mod tokens;
 mod transport;
 
 pub use gateway::GatewayConfig;
-pub use routes::{RouteConfig, route_table};
+pub use routes::{RouteConfig, RouteSigner, route_table};
 pub use session::{SessionConfig, SplitConfig};
 pub use tokens::parse_tokens;
 pub use transport::TransportConfig;

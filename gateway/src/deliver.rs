@@ -107,6 +107,7 @@ pub(crate) struct Keeper {
 }
 
 enum Place {
+    Nowhere,
     Ledger(Ledger),
     Memory(Arc<Recent>, ChannelId),
 }
@@ -122,6 +123,7 @@ impl Keeper {
     pub(crate) fn new(gateway: &Gateway, shelf: Shelf, channel: ChannelId, turn: Turn) -> Self {
         let place = match shelf {
             Shelf::Ledger => Place::Ledger(gateway.ledger.clone()),
+            Shelf::Nowhere => Place::Nowhere,
             Shelf::Memory => Place::Memory(Arc::clone(&gateway.recent), channel),
         };
         Self { turn, place }
@@ -132,6 +134,7 @@ impl Keeper {
     fn keep(self, head: Head, body: Option<Bytes>) {
         let response = body.map(|body| head.with(&body));
         match self.place {
+            Place::Nowhere => {}
             Place::Memory(recent, channel) => recent.finish(channel, *self.turn.key(), response),
             Place::Ledger(ledger) => {
                 // Without a runtime the process is ending.

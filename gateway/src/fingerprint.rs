@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use sha2::{Digest, Sha256};
 use toll_ledger::ReplayKey;
-use toll_protocol::SignedVoucher;
+use toll_protocol::{ChannelId, SignedVoucher};
 
 use crate::header::IDEMPOTENCY_KEY;
 use crate::reject::Rejection;
@@ -22,29 +22,55 @@ pub(crate) fn replay_key(
     request: &Parts,
     body: &Bytes,
 ) -> Result<ReplayKey, Rejection> {
-    let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
-    let body = Sha256::digest(body);
-    let fingerprint = digest(&[b"request", request.method.as_str().as_bytes(), target.as_bytes(), &body]);
-    let channel = signed.voucher.channel_id;
-    let mut keys = request.headers.get_all(&IDEMPOTENCY_KEY).iter();
-    let key = match (keys.next(), keys.next()) {
-        (None, _) => digest(&[
+    let fingerprint = fingerprint(request, body);
+    let channel = &signed.voucher.channel_id;
+    let key = idempotency_key(channel, challenge_id, request)?.unwrap_or_else(|| {
+        digest(&[
             b"voucher",
             channel.as_bytes(),
             &signed.voucher.encode(),
             signed.signature.as_ref(),
             &fingerprint,
-        ]),
+        ])
+    });
+    Ok(ReplayKey { key, fingerprint })
+}
+
+/// The same for a request that a proof pays for. The proof is that of every request of its session, so without an
+/// `Idempotency-Key` nothing is a repeat.
+pub(crate) fn replay_key_of_use(
+    channel: &ChannelId,
+    challenge_id: &str,
+    request: &Parts,
+    body: &Bytes,
+) -> Result<ReplayKey, Rejection> {
+    let key = idempotency_key(channel, challenge_id, request)?.unwrap_or_else(rand::random);
+    Ok(ReplayKey { key, fingerprint: fingerprint(request, body) })
+}
+
+fn fingerprint(request: &Parts, body: &Bytes) -> [u8; 32] {
+    let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
+    let body = Sha256::digest(body);
+    digest(&[b"request", request.method.as_str().as_bytes(), target.as_bytes(), &body])
+}
+
+fn idempotency_key(
+    channel: &ChannelId,
+    challenge_id: &str,
+    request: &Parts,
+) -> Result<Option<[u8; 32]>, Rejection> {
+    let mut keys = request.headers.get_all(&IDEMPOTENCY_KEY).iter();
+    match (keys.next(), keys.next()) {
+        (None, _) => Ok(None),
         (Some(key), None) if key.len() <= MAX_IDEMPOTENCY_KEY => {
-            digest(&[b"key", channel.as_bytes(), challenge_id.as_bytes(), key.as_bytes()])
+            Ok(Some(digest(&[b"key", channel.as_bytes(), challenge_id.as_bytes(), key.as_bytes()])))
         }
         _ => {
             let reason =
                 format!("a request carries one Idempotency-Key of at most {MAX_IDEMPOTENCY_KEY} bytes");
-            return Err(Rejection::Malformed(reason));
+            Err(Rejection::Malformed(reason))
         }
-    };
-    Ok(ReplayKey { key, fingerprint })
+    }
 }
 
 /// Hash of `parts` with their lengths, so that no two lists of parts read the same.

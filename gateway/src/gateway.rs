@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use solana_pubkey::Pubkey;
 use toll_ledger::{ChannelRecord, Ledger, ReplayKey};
-use toll_protocol::{ChallengeSecret, ChannelId, Receipt};
+use toll_protocol::{ChallengeSecret, ChannelId, OperatorKey, Receipt};
 
 use crate::in_flight::InFlight;
 use crate::limit::RateLimit;
@@ -25,7 +25,10 @@ pub struct Gateway {
     pub(crate) ledger: Ledger,
     pub(crate) terms: Terms,
     pub(crate) secret: ChallengeSecret,
+    pub(crate) operator: Option<OperatorKey>,
     pub(crate) in_flight: InFlight,
+    /// Channels for which a voucher is being signed here.
+    pub(crate) signing: InFlight<ChannelId>,
     pub(crate) recent: Arc<Recent>,
     /// When this process began to charge, in unix seconds.
     pub(crate) started_at: i64,
@@ -60,6 +63,8 @@ impl Gateway {
             reruns: RateLimit::new(RERUNS_PER_MINUTE, minute),
             doubts: RateLimit::new(DOUBTS_PER_MINUTE, minute),
             in_flight: InFlight::default(),
+            signing: InFlight::default(),
+            operator: None,
             recent: Arc::new(Recent::new(
                 terms.limits.recent_answer_bytes,
                 terms.limits.recent_answer_bytes_per_channel,
@@ -71,6 +76,14 @@ impl Gateway {
             terms,
             secret,
         }
+    }
+
+    /// Signs the vouchers of operator-signed sessions with `operator`. Without it, and unless it is the key that the
+    /// terms name, such sessions are refused.
+    #[must_use]
+    pub fn with_operator(mut self, operator: OperatorKey) -> Self {
+        self.operator = Some(operator);
+        self
     }
 
     /// The terms it charges by.

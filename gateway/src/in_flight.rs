@@ -4,6 +4,7 @@
 //! arrives at another gateway process in the same moment could run the handler a second time.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,22 +13,34 @@ use tokio::time::Instant;
 use toll_ledger::ReplayKey;
 
 /// The keys at work.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct InFlight {
-    running: Arc<Mutex<HashMap<ReplayKey, watch::Receiver<()>>>>,
+#[derive(Debug)]
+pub(crate) struct InFlight<K = ReplayKey> {
+    running: Arc<Mutex<HashMap<K, watch::Receiver<()>>>>,
+}
+
+impl<K> Clone for InFlight<K> {
+    fn clone(&self) -> Self {
+        Self { running: Arc::clone(&self.running) }
+    }
+}
+
+impl<K> Default for InFlight<K> {
+    fn default() -> Self {
+        Self { running: Arc::default() }
+    }
 }
 
 /// The right to answer one key. Dropping it, also by a panic or a lost connection, lets the next in.
 #[derive(Debug)]
-pub(crate) struct Turn {
-    key: ReplayKey,
-    in_flight: InFlight,
+pub(crate) struct Turn<K: Copy + Eq + Hash = ReplayKey> {
+    key: K,
+    in_flight: InFlight<K>,
     _done: watch::Sender<()>,
 }
 
-impl InFlight {
+impl<K: Copy + Eq + Hash> InFlight<K> {
     /// Takes the turn for `key`, after waiting up to `patience` for whoever has it. `None`: still taken.
-    pub(crate) async fn turn(&self, key: ReplayKey, patience: Duration) -> Option<Turn> {
+    pub(crate) async fn turn(&self, key: K, patience: Duration) -> Option<Turn<K>> {
         let deadline = Instant::now() + patience;
         loop {
             let mut other = match self.take(key) {
@@ -41,7 +54,7 @@ impl InFlight {
         }
     }
 
-    fn take(&self, key: ReplayKey) -> Result<Turn, watch::Receiver<()>> {
+    fn take(&self, key: K) -> Result<Turn<K>, watch::Receiver<()>> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(other) = running.get(&key) {
             return Err(other.clone());
@@ -52,14 +65,14 @@ impl InFlight {
     }
 }
 
-impl Turn {
+impl<K: Copy + Eq + Hash> Turn<K> {
     /// The key it was taken for.
-    pub(crate) fn key(&self) -> &ReplayKey {
+    pub(crate) fn key(&self) -> &K {
         &self.key
     }
 }
 
-impl Drop for Turn {
+impl<K: Copy + Eq + Hash> Drop for Turn<K> {
     fn drop(&mut self) {
         self.in_flight.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }

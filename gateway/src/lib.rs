@@ -54,8 +54,8 @@ mod trace;
 mod wait;
 
 pub use config::{
-    Config, GatewayConfig, RouteConfig, SessionConfig, SplitConfig, TransportConfig, parse_tokens,
-    route_table,
+    Config, GatewayConfig, RouteConfig, RouteSigner, SessionConfig, SplitConfig, TransportConfig,
+    parse_tokens, route_table,
 };
 pub use deliver::MAX_REPLAY_BODY;
 pub use error::{ConfigError, GatewayError};

@@ -16,6 +16,9 @@ pub struct Price {
     pub route: String,
     /// Whether a challenge is good for the body of one request only: it then carries the body's digest.
     pub bind_body: bool,
+    /// Whether sessions on this route are operator-signed: the gateway signs their vouchers. That takes an operator
+    /// ([`crate::Terms::operator`]) and does not go with `bind_body`.
+    pub operator_signed: bool,
 }
 
 /// The answer to "what does this request cost".
@@ -51,6 +54,7 @@ impl FixedPrice {
             headroom: Amount::ZERO,
             route: "*".to_owned(),
             bind_body: false,
+            operator_signed: false,
         })
     }
 }

@@ -85,9 +85,12 @@ pub(crate) enum Rejection {
     /// Outer and inner channel differ, or the channel is not what the challenge names.
     #[error("{0}")]
     ChannelMismatch(String),
-    /// An action of operator-signed sessions.
-    #[error("use is only valid for operator-signed sessions; this one takes vouchers")]
-    WrongMode,
+    /// An action of the other kind of session.
+    #[error("{0}")]
+    WrongMode(&'static str),
+    /// A bearer proof that does not verify, or not the one that was bound.
+    #[error("the proof is not the one that this session was opened with")]
+    ProofMismatch,
     /// A good voucher for less than the request costs.
     #[error("the voucher must reach {}; the deposit is {}", .0.required, .0.watermarks.deposit)]
     Insufficient(Box<Figures>),
@@ -211,7 +214,8 @@ impl Rejection {
             Self::ExceedsDeposit { .. } => RefusalCode::ExceedsDeposit,
             Self::VoucherExpired(_) => RefusalCode::VoucherExpired,
             Self::ChannelMismatch(_) => RefusalCode::ChannelMismatch,
-            Self::WrongMode => RefusalCode::WrongMode,
+            Self::WrongMode(_) => RefusalCode::WrongMode,
+            Self::ProofMismatch => RefusalCode::ProofMismatch,
             Self::Insufficient(figures) if figures.required > figures.watermarks.deposit => {
                 RefusalCode::TopUpNeeded
             }

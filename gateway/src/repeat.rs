@@ -35,6 +35,8 @@ pub(crate) enum Shelf {
     Ledger,
     /// In memory.
     Memory,
+    /// Nowhere: nothing makes a repeat of the request recognizable.
+    Nowhere,
 }
 
 impl Shelf {

@@ -4,10 +4,12 @@
 //! pay a price, [`admit`] takes the credential that answers it. Prices, repeats, delivery, limits and problem
 //! documents exist once, outside.
 
+mod by_proof;
 mod challenge;
 mod close;
 mod open;
 mod pay;
+mod serve;
 mod sponsorship;
 mod top_up;
 mod transaction;
@@ -45,8 +47,8 @@ pub(crate) async fn offer(
     gateway.fresh_challenge(price, resume, Funding::after(rejection), digest).await
 }
 
-/// Takes a credential that answers such an offer. A voucher's request is served by `inner`; what opens, tops up or
-/// closes a channel is answered here.
+/// Takes a credential that answers such an offer. A request that a voucher or a proof pays for is served by `inner`;
+/// what opens, tops up or closes a channel is answered here.
 pub(crate) async fn admit<S>(
     gateway: &Arc<Gateway>,
     price: &Price,
@@ -67,7 +69,7 @@ where
     match &credential.action {
         Action::Open(action) => open::open(gateway, price, challenge, action).await,
         Action::Voucher(action) => pay::pay(gateway, price, challenge, action, parts, body, inner).await,
-        Action::Use(_) => Err(Rejection::WrongMode.into()),
+        Action::Use(action) => by_proof::pay(gateway, price, challenge, action, parts, body, inner).await,
         Action::TopUp(action) => top_up::top_up(gateway, challenge, action).await,
         Action::Close(action) => close::close(gateway, challenge, action).await,
     }

@@ -27,6 +27,8 @@ pub struct Terms {
     pub payee: Pubkey,
     /// Sponsor: fee payer and rent payer of opens, fee payer of top-ups.
     pub fee_payer: Pubkey,
+    /// Who signs the vouchers of operator-signed sessions. A voucher key and none of a chain.
+    pub operator: Option<Pubkey>,
     /// Time to settle after a payer's `requestClose`; fixed at open.
     pub grace_period: u32,
     /// Idle timeouts that a client may choose from, strictly increasing. Empty: the gateway chooses.

@@ -88,6 +88,9 @@ pub struct ChannelRecord {
     pub idle_timeout: u32,
     /// The challenge that the open answered.
     pub opening_challenge_id: String,
+    /// Digest of the proof that uses of the channel carry, where the server signs the vouchers. Nothing on the chain
+    /// tells it.
+    pub proof: Option<[u8; 32]>,
     /// Where it stands.
     pub state: ChannelState,
     /// Its amounts.
@@ -165,6 +168,7 @@ impl ChannelRecord {
             unit_type: row.get("unit_type")?,
             idle_timeout: row.get("idle_timeout")?,
             opening_challenge_id: row.get("opening_challenge_id")?,
+            proof: row.get("proof")?,
             state: row.get("state")?,
             watermarks: watermarks(row)?,
             sent: row.amount("sent_cumulative")?,

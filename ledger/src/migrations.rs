@@ -49,6 +49,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0016_shared_holds"),
     migration!("0017_sponsored_opens"),
     migration!("0018_rearm"),
+    migration!("0019_operator"),
 ];
 
 /// The newest schema version this binary knows.

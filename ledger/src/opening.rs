@@ -24,6 +24,8 @@ pub struct NewChannel {
     pub unit_type: Option<String>,
     /// Seconds; the value in force for the channel's life.
     pub idle_timeout: u32,
+    /// Digest of the proof that uses of the channel carry, where the server signs the vouchers.
+    pub proof: Option<[u8; 32]>,
 }
 
 /// What became of a request to open.
@@ -223,9 +225,9 @@ pub(crate) fn insert(
         INSERT INTO channels
                (channel_id, payer, payee, mint, authorized_signer, salt, open_slot, program, bump,
                 token_program, rent_payer, grace_period, splits, price, unit_type, idle_timeout,
-                opening_challenge_id, state, deposit, created_at, last_activity_at, compared_at)
+                opening_challenge_id, state, deposit, created_at, last_activity_at, compared_at, proof)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 'opening', ?18,
-                ?19, ?19, ?19)",
+                ?19, ?19, ?19, ?20)",
         params![
             id.as_bytes(),
             new.agreement.terms.payer.to_bytes(),
@@ -246,6 +248,7 @@ pub(crate) fn insert(
             challenge,
             amount(new.deposit)?,
             now,
+            new.proof,
         ],
     )?;
     Ok(())

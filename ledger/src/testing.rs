@@ -131,6 +131,7 @@ impl ChannelFixture {
                 price: Amount::new(16),
                 unit_type: Some("request".to_owned()),
                 idle_timeout: 600,
+                proof: None,
             },
             signer,
         }

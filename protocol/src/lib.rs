@@ -37,6 +37,8 @@ mod instruction;
 #[cfg(feature = "std")]
 mod json;
 #[cfg(feature = "std")]
+mod operator;
+#[cfg(feature = "std")]
 mod problem;
 #[cfg(feature = "std")]
 mod profile;
@@ -89,6 +91,7 @@ pub use self::{
         ed25519_verify_batch, ed25519_verify_ceiling, settle_batch,
     },
     json::JsonError,
+    operator::OperatorKey,
     problem::{PROBLEM_BASE, Problem, ProblemType},
     profile::{Capabilities, ProgramProfile},
     receipt::Receipt,

@@ -102,8 +102,10 @@ refusals! {
     Challenge "challenge" [402] InvalidChallenge AnswerAfresh;
     /// The echoed challenge is for another request body.
     BodyMismatch "body-mismatch" [402] VerificationFailed AnswerAfresh;
-    /// The action belongs to operator-signed sessions.
+    /// The action belongs to sessions in which the other side signs the vouchers.
     WrongMode "wrong-mode" [402] VerificationFailed Mend;
+    /// The proof does not verify, or is not the one that this session was opened with.
+    ProofMismatch "proof-mismatch" [402] VerificationFailed Mend;
     /// Challenge, credential and transaction of an open disagree, or the open breaks a rule.
     OpenMismatch "open-mismatch" [402] VerificationFailed Mend;
     /// The same for a top-up.

@@ -9,7 +9,7 @@ mod signed;
 #[cfg(feature = "std")]
 pub use signed::{SignedVoucher, VerifiedVoucher, VoucherError, VoucherKey, is_voucher_key};
 #[cfg(feature = "std")]
-pub(crate) use signed::{verify_strict, verifying_key};
+pub(crate) use signed::{trust, verify_strict, verifying_key};
 
 use crate::{Amount, ChannelId};
 

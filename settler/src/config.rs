@@ -6,7 +6,7 @@ use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_ledger::Renewal;
-use toll_protocol::{Amount, Network, ProgramProfile};
+use toll_protocol::{Amount, Network, OperatorKey, ProgramProfile};
 
 use crate::purse::{PurseSettings, settle_fee};
 
@@ -14,18 +14,21 @@ mod settings;
 
 pub use settings::{InvalidSetting, Renew, SettlerSettings, Surroundings, TransactionVersion};
 
-/// The keys the settler signs with. They may be one and the same.
+/// The keys the settler signs with. Fee payer and payee may be one and the same.
 pub struct SettlerKeys {
     /// Pays fees and rent; gets the rent back.
     pub fee_payer: Keypair,
     /// Signs `settle_and_seal`. Channels of another payee are settled but never sealed by us.
     pub payee: Keypair,
+    /// Signs batches for the channels whose authorized signer it is, so that many of them settle by one signature.
+    /// Without it each of them settles by its own voucher, which is on record.
+    pub operator: Option<OperatorKey>,
 }
 
 impl SettlerKeys {
     /// One key in both roles.
     pub fn single(key: Keypair) -> Self {
-        Self { payee: key.insecure_clone(), fee_payer: key }
+        Self { payee: key.insecure_clone(), fee_payer: key, operator: None }
     }
 }
 
@@ -34,6 +37,7 @@ impl std::fmt::Debug for SettlerKeys {
         f.debug_struct("SettlerKeys")
             .field("fee_payer", &self.fee_payer.pubkey())
             .field("payee", &self.payee.pubkey())
+            .field("operator", &self.operator)
             .finish()
     }
 }

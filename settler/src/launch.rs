@@ -1,6 +1,7 @@
 //! From a plan, or a payer's request, to a transaction that the cluster has.
 
 mod actions;
+mod batch;
 mod funds;
 mod inspect;
 mod outbox;

@@ -14,7 +14,7 @@ use futures::stream::{self, StreamExt};
 use solana_signature::Signature;
 use toll_chain::{Chain, ChainError, Cost, Fate};
 use toll_ledger::{ChannelRecord, CloseLanded, Ledger, Submission, SubmissionKind};
-use toll_protocol::{Amount, ChannelAccount, ChannelStatus};
+use toll_protocol::{Amount, ChannelAccount, ChannelId, ChannelStatus};
 use tracing::{debug, error, info, warn};
 
 use self::opened::opened;
@@ -170,6 +170,10 @@ impl Resolve {
         let (fee, compute_units) = (cost.map(|cost| cost.fee_lamports), cost.map(|cost| cost.compute_units));
         self.ledger.landed(submission.id, slot, fee, compute_units).await?;
         self.report(submission, cost, None);
+        for channel in passed_over(submission, &records, &view) {
+            warn!(%channel, "passed over by a batch");
+            self.pauses.failed(channel, self.pause);
+        }
         self.hook.reached(kind, Step::Marked);
         Ok(true)
     }
@@ -343,6 +347,19 @@ impl Resolve {
             compute_units: cost.compute_units,
         });
     }
+}
+
+/// The channels that a landed batch did not settle. There is no other transaction that lands and does less than it says.
+fn passed_over(submission: &Submission, records: &[ChannelRecord], view: &View) -> Vec<ChannelId> {
+    if submission.kind != SubmissionKind::Settle {
+        return Vec::new();
+    }
+    let target = |id: &ChannelId| submission.effects.iter().find(|effect| effect.channel == *id)?.publishes;
+    let channels = records.iter().zip(&view.accounts);
+    channels
+        .filter(|(record, account)| account.as_ref().map(|account| account.settled) < target(&record.id))
+        .map(|(record, _)| record.id)
+        .collect()
 }
 
 /// The final `settled` of a channel that is gone after a landed transaction; `None` when that did not pay out.

@@ -193,7 +193,7 @@ async fn much_unsettled_is_settled_at_the_threshold() {
 #[tokio::test]
 async fn settler_without_the_payee_key_settles_but_leaves_the_seal_alone() {
     let mut world = World::new();
-    let keys = SettlerKeys { fee_payer: world.fee_payer.insecure_clone(), payee: key(77) };
+    let keys = SettlerKeys { fee_payer: world.fee_payer.insecure_clone(), payee: key(77), operator: None };
     let settler = world.start(keys, world.config()).await.unwrap();
     let id = world.open(&settler, 1, 1_000).await;
     world.pay(&id, 160).await;

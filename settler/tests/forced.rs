@@ -62,7 +62,7 @@ async fn forced_close_found_at_the_deadline_is_sealed_as_it_stands() {
 #[tokio::test]
 async fn forced_close_stops_service_as_soon_as_it_is_seen() {
     let (world, id) = paid_channel().await;
-    let keys = SettlerKeys { fee_payer: world.fee_payer.insecure_clone(), payee: key(77) };
+    let keys = SettlerKeys { fee_payer: world.fee_payer.insecure_clone(), payee: key(77), operator: None };
     let settler = world.start(keys, world.config()).await.unwrap();
     force_close(&world, &id).await;
 
@@ -76,7 +76,7 @@ async fn forced_close_stops_service_as_soon_as_it_is_seen() {
 #[tokio::test]
 async fn settler_without_the_payee_key_seals_a_forced_close_after_grace() {
     let (world, id) = paid_channel().await;
-    let keys = SettlerKeys { fee_payer: world.fee_payer.insecure_clone(), payee: key(77) };
+    let keys = SettlerKeys { fee_payer: world.fee_payer.insecure_clone(), payee: key(77), operator: None };
     let settler = world.start(keys, world.config()).await.unwrap();
     force_close(&world, &id).await;
     world.drive(&settler).await;
@@ -92,7 +92,7 @@ async fn settler_without_the_payee_key_seals_a_forced_close_after_grace() {
 #[tokio::test]
 async fn forced_close_is_settled_without_the_payees_key_while_grace_runs() {
     let (world, id) = paid_channel().await;
-    let keys = SettlerKeys { fee_payer: world.fee_payer.insecure_clone(), payee: key(77) };
+    let keys = SettlerKeys { fee_payer: world.fee_payer.insecure_clone(), payee: key(77), operator: None };
     let settler = world.start(keys, world.config()).await.unwrap();
     force_close(&world, &id).await;
 
@@ -111,7 +111,7 @@ async fn forced_close_is_settled_without_the_payees_key_while_grace_runs() {
 #[tokio::test]
 async fn what_grace_would_lose_is_settled_although_the_days_budget_is_spent() {
     let (world, id) = paid_channel().await;
-    let keys = SettlerKeys { fee_payer: world.fee_payer.insecure_clone(), payee: key(77) };
+    let keys = SettlerKeys { fee_payer: world.fee_payer.insecure_clone(), payee: key(77), operator: None };
     let purse = PurseSettings { settle_budget_per_day: Some(1), ..world.config().purse };
     let settler = world.start(keys, SettlerConfig { purse, ..world.config() }).await.unwrap();
     force_close(&world, &id).await;

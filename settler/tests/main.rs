@@ -1,6 +1,7 @@
 //! The settler against the real program: an in-process cluster with a clock that stands still.
 #![allow(unreachable_pub, reason = "nothing is above a test binary")]
 
+mod batch;
 mod chain;
 mod close;
 mod crash;

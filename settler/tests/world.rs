@@ -19,9 +19,9 @@ use toll_ledger::{
     Submission, SubmissionKind, SubmissionState,
 };
 use toll_protocol::{
-    Agreement, Amount, Channel, ChannelAccount, ChannelId, ChannelTerms, Network, PROGRAM_ID, SYSTEM_PROGRAM,
-    SignedVoucher, Splits, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, TREASURY_OWNER, VerifiedVoucher, Voucher,
-    associated_token_address, encode_transaction,
+    Agreement, Amount, Channel, ChannelAccount, ChannelId, ChannelTerms, Network, OperatorKey, PROGRAM_ID,
+    SYSTEM_PROGRAM, SignedVoucher, Splits, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, TREASURY_OWNER,
+    VerifiedVoucher, Voucher, associated_token_address, encode_transaction,
 };
 use toll_settler::{
     ListedMint, PurseSettings, Renew, Settler, SettlerConfig, SettlerError, SettlerKeys, Step,
@@ -51,6 +51,8 @@ pub struct World {
     pub token_program: Pubkey,
     pub splits: Splits,
     pub renew: Renew,
+    /// Whoever signs the vouchers of new channels, if not their payers.
+    pub operator: Option<OperatorKey>,
     requests: u64,
     directory: TempDir,
 }
@@ -85,6 +87,7 @@ impl World {
             token_program,
             splits,
             renew: Renew::Never,
+            operator: None,
             requests: 0,
             directory,
         };
@@ -97,6 +100,11 @@ impl World {
             world.put_tokens(split.recipient, 0);
         }
         world
+    }
+
+    /// Vouchers of this world are signed by the operator, whose key the settler has.
+    pub fn operated() -> Self {
+        Self { operator: Some(OperatorKey::from_secret(&[4; 32])), ..Self::new() }
     }
 
     /// Where the ledger is.
@@ -151,7 +159,11 @@ impl World {
     }
 
     pub fn keys(&self) -> SettlerKeys {
-        SettlerKeys { fee_payer: self.fee_payer.insecure_clone(), payee: self.payee.insecure_clone() }
+        SettlerKeys {
+            fee_payer: self.fee_payer.insecure_clone(),
+            payee: self.payee.insecure_clone(),
+            operator: self.operator.clone(),
+        }
     }
 
     pub async fn start(&self, keys: SettlerKeys, config: SettlerConfig) -> Result<Settler, SettlerError> {
@@ -201,7 +213,7 @@ impl World {
             payer: self.payer.pubkey(),
             payee: self.payee.pubkey(),
             mint: self.mint,
-            authorized_signer: self.payer.pubkey(),
+            authorized_signer: self.operator.as_ref().map_or(self.payer.pubkey(), OperatorKey::pubkey),
             salt,
             open_slot: self.chain.slot(),
         }
@@ -222,6 +234,7 @@ impl World {
             price: Amount::new(16),
             unit_type: None,
             idle_timeout: IDLE_TIMEOUT,
+            proof: None,
         }
     }
 
@@ -314,9 +327,12 @@ impl World {
         record.agreement.channel(TREASURY_OWNER)
     }
 
-    /// A voucher by the payer.
+    /// A voucher by the payer, or by the operator.
     pub fn voucher(&self, id: &ChannelId, cumulative: u64, expires_at: i64) -> VerifiedVoucher {
         let voucher = Voucher { channel_id: *id, cumulative_amount: Amount::new(cumulative), expires_at };
+        if let Some(operator) = &self.operator {
+            return operator.sign(voucher);
+        }
         let key = SigningKey::from_bytes(self.payer.secret_bytes());
         SignedVoucher::sign(voucher, &key)
             .verify(id, &self.payer.pubkey())

@@ -94,6 +94,7 @@ impl Scene {
         let keys = SettlerKeys {
             fee_payer: self.actors.fee_payer.insecure_clone(),
             payee: self.actors.payee.insecure_clone(),
+            operator: None,
         };
         let chain = Arc::new(RpcChain::new(self.localnet.rpc_url.as_str()));
         Ok(Settler::start(self.ledger.clone(), chain, keys, config).await?)
@@ -152,6 +153,7 @@ impl Scene {
             unit_type: None,
             // Nobody goes idle while this runs.
             idle_timeout: 86_400,
+            proof: None,
         }
     }
 

@@ -30,6 +30,9 @@ pub struct GatewayConfig {
     /// The secret before the last rotation: its challenges are still recognized.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_secret_file: Option<PathBuf>,
+    /// Key file of the operator, `session.operator`, who signs the vouchers of operator-signed sessions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator_key_file: Option<PathBuf>,
     /// What happens to requests no route prices.
     #[serde(default)]
     pub unpriced: Unpriced,

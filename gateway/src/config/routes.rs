@@ -32,6 +32,21 @@ pub struct RouteConfig {
     /// challenge with each body.
     #[serde(default)]
     pub bind_body: bool,
+    /// Who signs vouchers: the `client`, or the `operator`. That is this gateway: its client trusts it with the whole
+    /// deposit, and sends the same proof with every request instead of a voucher. Needs `session.operator`.
+    #[serde(default)]
+    pub voucher_signer: RouteSigner,
+}
+
+/// Who signs the vouchers of the sessions on a route.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RouteSigner {
+    /// The payer, for each request.
+    #[default]
+    Client,
+    /// The gateway, with the operator's key.
+    Operator,
 }
 
 fn default_unit_type() -> String {
@@ -76,7 +91,20 @@ impl RouteConfig {
         let headroom = self.headroom.as_deref().map(tokens).transpose()?.unwrap_or(Amount::ZERO);
         let route = format!("{} {}", self.method.as_deref().unwrap_or("*"), self.path);
         let unit_type = Some(self.unit_type.clone());
-        let price = Price { amount, unit_type, headroom, route, bind_body: self.bind_body };
+        let operator_signed = self.voucher_signer == RouteSigner::Operator;
+        if operator_signed && terms.operator.is_none() {
+            return Err(fail("voucher_signer = \"operator\" needs session.operator".to_owned()));
+        }
+        if operator_signed && self.bind_body {
+            let reason = "bind_body does not go with voucher_signer = \"operator\": its one challenge is for all bodies";
+            return Err(fail(reason.to_owned()));
+        }
+        if operator_signed && !headroom.is_zero() {
+            let reason =
+                "headroom does not go with voucher_signer = \"operator\": nothing is signed ahead of use";
+            return Err(fail(reason.to_owned()));
+        }
+        let price = Price { amount, unit_type, headroom, route, bind_body: self.bind_body, operator_signed };
         Route::new(method, &self.path, price).map_err(|error| fail(error.to_string()))
     }
 }

@@ -8,7 +8,7 @@ use solana_pubkey::Pubkey;
 use toll_ledger::MAX_PAYABLE_RECIPIENTS;
 use toll_protocol::{
     Amount, MAX_IDLE_TIMEOUT, Network, ProgramProfile, Split, Splits, TOKEN_2022_PROGRAM, TOKEN_PROGRAM,
-    base58,
+    base58, is_voucher_key,
 };
 
 use super::{GatewayConfig, invalid, parse_tokens};
@@ -34,6 +34,12 @@ pub struct SessionConfig {
     #[serde(with = "base58")]
     #[schemars(with = "String")]
     pub fee_payer: Pubkey,
+    /// Key that signs the vouchers of operator-signed sessions: a voucher key, which holds nothing and signs no
+    /// transactions. Needed by routes with `voucher_signer = "operator"`. Unless given, it is the one in
+    /// `gateway.operator_key_file` or `settler.operator_key_file`.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "base58::optional")]
+    #[schemars(with = "Option<String>")]
+    pub operator: Option<Pubkey>,
     /// Mint of prices and deposits.
     #[serde(with = "base58")]
     #[schemars(with = "String")]
@@ -192,6 +198,17 @@ impl SessionConfig {
                 "must be a key that can sign: a program address cannot seal",
             ));
         }
+        if let Some(operator) = self.operator {
+            if [self.payee, self.fee_payer].contains(&operator) {
+                return Err(invalid(
+                    "session.operator",
+                    "must be a key of its own: the gateway holds it, and no key that signs transactions",
+                ));
+            }
+            if !is_voucher_key(&operator) {
+                return Err(invalid("session.operator", "is no Ed25519 key that can sign vouchers"));
+            }
+        }
         let not_zero = [
             ("session.grace_period_seconds", self.grace_period_seconds),
             ("session.observation_max_age_seconds", self.observation_max_age_seconds),
@@ -259,6 +276,7 @@ impl SessionConfig {
             decimals: self.decimals,
             payee: self.payee,
             fee_payer: self.fee_payer,
+            operator: self.operator,
             grace_period: self.grace_period_seconds,
             idle_timeout_options: self.idle_timeout_options_seconds.clone(),
             idle_timeout: self.idle_timeout_seconds,

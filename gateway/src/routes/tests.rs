@@ -10,6 +10,7 @@ fn table(unpriced: Unpriced) -> RouteTable {
             headroom: Amount::ZERO,
             route: pattern.to_owned(),
             bind_body: false,
+            operator_signed: false,
         };
         Route::new(method, pattern, price).expect("pattern")
     };
@@ -74,6 +75,7 @@ fn priced(routes: &[(&str, u64)]) -> RouteTable {
             headroom: Amount::ZERO,
             route: (*pattern).to_owned(),
             bind_body: false,
+            operator_signed: false,
         };
         Route::new(None, pattern, price).expect("pattern")
     };

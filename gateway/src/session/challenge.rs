@@ -10,8 +10,8 @@ use solana_hash::Hash;
 use solana_pubkey::Pubkey;
 use toll_ledger::{ChannelRecord, ChannelState, Tip};
 use toll_protocol::{
-    Amount, Challenge, ChannelOffer, INTENT, METHOD, MethodDetails, Offer, SessionRequest, Splits,
-    VoucherSigner, format_www_authenticate,
+    Amount, Challenge, ChannelOffer, INTENT, METHOD, MethodDetails, Offer, OperatorKey, SessionRequest,
+    Splits, VoucherSigner, format_www_authenticate,
 };
 
 use super::sponsorship::Funding;
@@ -53,7 +53,8 @@ impl Gateway {
         let same = request.amount == price.amount
             && request.unit_type == price.unit_type
             && request.currency == self.terms.mint
-            && request.recipient == self.terms.payee;
+            && request.recipient == self.terms.payee
+            && request.method_details.voucher_signer == self.voucher_signer(price)?;
         if same && self.is_ours(channel) {
             return Ok(());
         }
@@ -99,9 +100,13 @@ impl Gateway {
         };
         let (blockhash, recent_slot) = (*recent_blockhash, *recent_slot);
         let sponsor = request.method_details.fee_payer_key;
+        let operator = match request.method_details.voucher_signer {
+            VoucherSigner::Client => None,
+            VoucherSigner::Operator(key) => Some(key),
+        };
         // Either is good whatever is offered by now: the ledger knows whether the sponsor still pays.
         let offered = if sponsor.is_some() { Funding::Sponsored } else { Funding::ByPayer };
-        let now_offered = self.new_channel_request(price, blockhash, recent_slot, offered);
+        let now_offered = self.new_channel_request(price, blockhash, recent_slot, offered)?;
         if request != now_offered || route_tag(challenge).as_deref() != Some(price.route.as_str()) {
             return refuse("the challenge is for other terms than this route's");
         }
@@ -110,7 +115,7 @@ impl Gateway {
             let reason = "the challenged blockhash is about to expire; sign for the fresh challenge";
             return Err(Rejection::BlockhashExpired(reason.to_owned()));
         }
-        Ok(OpeningTerms { blockhash, recent_slot, expires_at, sponsor })
+        Ok(OpeningTerms { blockhash, recent_slot, expires_at, sponsor, operator })
     }
 
     /// A challenge for the route, as a `WWW-Authenticate` value. With `resume` it offers to go on with that
@@ -123,12 +128,12 @@ impl Gateway {
         funding: Funding,
         digest: Option<String>,
     ) -> Result<HeaderValue, Rejection> {
-        let request = match resume.filter(|channel| self.can_resume(channel)) {
-            Some(channel) => self.resume_request(price, channel, funding.for_top_ups(self).await?),
+        let request = match resume.filter(|channel| self.can_resume(price, channel)) {
+            Some(channel) => self.resume_request(price, channel, funding.for_top_ups(self).await?)?,
             None => {
                 let tip = self.quoted_tip().await?;
                 let funding = funding.for_opens(self).await?;
-                self.new_channel_request(price, tip.blockhash, tip.slot, funding)
+                self.new_channel_request(price, tip.blockhash, tip.slot, funding)?
             }
         };
         let expires_at = self.now() + i64::from(self.terms.challenge_ttl);
@@ -162,8 +167,24 @@ impl Gateway {
         })
     }
 
-    fn can_resume(&self, channel: &ChannelRecord) -> bool {
-        channel.state == ChannelState::Open && channel.closure_started_at.is_none() && self.is_ours(channel)
+    /// An operator-signed session goes by the terms of the one challenge that opened it.
+    fn can_resume(&self, price: &Price, channel: &ChannelRecord) -> bool {
+        let same = channel.proof.is_some() == price.operator_signed
+            && (channel.proof.is_none()
+                || (channel.price, &channel.unit_type) == (price.amount, &price.unit_type));
+        same && channel.state == ChannelState::Open
+            && channel.closure_started_at.is_none()
+            && self.is_ours(channel)
+    }
+
+    /// Who signs the vouchers of sessions on a route.
+    fn voucher_signer(&self, price: &Price) -> Result<VoucherSigner, Rejection> {
+        if !price.operator_signed {
+            return Ok(VoucherSigner::Client);
+        }
+        let key =
+            self.operator.as_ref().map(OperatorKey::pubkey).filter(|key| self.terms.operator == Some(*key));
+        key.map(VoucherSigner::Operator).ok_or_else(|| unissuable("the operator's key is not here"))
     }
 
     /// The channel pays this payee, in this mint, under this program.
@@ -179,7 +200,7 @@ impl Gateway {
         blockhash: Hash,
         slot: u64,
         funding: Funding,
-    ) -> SessionRequest {
+    ) -> Result<SessionRequest, Rejection> {
         let terms = &self.terms;
         let channel = ChannelOffer::New {
             recent_blockhash: blockhash,
@@ -187,14 +208,19 @@ impl Gateway {
             grace_period: terms.grace_period,
             idle_timeout_options: terms.idle_timeout_options.clone(),
         };
-        SessionRequest {
+        Ok(SessionRequest {
             minimum_deposit: Some(terms.minimum_deposit),
             suggested_deposit: terms.suggested_deposit,
-            ..self.request(price, terms.splits.clone(), channel, funding)
-        }
+            ..self.request(price, terms.splits.clone(), channel, funding)?
+        })
     }
 
-    fn resume_request(&self, price: &Price, channel: &ChannelRecord, funding: Funding) -> SessionRequest {
+    fn resume_request(
+        &self,
+        price: &Price,
+        channel: &ChannelRecord,
+        funding: Funding,
+    ) -> Result<SessionRequest, Rejection> {
         let offer = ChannelOffer::Resume { channel_id: channel.id, idle_timeout: channel.idle_timeout };
         self.request(price, channel.agreement.splits.clone(), offer, funding)
     }
@@ -205,9 +231,10 @@ impl Gateway {
         splits: Splits,
         channel: ChannelOffer,
         funding: Funding,
-    ) -> SessionRequest {
+    ) -> Result<SessionRequest, Rejection> {
         let terms = &self.terms;
-        SessionRequest {
+        let min_delta = Some(terms.min_voucher_delta).filter(|delta| *delta > Amount::new(1));
+        Ok(SessionRequest {
             amount: price.amount,
             currency: terms.mint,
             recipient: terms.payee,
@@ -222,13 +249,14 @@ impl Gateway {
                 decimals: terms.decimals,
                 token_program: Some(terms.token_program),
                 fee_payer_key: (funding == Funding::Sponsored).then_some(terms.fee_payer),
-                voucher_signer: VoucherSigner::Client,
-                min_voucher_delta: Some(terms.min_voucher_delta).filter(|delta| *delta > Amount::new(1)),
+                voucher_signer: self.voucher_signer(price)?,
+                // The client makes no vouchers that it could hold to.
+                min_voucher_delta: min_delta.filter(|_| !price.operator_signed),
                 ttl_seconds: None,
                 splits,
                 channel,
             },
-        }
+        })
     }
 }
 
@@ -240,6 +268,8 @@ pub(crate) struct OpeningTerms {
     pub(crate) expires_at: i64,
     /// Who pays fee and rent; `None` when the payer does.
     pub(crate) sponsor: Option<Pubkey>,
+    /// Who signs the vouchers; `None` when the client does.
+    pub(crate) operator: Option<Pubkey>,
 }
 
 fn session_request(challenge: &Challenge) -> Result<SessionRequest, Rejection> {

@@ -1,9 +1,12 @@
-//! `close`: the payer's last word, authenticated by a voucher; the settler does the rest.
+//! `close`: the payer's last word, authenticated by a voucher or the session's proof; the settler does the rest.
 
 use axum::response::Response;
 use toll_ledger::{ChannelRecord, ChannelState, CloseReason, CloseRequested};
-use toll_protocol::{Challenge, CloseAction, CloseAuthority, VerifiedVoucher};
+use toll_protocol::{
+    Amount, Authentication, Challenge, CloseAction, CloseAuthority, SignedVoucher, VerifiedVoucher,
+};
 
+use super::by_proof::check_proof;
 use super::pay::{check_binding, check_unpublished};
 use crate::gateway::Gateway;
 use crate::reject::{Figures, Refusal, Rejection};
@@ -14,12 +17,54 @@ pub(crate) async fn close(
     challenge: &Challenge,
     action: &CloseAction,
 ) -> Result<Response, Refusal> {
-    let CloseAuthority::Voucher(signed) = &action.authority else {
-        return Err(Rejection::malformed("client close requires a final voucher, not authentication").into());
-    };
     let channel = gateway.ledger.channel(&action.channel_id).await?.ok_or(Rejection::ChannelNotFound)?;
-    gateway.check_place(challenge, &channel)?;
-    check_binding(&action.channel_id, signed, &channel)?;
+    match (&action.authority, channel.proof) {
+        (CloseAuthority::Voucher(signed), None) => {
+            close_by_voucher(gateway, challenge, action, signed, &channel).await
+        }
+        (CloseAuthority::Authentication(proof), Some(_)) => {
+            close_by_proof(gateway, challenge, proof, &channel).await
+        }
+        (CloseAuthority::Authentication(_), None) => {
+            Err(Rejection::malformed("client close requires a final voucher, not authentication").into())
+        }
+        (CloseAuthority::Voucher(_), Some(_)) => {
+            let reason = "an operator-signed session is closed by its proof, not by a voucher";
+            Err(Rejection::WrongMode(reason).into())
+        }
+    }
+}
+
+/// The operator's vouchers are all on record, so the payer brings none.
+async fn close_by_proof(
+    gateway: &Gateway,
+    challenge: &Challenge,
+    proof: &Authentication,
+    channel: &ChannelRecord,
+) -> Result<Response, Refusal> {
+    gateway.check_place(challenge, channel)?;
+    check_proof(challenge, proof, channel)?;
+    let open = channel.state == ChannelState::Open;
+    if open {
+        gateway.limit_update(channel.id)?
+    } else {
+        gateway.limit_repeat(channel.id)?
+    }
+    if ends(channel)? {
+        request(gateway, channel, None).await?;
+    }
+    closed(gateway, challenge, channel).await
+}
+
+async fn close_by_voucher(
+    gateway: &Gateway,
+    challenge: &Challenge,
+    action: &CloseAction,
+    signed: &SignedVoucher,
+    channel: &ChannelRecord,
+) -> Result<Response, Refusal> {
+    gateway.check_place(challenge, channel)?;
+    check_binding(&action.channel_id, signed, channel)?;
     check_freshness(gateway, signed.voucher.expires_at)?;
     let deposit = channel.watermarks.deposit;
     if signed.voucher.cumulative_amount > deposit {
@@ -29,7 +74,7 @@ pub(crate) async fn close(
     }
     let open = channel.state == ChannelState::Open;
     if open {
-        check_unpublished(&channel, signed)?;
+        check_unpublished(channel, signed)?;
     }
     let verified = signed
         .verify(&channel.id, &channel.agreement.terms.authorized_signer)
@@ -39,20 +84,24 @@ pub(crate) async fn close(
     } else {
         gateway.limit_repeat(channel.id)?
     }
-    match channel.state {
-        ChannelState::Open => request(gateway, &channel, &verified).await?,
-        // Any voucher of the channel's signer may ask how the close went, as the chain shows it; it changes nothing.
-        ChannelState::Closing | ChannelState::Closed | ChannelState::Gone => {}
-        ChannelState::Opening => {
-            return Err(Rejection::Unavailable {
-                detail: "the channel's open has not landed yet".to_owned(),
-                retry_after: 2,
-            }
-            .into());
-        }
-        ChannelState::Failed => return Err(Rejection::ChannelNotFound.into()),
+    // Any voucher of the channel's signer may ask how the close went, as the chain shows it; it changes nothing.
+    if ends(channel)? {
+        request(gateway, channel, Some(&verified)).await?;
     }
-    closed(gateway, challenge, &channel).await
+    closed(gateway, challenge, channel).await
+}
+
+/// Whether there is still something to end.
+fn ends(channel: &ChannelRecord) -> Result<bool, Rejection> {
+    match channel.state {
+        ChannelState::Open => Ok(true),
+        ChannelState::Closing | ChannelState::Closed | ChannelState::Gone => Ok(false),
+        ChannelState::Opening => Err(Rejection::Unavailable {
+            detail: "the channel's open has not landed yet".to_owned(),
+            retry_after: 2,
+        }),
+        ChannelState::Failed => Err(Rejection::ChannelNotFound),
+    }
 }
 
 /// The tolerance serves authentication only: what settles is chosen by the chain's clock.
@@ -71,10 +120,10 @@ fn check_freshness(gateway: &Gateway, expires_at: i64) -> Result<(), Rejection> 
 async fn request(
     gateway: &Gateway,
     channel: &ChannelRecord,
-    verified: &VerifiedVoucher,
+    verified: Option<&VerifiedVoucher>,
 ) -> Result<(), Refusal> {
-    let cumulative = verified.voucher().cumulative_amount;
-    let requested = gateway.ledger.request_close(&channel.id, CloseReason::Requested, Some(verified)).await?;
+    let cumulative = verified.map_or(Amount::ZERO, |verified| verified.voucher().cumulative_amount);
+    let requested = gateway.ledger.request_close(&channel.id, CloseReason::Requested, verified).await?;
     let rejection = match requested {
         CloseRequested::Recorded | CloseRequested::AlreadyClosing | CloseRequested::Closed { .. } => {
             return Ok(());

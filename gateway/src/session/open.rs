@@ -6,7 +6,9 @@
 use axum::response::Response;
 use solana_pubkey::Pubkey;
 use toll_ledger::{ChannelRecord, ChannelState, NewChannel, RecordedOpen, SubmissionKind, SubmissionState};
-use toll_protocol::{Agreement, Challenge, ChannelId, ChannelTerms, OPEN_SLOT_WINDOW, Open, OpenAction};
+use toll_protocol::{
+    Agreement, Authentication, Challenge, ChannelId, ChannelTerms, OPEN_SLOT_WINDOW, Open, OpenAction,
+};
 
 use super::challenge::OpeningTerms;
 use super::sponsorship;
@@ -23,13 +25,11 @@ pub(crate) async fn open(
     challenge: &Challenge,
     action: &OpenAction,
 ) -> Result<Response, Refusal> {
-    if action.authentication.is_some() {
-        return Err(Rejection::malformed("authentication belongs to operator-signed sessions").into());
-    }
     // A lost answer is asked for again with the same credential, perhaps after the challenge has expired.
     if let Some(channel) = gateway.ledger.channel(&action.channel_id).await? {
         return repeat(gateway, challenge, action, &channel).await;
     }
+    let proof = bound_proof(price, challenge, action)?;
     let transaction =
         ClientTransaction::check(&action.transaction, &gateway.transaction_rules()).map_err(refused)?;
     let tip = gateway.tip().await?;
@@ -45,8 +45,29 @@ pub(crate) async fn open(
         price: price.amount,
         unit_type: price.unit_type.clone(),
         idle_timeout,
+        proof,
     };
     record(gateway, challenge, action, channel, opening.expires_at).await
+}
+
+/// The digest of the proof that uses of the channel will carry, once it is verified; none where the payer signs the
+/// vouchers.
+///
+/// It names the channel, which the transaction's terms derive, and the challenge, which has every other term.
+fn bound_proof(
+    price: &Price,
+    challenge: &Challenge,
+    action: &OpenAction,
+) -> Result<Option<[u8; 32]>, Rejection> {
+    match (&action.authentication, price.operator_signed) {
+        (None, false) => Ok(None),
+        (Some(proof), true) => {
+            let verified = proof.verify(&action.channel_id, &challenge.id, &action.payer);
+            verified.map(|()| Some(proof.digest())).map_err(|_| Rejection::ProofMismatch)
+        }
+        (Some(_), false) => Err(Rejection::malformed("authentication belongs to operator-signed sessions")),
+        (None, true) => Err(Rejection::malformed("an operator-signed session needs authentication")),
+    }
 }
 
 async fn record(
@@ -91,12 +112,16 @@ async fn repeat(
     if known.opening_challenge_id != challenge.id {
         return Err(channel_exists().into());
     }
+    if known.proof != action.authentication.as_ref().map(Authentication::digest) {
+        return Err(Rejection::ProofMismatch.into());
+    }
     let channel = NewChannel {
         agreement: known.agreement.clone(),
         deposit: known.watermarks.deposit,
         price: known.price,
         unit_type: known.unit_type.clone(),
         idle_timeout: known.idle_timeout,
+        proof: known.proof,
     };
     record(gateway, challenge, action, channel, gateway.now()).await
 }
@@ -124,6 +149,9 @@ fn check(
         return Err(mismatch("authorizationPolicy names another signer".to_owned()));
     }
     check_parties(gateway, &asked.terms)?;
+    if opening.operator.is_some_and(|operator| operator != asked.terms.authorized_signer) {
+        return Err(mismatch("authorizedSigner is not the challenged operator".to_owned()));
+    }
 
     let (id, _) = asked.terms.address(&terms.program);
     if id != action.channel_id {

@@ -7,47 +7,25 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use bytes::Bytes;
 use http::Method;
 use http::request::Parts;
-use toll_ledger::{
-    Acceptance, Accepted, Booked, BookedChannel, ChannelRecord, ChannelState, Charge, Watermarks,
-};
+use toll_ledger::{Acceptance, Accepted, BookedChannel, ChannelRecord, ChannelState, Charge, Watermarks};
 use toll_protocol::{Amount, Challenge, ChannelId, SignedVoucher, VerifiedVoucher, VoucherAction};
 use tower::Service;
 
+use super::serve::{self, Charged, PaidRequest, reload};
 use super::unobserved;
 use crate::binding;
 use crate::body::RequestBody;
-use crate::deliver::Keeper;
-use crate::extract::Paid;
-use crate::gateway::{Gateway, receipt_header};
+use crate::gateway::Gateway;
 use crate::in_flight::Turn;
 use crate::price::Price;
 use crate::reject::{Figures, Refusal, Rejection};
-use crate::repeat::{self, Repeat, Shelf};
+use crate::repeat::Shelf;
 use crate::{answer, deliver, fingerprint};
-
-/// How long a repeat waits for the answer that is being made to its first try.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A paid request with its whole body: its digest is part of what a repeat must equal.
-struct PaidRequest {
-    parts: Parts,
-    body: Bytes,
-}
-
-impl PaidRequest {
-    fn into_request(mut self, paid: Paid) -> Request {
-        self.parts.extensions.insert(paid);
-        Request::from_parts(self.parts, Body::from(self.body))
-    }
-}
 
 pub(crate) async fn pay<S>(
     gateway: &Arc<Gateway>,
@@ -64,6 +42,10 @@ where
 {
     let signed = &action.voucher;
     let check = |channel: &BookedChannel| -> Result<(), Rejection> {
+        if channel.record.proof.is_some() {
+            let reason = "a voucher proves nothing in an operator-signed session; send its proof in a use";
+            return Err(Rejection::WrongMode(reason));
+        }
         gateway.check_price(challenge, price, &channel.record)?;
         check_binding_of(&action.channel_id, signed, &channel.record, channel.follows_from_its_terms())?;
         check_serving(channel.record.state, channel.record.closure_started_at)?;
@@ -121,11 +103,7 @@ where
         gateway.limit_update(action.channel_id)?;
     }
 
-    // Taken before accepting, so that of equal requests one runs and the others find its answer.
-    let turn = gateway.in_flight.turn(charge.replay, PATIENCE).await.ok_or(Rejection::Unavailable {
-        detail: "an equal request is still being answered".to_owned(),
-        retry_after: 1,
-    })?;
+    let turn = serve::turn(gateway, charge.replay).await?;
     let sale = Sale {
         gateway: Arc::clone(gateway),
         channel,
@@ -171,16 +149,12 @@ impl Sale {
         if may_be_charged && shelf == Shelf::Memory {
             gateway.recent.begin(id, replay_key);
         }
-        let (watermarks, challenge_id, shelf) = match acceptance? {
-            Acceptance::Accepted(Accepted { watermarks, .. }) => (watermarks, challenge_id, shelf),
+        let charged = match acceptance? {
+            Acceptance::Accepted(Accepted { watermarks, .. }) => Charged { watermarks, challenge_id, shelf },
             Acceptance::Replayed(replay) => {
-                let known = reload(&gateway, &id).await?;
-                match repeat::look_up(&gateway, &known.channel.record, &replay_key, replay, shelf)? {
-                    Repeat::Answered(response) => return Ok(response),
-                    Repeat::Unserved { watermarks, challenge_id, shelf } => {
-                        gateway.limit_rerun(replay_key)?;
-                        (watermarks, challenge_id, shelf)
-                    }
+                match serve::repeated(&gateway, &id, replay_key, replay, shelf).await? {
+                    Ok(charged) => charged,
+                    Err(response) => return Ok(response),
                 }
             }
             refused => {
@@ -188,21 +162,13 @@ impl Sale {
                 return Err(refusal(&known.channel.record, verified.signed(), &charge, refused));
             }
         };
-        let paid = ChannelRecord { watermarks, ..channel.record.clone() };
-        let receipt = gateway.receipt(&paid, &challenge_id);
         if request.parts.method == Method::HEAD {
+            let paid = ChannelRecord { watermarks: charged.watermarks, ..channel.record.clone() };
+            let receipt = gateway.receipt(&paid, &charged.challenge_id);
             return Ok(answer::lifecycle(&receipt, serde_json::json!({ "channelId": id.to_string() })));
         }
-        let evidence = Paid { channel: id, payer: paid.agreement.terms.payer, charged: cost, watermarks };
-        let request = request.into_request(evidence);
-        let keeper = Keeper::new(&gateway, shelf, id, turn);
-        Ok(deliver::deliver(keeper, receipt_header(&receipt), request, inner).await)
+        Ok(serve::serve(&gateway, &channel.record, cost, charged, request, turn, inner).await)
     }
-}
-
-/// The channel as the ledger has it now: what the book says may be behind, so nothing is refused on it.
-async fn reload(gateway: &Gateway, channel: &ChannelId) -> Result<Booked, Rejection> {
-    gateway.ledger.reload(channel).await?.ok_or(Rejection::ChannelNotFound)
 }
 
 /// What the request costs, and what makes a repeat of it recognizable.
@@ -317,7 +283,7 @@ fn check_expiry(gateway: &Gateway, expires_at: i64) -> Result<(), Rejection> {
 }
 
 /// Only a voucher that the cost itself pushes past the deposit calls for a top-up.
-fn over_deposit(watermarks: Watermarks, cumulative: Amount, charge: &Charge) -> Rejection {
+pub(super) fn over_deposit(watermarks: Watermarks, cumulative: Amount, charge: &Charge) -> Rejection {
     let required = watermarks.required(charge.cost, charge.min_delta);
     if required > watermarks.deposit {
         Rejection::Insufficient(Box::new(Figures { required, watermarks }))

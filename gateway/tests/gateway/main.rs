@@ -12,6 +12,7 @@ mod log;
 mod open;
 mod open_matrix;
 mod opening;
+mod operator;
 mod outage;
 mod proxy;
 mod published;

@@ -9,8 +9,8 @@ use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
 use toll_protocol::{
-    Action, Agreement, Amount, Challenge, ChannelOffer, ChannelTerms, Credential, Open, OpenAction,
-    base64url_encode, canonical_json, encode_transaction,
+    Action, Agreement, Amount, Authentication, Challenge, ChannelOffer, ChannelTerms, Credential, Open,
+    OpenAction, VoucherSigner, base64url_encode, canonical_json, encode_transaction,
 };
 
 use crate::world::{self, authorization};
@@ -46,11 +46,15 @@ impl Opening {
             panic!("the challenge is for a new channel")
         };
         let payer = world::payer_key();
+        let operator = match details.voucher_signer {
+            VoucherSigner::Client => None,
+            VoucherSigner::Operator(operator) => Some(operator),
+        };
         let terms = ChannelTerms {
             payer: world::public(&payer),
             payee: request.recipient,
             mint: request.currency,
-            authorized_signer: world::public(&payer),
+            authorized_signer: operator.unwrap_or(world::public(&payer)),
             salt,
             open_slot: *recent_slot,
         };
@@ -79,7 +83,7 @@ impl Opening {
             open_slot: terms.open_slot,
             splits: (!open.agreement.splits.is_empty()).then(|| open.agreement.splits.clone()),
             authorization_policy: None,
-            authentication: None,
+            authentication: operator.map(|_| Authentication::sign(&open.channel_id(), &challenge.id, &payer)),
             transaction: Vec::new(),
         };
         Self {

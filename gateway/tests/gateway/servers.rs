@@ -127,6 +127,7 @@ fn table(routes: &[(impl AsRef<str>, u64)], unpriced: Unpriced) -> RouteTable {
             headroom: Amount::ZERO,
             route: pattern.to_owned(),
             bind_body: false,
+            operator_signed: false,
         };
         Route::new(None, pattern, price).expect("a pattern")
     };

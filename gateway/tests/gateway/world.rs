@@ -19,9 +19,9 @@ use solana_pubkey::Pubkey;
 use toll_gateway::{Config, Gateway, Paid, PaymentLayer, Terms, route_table};
 use toll_ledger::{ChannelRecord, ChannelState, Ledger, ManualClock, Tip};
 use toll_protocol::{
-    Action, Amount, Challenge, ChallengeSecret, ChannelId, CloseAction, CloseAuthority, Credential, Receipt,
-    SignedVoucher, Voucher, VoucherAction, base64url_encode, canonical_json, format_authorization,
-    parse_receipt, parse_www_authenticate,
+    Action, Amount, Challenge, ChallengeSecret, ChannelId, CloseAction, CloseAuthority, Credential,
+    OperatorKey, Receipt, SignedVoucher, Voucher, VoucherAction, base64url_encode, canonical_json,
+    format_authorization, parse_receipt, parse_www_authenticate,
 };
 use tower::ServiceExt;
 
@@ -64,6 +64,11 @@ pub(crate) fn payer_key() -> SigningKey {
     PAYER.signing()
 }
 
+/// Who signs vouchers on the routes below `/operated`.
+pub(crate) fn operator() -> OperatorKey {
+    OperatorKey::from_secret(&[4; 32])
+}
+
 pub(crate) fn mint() -> Pubkey {
     Pubkey::from([3; 32])
 }
@@ -89,6 +94,7 @@ landing_timeout_seconds = 1
 network = "localnet"
 payee = "{payee}"
 fee_payer = "{sponsor}"
+operator = "{operator}"
 mint = "{mint}"
 allowed_mints = ["{mint}"]
 decimals = 6
@@ -129,9 +135,25 @@ headroom = "0.0001"
 [[routes]]
 path = "/answers/*"
 price = "0.000016"
+
+[[routes]]
+path = "/operated"
+price = "0.000016"
+voucher_signer = "operator"
+
+[[routes]]
+path = "/operated/dear"
+price = "0.000032"
+voucher_signer = "operator"
+
+[[routes]]
+path = "/operated/*"
+price = "0.000016"
+voucher_signer = "operator"
 "#,
         payee = PAYEE.pubkey(),
         sponsor = SPONSOR.pubkey(),
+        operator = operator().pubkey(),
         mint = mint(),
     )
 }
@@ -223,6 +245,8 @@ fn handlers(served: Served) -> Router {
         .route("/echo", post(echo))
         .route("/bound", post(echo))
         .route("/answers/{kind}", get(answer))
+        .route("/operated", get(paid).post(paid))
+        .route("/operated/{kind}", get(answer))
         .with_state(served)
 }
 
@@ -291,9 +315,23 @@ impl World {
 
     /// Another gateway, with other terms, over the same ledger.
     pub(crate) fn over(ledger: Ledger, clock: ManualClock, terms: Terms) -> Self {
+        Self::operated_by(ledger, clock, terms, Some(operator()))
+    }
+
+    /// The same, with another operator's key or none.
+    pub(crate) fn operated_by(
+        ledger: Ledger,
+        clock: ManualClock,
+        terms: Terms,
+        operator: Option<OperatorKey>,
+    ) -> Self {
         let config = Config::parse(&config_text()).expect("the test configuration");
         let routes = route_table(&config.routes, &terms, config.gateway.unpriced).expect("routes");
-        let gateway = Arc::new(Gateway::new(ledger.clone(), terms, secret()));
+        let gateway = Gateway::new(ledger.clone(), terms, secret());
+        let gateway = Arc::new(match operator {
+            Some(operator) => gateway.with_operator(operator),
+            None => gateway,
+        });
         let served = Served::default();
         let layer = PaymentLayer::new(Arc::clone(&gateway), Arc::new(routes)).with_request_body_limit(1_024);
         let router = handlers(served.clone()).layer(layer);

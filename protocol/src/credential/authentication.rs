@@ -7,13 +7,14 @@ use std::fmt;
 
 use ed25519_dalek::{Signer, SigningKey};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use thiserror::Error;
 
 use crate::json::{Members, Object};
 use crate::voucher::{verify_strict, verifying_key};
-use crate::{ChannelId, JsonError};
+use crate::{ChannelId, JsonError, canonical_json};
 
 /// Keeps the proof's message apart from everything else the payer signs.
 pub const PROOF_DOMAIN: &str = "mpp-session-auth-v1";
@@ -83,6 +84,13 @@ impl Authentication {
         if verified { Ok(()) } else { Err(ProofError::Signature) }
     }
 
+    /// What to remember of a proof that was verified: uses of the session carry the very same one, and what is
+    /// remembered lets nobody make it.
+    pub fn digest(&self) -> [u8; 32] {
+        let members = canonical_json(&self.to_json()).expect("an object of strings serializes");
+        Sha256::digest(members).into()
+    }
+
     /// The proof as JSON.
     pub fn to_json(&self) -> Value {
         Object::default()
@@ -110,7 +118,7 @@ fn message(channel: &ChannelId, challenge_id: &str, payer: &Pubkey) -> Vec<u8> {
         .text("payer", payer)
         .text("sessionChallengeId", challenge_id)
         .into_value();
-    crate::canonical_json(&message).expect("an object of strings serializes")
+    canonical_json(&message).expect("an object of strings serializes")
 }
 
 impl fmt::Debug for Authentication {

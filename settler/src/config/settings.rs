@@ -39,6 +39,10 @@ pub struct SettlerSettings {
     pub fee_payer: PathBuf,
     /// Key file that earns and seals: `session.payee`. May be the same file.
     pub payee: PathBuf,
+    /// Key file of the operator, `session.operator`: with it the channels of operator-signed sessions settle together,
+    /// by one signature. Unless given, each of them settles by its own voucher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator_key_file: Option<PathBuf>,
     /// Owner of the treasury's token accounts, as compiled into the program. Optional on localnet.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "toll_protocol::base58::optional")]
     #[schemars(with = "Option<String>")]
@@ -227,6 +231,7 @@ impl SettlerSettings {
             websocket: None,
             fee_payer: fee_payer.into(),
             payee: payee.into(),
+            operator_key_file: None,
             treasury_owner: None,
             create_treasury_accounts: None,
             create_payee_accounts: None,
@@ -306,12 +311,13 @@ impl SettlerSettings {
     /// setting that is added and forgotten does not compile.
     pub fn config(&self, surroundings: Surroundings) -> SettlerConfig {
         let Self {
-            rpc: _,              // by whoever connects
-            websocket: _,        // the same
-            fee_payer: _,        // by whoever reads keys
-            payee: _,            // the same
-            treasury_owner: _,   // in the surroundings, with the network's default
-            settle_threshold: _, // in the surroundings, in base units
+            rpc: _,               // by whoever connects
+            websocket: _,         // the same
+            fee_payer: _,         // by whoever reads keys
+            payee: _,             // the same
+            operator_key_file: _, // the same
+            treasury_owner: _,    // in the surroundings, with the network's default
+            settle_threshold: _,  // in the surroundings, in base units
             create_treasury_accounts,
             create_payee_accounts,
             close_on_shutdown,

@@ -11,6 +11,7 @@ use toll_ledger::{Intent, SubmissionId, SubmissionKind};
 use toll_protocol::{ASSOCIATED_TOKEN_PROGRAM, ChannelStatus, create_associated_token_account};
 use tracing::warn;
 
+use super::batch;
 use super::packing::{Format, Load};
 use super::parcel::{self, Parcel};
 use super::payable::payouts;
@@ -97,6 +98,7 @@ impl Actions {
         let payouts = payouts(&self.shared, &tasks).await?;
         let (mut parcels, mut launched) = (Vec::with_capacity(tasks.len()), Launched::default());
         for (order, (task, payout)) in tasks.into_iter().zip(payouts).enumerate() {
+            let target = batch::target(&task, keys.operator.as_ref());
             let Task { record, account, action } = task;
             let is_urgent = account.status == ChannelStatus::Closing;
             let Some(payout) = payout else {
@@ -113,12 +115,25 @@ impl Actions {
                 continue;
             }
             // Whoever failed in company is tried in less of it, and at last alone.
-            let company = match pauses.failures(&record.id) {
+            let failures = pauses.failures(&record.id);
+            let company = match failures {
                 0 => config.channels_per_transaction,
                 failures => self.channels_at_once() >> failures.min(16),
             };
+            // What failed or was passed over in a batch shows its own voucher.
+            let target = target.filter(|_| failures == 0);
             let is_refusable = parcel::is_refusable(&action);
-            parcels.push(Parcel { order, record, is_urgent, drafts, is_refusable, company });
+            let is_batched = false;
+            parcels.push(Parcel {
+                order,
+                record,
+                is_urgent,
+                drafts,
+                is_refusable,
+                company,
+                target,
+                is_batched,
+            });
         }
         Ok((parcels, launched))
     }
@@ -245,7 +260,7 @@ impl Actions {
     }
 
     async fn launch(&self, parcels: &[Parcel]) -> Result<Started, SettlerError> {
-        self.send(parcel::join(parcels), parcels).await
+        self.send(parcel::join(parcels, self.shared.keys.operator.as_ref())?, parcels).await
     }
 
     /// Signs the first draft that fits, simulates it, holds what it takes, writes it down, sends it.

@@ -199,6 +199,8 @@ const fn length(count: usize) -> usize {
 const PAYOUT_ACCOUNTS: usize = 11;
 const DISTRIBUTE_TOKEN_PROGRAM: usize = 8;
 const REARM_TOKEN_PROGRAM: usize = 7;
+/// Accounts of `settle_batch` besides the channels': the instructions sysvar, the event authority, the program.
+const BATCH_ACCOUNTS: usize = 3;
 /// Payee, payer and treasury, whom a payout may pay besides the recipients.
 const OTHERS_PAID: usize = 3;
 /// Transfers that the channel program makes with one call of SPL Token.
@@ -231,6 +233,12 @@ fn running(instruction: &Instruction) -> (usize, u32) {
             (calls + 2, units.saturating_add(20_000))
         }
         _ if instruction.data.first() == Some(&discriminator::SETTLE_CLOSING) => (1, 10_000),
+        _ if instruction.data.first() == Some(&discriminator::SETTLE_BATCH) => {
+            let channels = instruction.accounts.len().saturating_sub(BATCH_ACCOUNTS);
+            // Whoever cannot settle is passed over and told of, at the worst everybody.
+            let units = u32::try_from(channels).unwrap_or(u32::MAX).saturating_mul(3_000);
+            (channels, units.saturating_add(5_000))
+        }
         _ => (0, 5_000),
     }
 }

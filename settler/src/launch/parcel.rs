@@ -1,10 +1,12 @@
 //! What was planned for one channel, and which channels share a transaction.
 
 use toll_ledger::{ChannelRecord, Effect, Intent, SubmissionKind};
-use toll_protocol::ASSOCIATED_TOKEN_PROGRAM;
+use toll_protocol::{ASSOCIATED_TOKEN_PROGRAM, Amount, OperatorKey};
 
+use super::batch;
 use super::packing::{Format, Load, Part, pack, signatures};
 use super::transaction::Draft;
+use crate::SettlerError;
 use crate::plan::Action;
 
 /// One channel's share of a transaction.
@@ -22,6 +24,10 @@ pub(super) struct Parcel {
     pub is_refusable: bool,
     /// Most channels of the transaction it is in.
     pub company: usize,
+    /// What a batch may settle it up to, if its vouchers are ours to sign.
+    pub target: Option<Amount>,
+    /// Whether it is in a batch, whose signature stands for its instructions.
+    pub is_batched: bool,
 }
 
 impl Parcel {
@@ -45,20 +51,23 @@ pub(super) fn is_refusable(action: &Action) -> bool {
     matches!(action, Action::Settle(_) | Action::Rearm(_))
 }
 
-/// The draft of a transaction that carries all of `parcels`; they are of one kind.
-pub(super) fn join(parcels: &[Parcel]) -> Vec<Draft> {
+/// The draft of a transaction that carries all of `parcels`; they are of one kind, and all or none in a batch.
+pub(super) fn join(parcels: &[Parcel], operator: Option<&OperatorKey>) -> Result<Vec<Draft>, SettlerError> {
+    if parcels.iter().any(|parcel| parcel.is_batched) {
+        return Ok(vec![batch::draft(parcels, operator)?]);
+    }
     if let [only] = parcels {
-        return only.drafts.clone();
+        return Ok(only.drafts.clone());
     }
     let kind = parcels[0].kind();
     let first = |parcel: &Parcel| parcel.drafts[0].clone();
     let effects: Vec<Effect> = parcels.iter().flat_map(|parcel| first(parcel).intent.effects).collect();
     let instructions = parcels.iter().flat_map(|parcel| first(parcel).instructions).collect();
-    vec![Draft { intent: Intent { kind, effects }, instructions }]
+    Ok(vec![Draft { intent: Intent { kind, effects }, instructions }])
 }
 
 /// Which of `parcels` the instruction number `index` of their joint transaction belongs to, not counting the
-/// compute budget's.
+/// compute budget's. In a batch none has an instruction of its own.
 pub(super) fn owner_of(parcels: &[Parcel], index: usize) -> Option<usize> {
     let mut end = 0;
     parcels.iter().position(|parcel| {
@@ -72,7 +81,7 @@ pub(super) fn owner_of(parcels: &[Parcel], index: usize) -> Option<usize> {
 /// Payouts of many closes go out after their seals where that takes fewer signatures: more seals fit a transaction
 /// without them, so what is at risk is also safe sooner.
 pub(super) fn share(parcels: Vec<Parcel>, format: Format, empty: &Load) -> Vec<Vec<Parcel>> {
-    let mut transactions: Vec<Vec<Parcel>> = Vec::new();
+    let (mut transactions, parcels) = batch::gather(parcels, format, empty);
     let mut kinds: Vec<(SubmissionKind, Vec<Parcel>)> = Vec::new();
     for parcel in parcels {
         if !parcel.is_sociable(format, empty) {

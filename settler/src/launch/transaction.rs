@@ -260,7 +260,8 @@ mod tests {
     use super::*;
 
     fn keys() -> SettlerKeys {
-        SettlerKeys { fee_payer: Keypair::new_from_array([1; 32]), payee: Keypair::new_from_array([2; 32]) }
+        let (fee_payer, payee) = (Keypair::new_from_array([1; 32]), Keypair::new_from_array([2; 32]));
+        SettlerKeys { fee_payer, payee, operator: None }
     }
 
     fn key(seed: u8) -> Pubkey {

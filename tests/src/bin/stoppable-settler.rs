@@ -24,6 +24,7 @@ async fn main() {
     let keys = SettlerKeys {
         fee_payer: keys::read(&config.settler.fee_payer).expect("a key"),
         payee: keys::read(&config.settler.payee).expect("a key"),
+        operator: None,
     };
     let session = &config.session;
     let mint = ListedMint { mint: session.mint, token_program: session.token_program };

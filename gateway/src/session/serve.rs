@@ -1,0 +1,98 @@
+//! From a charge to an answer: the service's, or the one that the request got before.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use bytes::Bytes;
+use http::request::Parts;
+use toll_ledger::{Booked, ChannelRecord, Replay, ReplayKey, Watermarks};
+use toll_protocol::{Amount, ChannelId};
+use tower::Service;
+
+use crate::deliver::{self, Keeper};
+use crate::extract::Paid;
+use crate::gateway::{Gateway, receipt_header};
+use crate::in_flight::Turn;
+use crate::reject::{Refusal, Rejection};
+use crate::repeat::{self, Repeat, Shelf};
+
+/// How long a repeat waits for the answer that is being made to its first try.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A paid request with its whole body: its digest is part of what a repeat must equal.
+pub(super) struct PaidRequest {
+    pub(super) parts: Parts,
+    pub(super) body: Bytes,
+}
+
+impl PaidRequest {
+    fn into_request(mut self, paid: Paid) -> Request {
+        self.parts.extensions.insert(paid);
+        Request::from_parts(self.parts, Body::from(self.body))
+    }
+}
+
+/// The turn of a request. Taken before it is charged, so that of equal requests one runs and the others find its answer.
+pub(super) async fn turn(gateway: &Gateway, key: ReplayKey) -> Result<Turn, Rejection> {
+    gateway.in_flight.turn(key, PATIENCE).await.ok_or(Rejection::Unavailable {
+        detail: "an equal request is still being answered".to_owned(),
+        retry_after: 1,
+    })
+}
+
+/// The channel as the ledger has it now: what the book says may be behind, so nothing is refused on it.
+pub(super) async fn reload(gateway: &Gateway, channel: &ChannelId) -> Result<Booked, Rejection> {
+    gateway.ledger.reload(channel).await?.ok_or(Rejection::ChannelNotFound)
+}
+
+/// A request that is paid for, now or before, and not served.
+pub(super) struct Charged {
+    /// The channel's amounts right after.
+    pub(super) watermarks: Watermarks,
+    /// The challenge that was answered.
+    pub(super) challenge_id: String,
+    /// Where the answer goes.
+    pub(super) shelf: Shelf,
+}
+
+/// What a request gets that was charged before: the answer it had, or to be served for that charge.
+pub(super) async fn repeated(
+    gateway: &Gateway,
+    channel: &ChannelId,
+    key: ReplayKey,
+    replay: Replay,
+    shelf: Shelf,
+) -> Result<Result<Charged, Response>, Refusal> {
+    let known = reload(gateway, channel).await?;
+    match repeat::look_up(gateway, &known.channel.record, &key, replay, shelf)? {
+        Repeat::Answered(response) => Ok(Err(response)),
+        Repeat::Unserved { watermarks, challenge_id, shelf } => {
+            gateway.limit_rerun(key)?;
+            Ok(Ok(Charged { watermarks, challenge_id, shelf }))
+        }
+    }
+}
+
+/// Runs the service for a request that was charged `cost`.
+pub(super) async fn serve<S>(
+    gateway: &Gateway,
+    channel: &ChannelRecord,
+    cost: Amount,
+    charged: Charged,
+    request: PaidRequest,
+    turn: Turn,
+    inner: S,
+) -> Response
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
+    let Charged { watermarks, challenge_id, shelf } = charged;
+    let paid = ChannelRecord { watermarks, ..channel.clone() };
+    let receipt = gateway.receipt(&paid, &challenge_id);
+    let evidence = Paid { channel: paid.id, payer: paid.agreement.terms.payer, charged: cost, watermarks };
+    let keeper = Keeper::new(gateway, shelf, paid.id, turn);
+    deliver::deliver(keeper, receipt_header(&receipt), request.into_request(evidence), inner).await
+}
