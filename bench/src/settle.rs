@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use toll_ledger::{ChannelState, CloseReason, SubmissionKind};
 use toll_settler::{Settler, SettlerError, Summary, TransactionVersion};
 
-pub use self::report::{Phase, Renewed, Report, Run};
+pub use self::report::{Kept, Phase, Rearmed, Renewed, Report, Run};
 use self::scene::Scene;
 
 /// Anything that keeps the benchmark from its figures.
@@ -78,13 +78,23 @@ pub async fn settle(
     Ok(Run::of(channels, channels_per_transaction, opens, closes, reclaims))
 }
 
-/// Opens so many channels, takes one voucher on each, rearms them all, and tops them up for the next session, which the
-/// sponsor pays for as it pays for opens.
+/// Opens so many channels and renews their sessions in both ways: by rearms, with top-ups that the sponsor pays for, as
+/// it pays for opens, and with some that payers pay for; and with deposits that stay in escrow.
 pub async fn renew(
     channels: u64,
     channels_per_transaction: usize,
     version: TransactionVersion,
 ) -> Result<Renewed, Failure> {
+    let rearmed = rearm(channels, channels_per_transaction, version).await?;
+    let kept = keep(channels, channels_per_transaction, version).await?;
+    Ok(Renewed { rearmed, kept })
+}
+
+async fn rearm(
+    channels: u64,
+    channels_per_transaction: usize,
+    version: TransactionVersion,
+) -> Result<Rearmed, Failure> {
     let scene = Scene::new(channels).await?;
     let running = Running::start(scene.settler(channels_per_transaction, version).await?);
     open_all(&scene, channels).await?;
@@ -100,12 +110,51 @@ pub async fn renew(
     let rearms = Phase::of(&summary, &[SubmissionKind::Settle, SubmissionKind::Rearm], channels, seconds);
     scene.check_balances().await?;
 
+    scene.fund_payers().await?;
+    let mut top_ups = Vec::new();
+    for sponsored in [true, false] {
+        let running = Running::start(scene.settler(channels_per_transaction, version).await?);
+        let began = Instant::now();
+        scene.top_up_all(sponsored).await?;
+        let seconds = began.elapsed().as_secs_f64();
+        top_ups.push(Phase::of(&running.stop().await?, &[SubmissionKind::TopUp], channels, seconds));
+    }
+    let (by_payers, by_sponsor) = (top_ups.remove(1), top_ups.remove(0));
+    Ok(Rearmed::of(channels, rearms, by_sponsor, by_payers))
+}
+
+async fn keep(
+    channels: u64,
+    channels_per_transaction: usize,
+    version: TransactionVersion,
+) -> Result<Kept, Failure> {
+    let scene = Scene::keeping(channels).await?;
+    let running = Running::start(scene.settler(channels_per_transaction, version).await?);
+    open_all(&scene, channels).await?;
+    running.stop().await?;
+
+    scene.pay_once().await?;
+    scene.request_renewals().await?;
     let running = Running::start(scene.settler(channels_per_transaction, version).await?);
     let began = Instant::now();
-    scene.top_up_all().await?;
+    let (mut left, mut moved_at) = (usize::MAX, Instant::now());
+    while left > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let now = scene.to_pay_out().await?;
+        if now < left {
+            (left, moved_at) = (now, Instant::now());
+        } else if moved_at.elapsed() > PATIENCE {
+            return Err(format!("{left} channels are not paid out, and no others follow").into());
+        }
+    }
     let seconds = began.elapsed().as_secs_f64();
-    let top_ups = Phase::of(&running.stop().await?, &[SubmissionKind::TopUp], channels, seconds);
-    Ok(Renewed::of(channels, rearms, top_ups))
+    let summary = running.stop().await?;
+    let payouts =
+        Phase::of(&summary, &[SubmissionKind::Settle, SubmissionKind::Distribute], channels, seconds);
+    scene.check_kept().await?;
+    // The next session begins: with a voucher, and without a transaction.
+    scene.pay(2).await?;
+    Ok(Kept::of(payouts, Scene::sessions_per_deposit()))
 }
 
 /// Hands the settler opens as fast as it lands them.

@@ -129,9 +129,14 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) deposit: Option<Quantity>,
 
-    /// Never hold more than this in one channel
+    /// Never hold more than this in one channel at a time
     #[arg(long, value_name = "AMOUNT", default_value = "10.0")]
     pub(crate) max_deposit: Quantity,
+
+    /// Leave the deposit in escrow between sessions where the server offers it, so that coming back needs no transaction;
+    /// `toll request-close` gets it back at any time
+    #[arg(long)]
+    pub(crate) keep_deposit: bool,
 
     /// Refuse a grace period longer than this, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]

@@ -16,7 +16,7 @@ use solana_signer::Signer;
 use toll_gateway::{GatewayConfig, RouteConfig, RouteTable, SessionConfig, Terms, parse_tokens, route_table};
 use toll_ledger::LedgerConfig;
 use toll_protocol::{Amount, Network, ProgramProfile, TREASURY_OWNER};
-use toll_settler::{ListedMint, SettlerConfig, SettlerSettings, Surroundings};
+use toll_settler::{ListedMint, Renew, SettlerConfig, SettlerSettings, Surroundings};
 
 use crate::error::{CliError, Exit, Result};
 use crate::keys;
@@ -134,7 +134,8 @@ impl Config {
 
     /// The terms of every channel.
     pub fn terms(&self) -> Result<Terms> {
-        self.session.terms(&self.gateway).map_err(invalid)
+        let terms = self.session.terms(&self.gateway).map_err(invalid)?;
+        Ok(Terms { keeps_deposits: self.settler.renew != Renew::Never, ..terms })
     }
 
     /// What costs how much.

@@ -3,7 +3,7 @@
 use http::{HeaderMap, Method};
 use serde::{Deserialize, Serialize};
 use solana_pubkey::Pubkey;
-use toll_protocol::{Amount, Challenge, ChannelId, ChannelTerms, Network, Receipt, Splits};
+use toll_protocol::{Amount, Challenge, ChannelAccount, ChannelId, ChannelTerms, Network, Receipt, Splits};
 
 use crate::book::BookError;
 use crate::request::Request;
@@ -152,6 +152,12 @@ pub struct SavedChannel {
     pub last_receipt: Option<Receipt>,
     /// Unix seconds.
     pub opened_at: i64,
+    /// What its open escrowed: what a session on it is worth, where an earlier one was refunded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_deposit: Option<Amount>,
+    /// What the payee has of the deposit for good, as the chain last showed it.
+    #[serde(default)]
+    pub settled: Amount,
 }
 
 impl SavedChannel {
@@ -165,6 +171,18 @@ impl SavedChannel {
             salt: self.salt,
             open_slot: self.open_slot,
         }
+    }
+
+    /// Takes the amounts of its account, as the chain shows it. A deposit falls when a session is refunded.
+    pub(crate) fn take_amounts(&mut self, account: &ChannelAccount) {
+        self.deposit = account.deposit;
+        self.settled = account.settled;
+    }
+
+    /// What is held of the payer's at most: the deposit less what is the payee's. That is what is settled, by the chain;
+    /// where the chain is not asked, what the payer itself has signed. A server's word is not in it.
+    pub(crate) fn held(&self, by_chain: bool) -> Amount {
+        self.deposit.saturating_sub(if by_chain { self.settled } else { self.signed })
     }
 
     /// The resource it was opened for.

@@ -48,6 +48,11 @@ impl Conversation<'_> {
         exchange::send(self.wire, request, payment, &self.payer.policy).await
     }
 
+    /// What is held of the payer's in `channel`, by the best that is known.
+    pub(crate) fn held(&self, channel: &SavedChannel) -> Amount {
+        channel.held(self.payer.cluster.is_some())
+    }
+
     /// Adopts a receipt after checking it: spent ≤ accepted ≤ signed, and for this channel.
     pub(crate) fn take_receipt(&self, channel: &mut SavedChannel, receipt: &Receipt) -> Result<(), PayError> {
         if receipt.reference != channel.channel_id {

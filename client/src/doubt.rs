@@ -98,7 +98,10 @@ impl Conversation<'_> {
         }
         let stage = match cluster.channel(&channel.channel_id, &channel.program).await {
             Ok(Some(account)) => match account.status {
-                ChannelStatus::Open => return Ok(Some(channel)),
+                ChannelStatus::Open => {
+                    channel.take_amounts(&account);
+                    return Ok(Some(channel));
+                }
                 ChannelStatus::Closing => ChannelStage::Closing,
                 ChannelStatus::Sealed | ChannelStatus::Distributed => ChannelStage::Closed,
             },

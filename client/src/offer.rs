@@ -7,8 +7,8 @@ use http::header::WWW_AUTHENTICATE;
 use solana_hash::Hash;
 use solana_pubkey::Pubkey;
 use toll_protocol::{
-    Amount, Challenge, ChannelId, ChannelOffer, INTENT, METHOD, Network, SessionRequest, Splits,
-    VoucherSigner, parse_www_authenticate,
+    Amount, Challenge, ChannelId, ChannelOffer, DepositAtIdle, INTENT, METHOD, Network, SessionRequest,
+    Splits, VoucherSigner, parse_www_authenticate,
 };
 
 use crate::error::PayError;
@@ -61,6 +61,8 @@ pub struct OfferTerms {
     pub recent: Option<(Hash, u64)>,
     /// The channel to go on with, otherwise.
     pub resume: Option<ChannelId>,
+    /// Whether the deposit may stay in escrow between two sessions.
+    pub keeps_deposits: bool,
 }
 
 impl Offer {
@@ -133,6 +135,7 @@ impl From<SessionRequest> for OfferTerms {
             grace_period,
             recent,
             resume,
+            keeps_deposits: details.at_idle_options.contains(&DepositAtIdle::Keep),
         }
     }
 }
@@ -167,6 +170,7 @@ pub(crate) mod testing {
                 min_voucher_delta: None,
                 ttl_seconds: None,
                 splits: Splits::none(),
+                at_idle_options: Vec::new(),
                 channel: ChannelOffer::New {
                     recent_blockhash: Hash::new_from_array([5; 32]),
                     recent_slot: 2_000,

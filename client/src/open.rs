@@ -209,6 +209,7 @@ fn build(
             splits: Some(open.agreement.splits.clone()).filter(|splits| !splits.is_empty()),
             authorization_policy: None,
             authentication: None,
+            at_idle: policy.at_idle(offer),
             transaction,
         })),
         source: None,
@@ -243,6 +244,8 @@ fn build(
         unanswered: Vec::new(),
         last_receipt: None,
         opened_at: unix_now(),
+        first_deposit: Some(deposit),
+        settled: Amount::ZERO,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use solana_pubkey::Pubkey;
-use toll_protocol::{Amount, Network};
+use toll_protocol::{Amount, DepositAtIdle, Network};
 
 use crate::error::PayError;
 use crate::offer::Offer;
@@ -24,10 +24,15 @@ pub struct Policy {
     pub decimals: Option<u8>,
     /// The most that one request may cost, in base units.
     pub max_amount: Amount,
-    /// The most that one channel may ever hold, in base units.
+    /// The most that one channel may hold at a time, in base units: its deposit less what is settled, by the chain, or
+    /// less what was signed where the chain is not asked.
     pub max_deposit: Amount,
     /// The deposit to make, in base units; the server's suggestion otherwise.
     pub deposit: Option<Amount>,
+    /// Whether the deposit stays in escrow between two sessions where the server offers that, instead of being refunded
+    /// when the channel was idle. It is the payer's as before: [`Self::max_deposit`] bounds it, and a forced close gets it
+    /// back.
+    pub keep_deposit: bool,
     /// The longest wait for a refund after a forced close, in seconds.
     pub max_grace_period: u32,
     /// Whether the payer pays network fees and rent itself, in SOL, for servers that sponsor neither.
@@ -59,6 +64,7 @@ impl Policy {
             max_amount: Amount::new(1_000_000),
             max_deposit: Amount::new(10_000_000),
             deposit: None,
+            keep_deposit: false,
             max_grace_period: 86_400,
             pay_fees: false,
             sign_with_payer_key: false,
@@ -120,14 +126,21 @@ impl Policy {
         }
     }
 
-    /// By how much to raise `deposit` so that it covers `needed`: as much again as before, within the limit.
-    pub fn top_up_for(&self, deposit: Amount, needed: Amount) -> Result<Amount, PayError> {
+    /// By how much to raise a deposit that lacks `missing`, when `held` is in escrow of the payer's: as much again, or
+    /// as much as the `first` deposit where less is left of that, within the limit.
+    pub fn top_up_for(&self, held: Amount, first: Amount, missing: Amount) -> Result<Amount, PayError> {
+        let needed = held.checked_add(missing).unwrap_or(Amount::new(u64::MAX));
         if needed > self.max_deposit {
             return Err(PayError::DepositAboveLimit { needed, limit: self.max_deposit });
         }
-        let missing = needed.saturating_sub(deposit);
-        let step = self.deposit.unwrap_or(deposit).max(missing);
-        Ok(step.min(self.max_deposit.saturating_sub(deposit)))
+        let step = self.deposit.unwrap_or(held.max(first)).max(missing);
+        Ok(step.min(self.max_deposit.saturating_sub(held)))
+    }
+
+    /// What to answer where the server lets the payer choose what becomes of its deposit.
+    pub(crate) fn at_idle(&self, offer: &Offer) -> Option<DepositAtIdle> {
+        let choice = if self.keep_deposit { DepositAtIdle::Keep } else { DepositAtIdle::Refund };
+        offer.terms.keeps_deposits.then_some(choice)
     }
 }
 
@@ -233,10 +246,25 @@ mod tests {
     fn a_top_up_never_lifts_the_deposit_above_the_limit() {
         let offer = offer();
         let policy = Policy { max_deposit: Amount::new(70), ..policy(&offer) };
-        let top_up = |deposit, needed| policy.top_up_for(Amount::new(deposit), Amount::new(needed));
-        assert_eq!(top_up(30, 31).unwrap(), Amount::new(30));
-        assert_eq!(top_up(50, 51).unwrap(), Amount::new(20));
-        assert_eq!(top_up(50, 70).unwrap(), Amount::new(20));
-        assert!(matches!(top_up(50, 71), Err(PayError::DepositAboveLimit { .. })));
+        let top_up = |held, first, missing| {
+            policy.top_up_for(Amount::new(held), Amount::new(first), Amount::new(missing))
+        };
+        assert_eq!(top_up(30, 30, 1).unwrap(), Amount::new(30));
+        assert_eq!(top_up(50, 30, 1).unwrap(), Amount::new(20));
+        assert_eq!(top_up(50, 50, 20).unwrap(), Amount::new(20));
+        assert!(matches!(top_up(50, 50, 21), Err(PayError::DepositAboveLimit { .. })));
+        assert_eq!(top_up(0, 30, 1).unwrap(), Amount::new(30), "as a new channel would hold");
+        assert_eq!(top_up(0, 90, 1).unwrap(), Amount::new(70));
+    }
+
+    #[test]
+    fn a_deposit_stays_only_where_both_sides_want_it() {
+        let mut offer = offer();
+        let refunding = policy(&offer);
+        let keeping = Policy { keep_deposit: true, ..refunding.clone() };
+        assert_eq!((keeping.at_idle(&offer), refunding.at_idle(&offer)), (None, None));
+        offer.terms.keeps_deposits = true;
+        assert_eq!(keeping.at_idle(&offer), Some(DepositAtIdle::Keep));
+        assert_eq!(refunding.at_idle(&offer), Some(DepositAtIdle::Refund));
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Purchase<'a> {
     proof: Option<Unanswered>,
     /// Whether such a voucher was made.
     proven: bool,
+    /// Whether the server's word on the deposit was taken for a top-up.
+    word_taken: bool,
 }
 
 impl<'a> Purchase<'a> {
@@ -37,6 +39,7 @@ impl<'a> Purchase<'a> {
             repeats: false,
             proof: None,
             proven: false,
+            word_taken: false,
         }
     }
 
@@ -50,6 +53,11 @@ impl<'a> Purchase<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// Takes the server's word on the deposit, once.
+    pub(crate) fn take_word(&mut self) -> bool {
+        !std::mem::replace(&mut self.word_taken, true)
     }
 
     /// Goes on with another channel.

@@ -38,6 +38,8 @@ pub struct Refusal {
     pub accepted: Option<Amount>,
     /// What was charged, as the server claims it.
     pub spent: Option<Amount>,
+    /// What is escrowed, as the server claims it.
+    pub deposit: Option<Amount>,
 }
 
 impl Refusal {
@@ -81,6 +83,7 @@ impl Response {
             // What is settled was accepted before.
             accepted: amount("acceptedCumulative").or_else(|| amount("settled")),
             spent: amount("spent"),
+            deposit: amount("deposit"),
         }
     }
 

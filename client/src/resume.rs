@@ -58,7 +58,7 @@ impl Conversation<'_> {
                 Some(account) if account.status == ChannelStatus::Open => {
                     self.check_transport(request)?;
                     channel.stage = ChannelStage::Open;
-                    channel.deposit = account.deposit;
+                    channel.take_amounts(&account);
                     self.book.put(channel.clone())?;
                     return Ok(Some(channel));
                 }
@@ -93,11 +93,11 @@ impl Conversation<'_> {
         Ok(())
     }
 
-    /// Corrects the recorded deposit by the chain's, if the chain may be asked.
+    /// Corrects the recorded amounts by the chain's, if the chain may be asked.
     pub(crate) async fn reread_deposit(&self, channel: &mut SavedChannel) -> Result<(), PayError> {
         let Some(cluster) = &self.payer.cluster else { return Ok(()) };
         if let Some(account) = cluster.channel(&channel.channel_id, &channel.program).await? {
-            channel.deposit = account.deposit;
+            channel.take_amounts(&account);
         }
         Ok(())
     }
@@ -118,7 +118,7 @@ impl Conversation<'_> {
         match &account {
             Some(account) => {
                 channel.stage = ChannelStage::Open;
-                channel.deposit = account.deposit;
+                channel.take_amounts(account);
             }
             None => channel.stage = ChannelStage::Abandoned,
         }

@@ -40,7 +40,7 @@ impl Conversation<'_> {
         // A top-up that was called refused may have landed.
         self.reread_deposit(&mut channel).await?;
         let limit = self.payer.policy.max_deposit;
-        let needed = channel.deposit.checked_add(additional).unwrap_or(Amount::new(u64::MAX));
+        let needed = self.held(&channel).checked_add(additional).unwrap_or(Amount::new(u64::MAX));
         if needed > limit {
             return Err(PayError::DepositAboveLimit { needed, limit });
         }
@@ -95,9 +95,15 @@ impl Conversation<'_> {
         };
         let transaction =
             sign_as_payer(&self.payer.key, &fee_payer, &[top_up.instruction(&channel.program)], blockhash)?;
+        let at_idle = self.payer.policy.at_idle(&offer);
         let credential = Credential {
             challenge: offer.challenge,
-            action: Action::TopUp(TopUpAction { channel_id: channel.channel_id, additional, transaction }),
+            action: Action::TopUp(TopUpAction {
+                channel_id: channel.channel_id,
+                additional,
+                at_idle,
+                transaction,
+            }),
             source: None,
         };
         channel.top_up_blockhash = Some(blockhash.to_string());

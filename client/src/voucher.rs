@@ -17,7 +17,7 @@ use crate::pay::Turn;
 use crate::purchase::Purchase;
 use crate::reply::{Payment, Reply};
 use crate::request::IDEMPOTENCY_KEY;
-use crate::response::Response;
+use crate::response::{Refusal, Response};
 use crate::voucher_key::signing_key;
 
 /// How often one voucher is presented in a row to a server that is busy.
@@ -58,8 +58,8 @@ impl Conversation<'_> {
             self.reread_deposit(&mut channel).await?;
         }
         if voucher.cumulative > channel.deposit {
-            let additional = self.payer.policy.top_up_for(channel.deposit, voucher.cumulative)?;
-            return self.top_up_by(purchase.request, channel, additional).await.map(again);
+            let missing = voucher.cumulative.saturating_sub(channel.deposit);
+            return self.top_up_by_policy(purchase, channel, missing).await;
         }
         let credential = self.voucher_credential(&channel, &voucher)?;
         channel.remember(voucher.clone(), unix_now());
@@ -85,6 +85,33 @@ impl Conversation<'_> {
             status if status.is_server_error() => Ok(Turn::Served(Box::new(response.into()))),
             _ => self.served(channel, &voucher, repeated, response),
         }
+    }
+
+    /// Raises a deposit that lacks `missing` for the next voucher, within the policy.
+    async fn top_up_by_policy(
+        &self,
+        purchase: &Purchase<'_>,
+        channel: SavedChannel,
+        missing: Amount,
+    ) -> Result<Turn, PayError> {
+        let first = channel.first_deposit.unwrap_or(channel.deposit);
+        let additional = self.payer.policy.top_up_for(self.held(&channel), first, missing)?;
+        self.top_up_by(purchase.request, channel, additional).await.map(again)
+    }
+
+    /// What the deposit lacks for the next voucher by the server's word alone: it says that an earlier session was
+    /// refunded, and no chain can be asked. Its word is good for one top-up of a request, and lowers nothing that counts
+    /// against the limit.
+    fn missing_by_word(
+        &self,
+        purchase: &mut Purchase<'_>,
+        channel: &SavedChannel,
+        refusal: &Refusal,
+    ) -> Result<Option<Amount>, PayError> {
+        let claimed = refusal.deposit.filter(|_| refusal.code() == Some(RefusalCode::TopUpNeeded));
+        let Some(claimed) = claimed.filter(|_| self.payer.cluster.is_none()) else { return Ok(None) };
+        let missing = self.next_cumulative(channel)?.saturating_sub(claimed);
+        Ok((!missing.is_zero() && claimed < channel.deposit && purchase.take_word()).then_some(missing))
     }
 
     /// The next amount to sign: one request above what the server accepted.
@@ -224,6 +251,9 @@ impl Conversation<'_> {
         // Asking again makes sense only if something was learned; a repeat knew less to begin with.
         let learned = (channel.accepted, channel.price, channel.deposit) != known;
         let answers_another = code.remedy() == Remedy::AnswerAfresh && channel.challenge.id != challenge;
+        if let Some(missing) = self.missing_by_word(purchase, &channel, &refusal)? {
+            return self.top_up_by_policy(purchase, channel, missing).await;
+        }
         if !(learned || repeated || answers_another) {
             return Err(refusal.into());
         }

@@ -35,6 +35,8 @@ pub struct Terms {
     pub idle_timeout_options: Vec<u32>,
     /// Idle timeout of a client that chose none.
     pub idle_timeout: u32,
+    /// Whether payers may leave their deposits in escrow between two sessions. The settler acts by it.
+    pub keeps_deposits: bool,
     /// Shares besides the payee's.
     pub splits: Splits,
     /// Smallest deposit an `open` may make.

@@ -6,7 +6,7 @@ use toll_protocol::{Agreement, Amount, ChannelAccount, ChannelId, ChannelStatus,
 
 use crate::column::{Columns, undecodable, words};
 use crate::engine::{DatabaseError, Row, Tx, params};
-use crate::{Ledger, LedgerError, Watermarks};
+use crate::{Ledger, LedgerError, SubmissionId, Watermarks};
 
 /// Where a channel stands, for the payee. Only `Open` serves; no state is left backwards but `Closing`, when the rearm
 /// of a channel that is [renewed](ChannelRecord::renewing) has landed.
@@ -113,6 +113,11 @@ pub struct ChannelRecord {
     pub renewing: bool,
     /// What was settled when the last session that was rearmed ended.
     pub rearmed: Option<Amount>,
+    /// The open or top-up with which the payer asked for its deposit to stay in escrow while the channel is idle; `None`
+    /// where it is refunded.
+    pub kept_by: Option<SubmissionId>,
+    /// The cumulative amount that is to be settled and paid out although the channel stays open, until it is.
+    pub pay_out_to: Option<Amount>,
     /// The transaction that closed it.
     pub close_signature: Option<Signature>,
     /// What the payer got back, once closed.
@@ -183,6 +188,8 @@ impl ChannelRecord {
             closing_at: row.get("closing_at")?,
             renewing: row.get("renewing")?,
             rearmed: row.optional_amount("rearmed")?,
+            kept_by: row.get("kept_by")?,
+            pay_out_to: row.optional_amount("pay_out_to")?,
             close_signature: row.optional_signature("close_signature")?,
             refunded: row.optional_amount("refunded")?,
             failure: row.get("failure")?,

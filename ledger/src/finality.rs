@@ -174,7 +174,7 @@ fn lower(
         unresolve(tx, &record.id, &["rearm"])?;
         renewal::stop_to_renew(tx, &record.id, now)?;
     }
-    unresolve(tx, &record.id, &["settle", "top_up"])
+    unresolve(tx, &record.id, &["settle", "distribute", "top_up"])
 }
 
 /// The account that was to be gone still waits for its reclaim.

@@ -50,6 +50,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0017_sponsored_opens"),
     migration!("0018_rearm"),
     migration!("0019_operator"),
+    migration!("0020_kept_deposits"),
 ];
 
 /// The newest schema version this binary knows.

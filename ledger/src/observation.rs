@@ -104,6 +104,7 @@ pub(crate) fn apply(
                accepted = max(accepted, ?4),
                settled = ?4,
                payout_watermark = max(payout_watermark, ?5),
+               pay_out_to = CASE WHEN max(payout_watermark, ?5) >= pay_out_to THEN NULL ELSE pay_out_to END,
                chain_status = ?6,
                closure_started_at = ?7,
                payer_withdrawn_at = coalesce(?8, payer_withdrawn_at),

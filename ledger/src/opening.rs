@@ -5,7 +5,7 @@ use toll_protocol::{Agreement, Amount, ChannelId};
 use crate::column::{amount, integer};
 use crate::engine::{DatabaseError, Tx, params};
 use crate::submission::{self, Submission, SubmissionId, SubmissionKind};
-use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, Unsponsored, channel, sponsor};
+use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, Unsponsored, channel, renewal, sponsor};
 
 /// Most recipients of a channel, besides the payee: each takes 67 bytes of the transaction that pays them all,
 /// and lookup tables are not used. A channel with more could be sealed but never paid out.
@@ -26,6 +26,8 @@ pub struct NewChannel {
     pub idle_timeout: u32,
     /// Digest of the proof that uses of the channel carry, where the server signs the vouchers.
     pub proof: Option<[u8; 32]>,
+    /// Whether the payer wants what is left of its deposit to stay in escrow when the channel is idle.
+    pub keep_deposit: bool,
 }
 
 /// What became of a request to open.
@@ -105,6 +107,9 @@ impl Ledger {
             }
             let submission =
                 submission::request(tx, SubmissionKind::Open, &id, &transaction, channel.deposit, now)?;
+            if channel.keep_deposit {
+                renewal::note_word(tx, &id, Some(submission))?;
+            }
             tx.execute(
                 "-- use_challenge
                 INSERT INTO challenges (challenge_id, submission_id, expires_at) VALUES (?1, ?2, ?3)",
@@ -159,6 +164,18 @@ impl Ledger {
         additional: Amount,
         transaction: Vec<u8>,
     ) -> Result<RecordedTopUp, LedgerError> {
+        self.record_top_up_and_word(id, additional, transaction, None).await
+    }
+
+    /// The same, with the payer's word on whether its deposit is to `keep` in escrow when the channel is idle, from now
+    /// on; without one it stays as it was.
+    pub async fn record_top_up_and_word(
+        &self,
+        id: &ChannelId,
+        additional: Amount,
+        transaction: Vec<u8>,
+        keep: Option<bool>,
+    ) -> Result<RecordedTopUp, LedgerError> {
         let (id, now) = (*id, self.now());
         self.write("record_top_up", move |tx| {
             let Some(record) = channel::find(tx, &id)? else { return Ok(RecordedTopUp::Unknown) };
@@ -173,6 +190,9 @@ impl Ledger {
             integer(raised)?;
             let submission =
                 submission::request(tx, SubmissionKind::TopUp, &id, &transaction, additional, now)?;
+            if let Some(keep) = keep {
+                renewal::note_word(tx, &id, keep.then_some(submission))?;
+            }
             Ok(RecordedTopUp::Recorded(submission))
         })
         .await

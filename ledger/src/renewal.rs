@@ -1,6 +1,9 @@
 //! Sessions that end and leave their channel open.
 //!
-//! An idle channel may be rearmed instead of closed: all that is settled is paid out, the payer gets the rest back, and
+//! An idle channel may be kept or rearmed instead of closed. It is kept if its payer said that its deposit is to stay in
+//! escrow: what is accepted is settled and paid out, service goes on meanwhile, and the next session needs nothing.
+//!
+//! Otherwise it is rearmed: all that is settled is paid out, the payer gets the rest back, and
 //! the payer tops up when it returns. Service stops first, as for a close, so that nothing is sold on the deposit that
 //! is about to be refunded; it begins again once the rearm has landed. Only a session whose accepted watermark is
 //! spent to the last unit and brought whole ends this way: deposit, accepted, spent and settled are one number then,
@@ -9,8 +12,12 @@
 use solana_pubkey::Pubkey;
 use toll_protocol::{Amount, ChannelAccount, ChannelId, ChannelStatus};
 
-use crate::engine::{Tx, params};
-use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, Observation, channel, finality, observation};
+use crate::column::amount;
+use crate::engine::{DatabaseError, Tx, params};
+use crate::{
+    ChannelRecord, ChannelState, Ledger, LedgerError, Observation, SubmissionId, channel, finality,
+    observation,
+};
 
 /// Which idle channels are rearmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +26,8 @@ pub struct Renewal {
     pub returning: bool,
     /// Only those that earned at least this much since they opened, or since their last rearm, in base units.
     pub worth: Amount,
+    /// Whether the program can rearm. Where it cannot, only what is kept is renewed.
+    pub can_rearm: bool,
 }
 
 /// What became of a request to renew an idle channel.
@@ -26,14 +35,27 @@ pub struct Renewal {
 pub enum RenewalRequested {
     /// Service has stopped; the settler will rearm the channel.
     Recorded,
+    /// The deposit stays, service goes on, and the settler will settle and pay out what is accepted.
+    Kept,
     /// The channel is not idle, or not to be renewed. Nothing changed.
     Not,
     /// The ledger has no such channel.
     Unknown,
 }
 
+pub(crate) const TO_PAY_OUT: &str = "-- to_pay_out
+    SELECT * FROM channels INDEXED BY channels_to_pay_out
+     WHERE state = 'open' AND pay_out_to IS NOT NULL ORDER BY pay_out_to DESC LIMIT ?1";
+
 impl Ledger {
-    /// Stops service on a channel that is idle at `now` (unix seconds) until it is rearmed, if `renewal` is for it.
+    /// Up to `count` open channels on which something is to be settled and paid out, the most first.
+    pub async fn to_pay_out(&self, count: usize) -> Result<Vec<ChannelRecord>, LedgerError> {
+        self.read("to_pay_out", move |tx| Ok(tx.all(TO_PAY_OUT, params![count], ChannelRecord::from_row)?))
+            .await
+    }
+
+    /// Ends the session of a channel that is idle at `now` (unix seconds), if `renewal` is for it: a deposit that is to
+    /// stay is left there, otherwise service stops until the channel is rearmed.
     pub async fn request_renewal(
         &self,
         id: &ChannelId,
@@ -44,7 +66,15 @@ impl Ledger {
         self.write("request_renewal", move |tx| {
             let Some(record) = channel::find(tx, &id)? else { return Ok(RenewalRequested::Unknown) };
             let idle_at = record.last_activity_at.saturating_add(i64::from(record.idle_timeout));
-            if record.state != ChannelState::Open || idle_at > now || !is_renewable(tx, &record, renewal)? {
+            let is_idle = record.state == ChannelState::Open && idle_at <= now;
+            if !is_idle || record.closure_started_at.is_some() || !is_expected(tx, &record, renewal)? {
+                return Ok(RenewalRequested::Not);
+            }
+            if is_keepable(&record, renewal) {
+                pay_out(tx, &record, now)?;
+                return Ok(RenewalRequested::Kept);
+            }
+            if !is_renewable(&record, renewal) {
                 return Ok(RenewalRequested::Not);
             }
             stop_to_renew(tx, &id, now)?;
@@ -89,17 +119,28 @@ impl Ledger {
     }
 }
 
-/// Whether `renewal` is for this open channel.
-fn is_renewable(tx: &Tx, record: &ChannelRecord, renewal: Renewal) -> Result<bool, LedgerError> {
+/// Whether the payer is one whose return is waited for.
+fn is_expected(tx: &Tx, record: &ChannelRecord, renewal: Renewal) -> Result<bool, LedgerError> {
+    Ok(!renewal.returning
+        || record.rearmed.is_some()
+        || !record.watermarks.payout_watermark.is_zero()
+        || was_here(tx, &record.agreement.terms.payer, record.created_at)?)
+}
+
+/// Whether the payer wants the deposit to stay, there is enough of it for another unit, and something to pay out now.
+fn is_keepable(record: &ChannelRecord, renewal: Renewal) -> bool {
+    let marks = &record.watermarks;
+    let earned = marks.accepted.saturating_sub(marks.settled);
+    let left = marks.deposit.saturating_sub(marks.accepted);
+    record.kept_by.is_some() && !earned.is_zero() && earned >= renewal.worth && left >= record.price
+}
+
+/// Whether the session can end whole, and was worth it.
+fn is_renewable(record: &ChannelRecord, renewal: Renewal) -> bool {
     let marks = &record.watermarks;
     let earned = marks.accepted.saturating_sub(record.rearmed.unwrap_or(Amount::ZERO));
     let whole = marks.spent == marks.accepted && marks.accepted > marks.settled;
-    if !whole || earned < renewal.worth || record.closure_started_at.is_some() {
-        return Ok(false);
-    }
-    Ok(!renewal.returning
-        || record.rearmed.is_some()
-        || was_here(tx, &record.agreement.terms.payer, record.created_at)?)
+    renewal.can_rearm && whole && earned >= renewal.worth
 }
 
 /// Whether the payer paid on a channel that is over, or that was recorded before `since` (unix seconds).
@@ -112,6 +153,26 @@ fn was_here(tx: &Tx, payer: &Pubkey, since: i64) -> Result<bool, LedgerError> {
         |row| row.get(0),
     )?;
     Ok(was_here)
+}
+
+/// Notes the payer's word: the open or top-up by which the deposit is to stay, or none.
+pub(crate) fn note_word(tx: &Tx, id: &ChannelId, kept_by: Option<SubmissionId>) -> Result<(), DatabaseError> {
+    tx.execute(
+        "-- note_word
+        UPDATE channels SET kept_by = ?2 WHERE channel_id = ?1",
+        params![id.as_bytes(), kept_by.map(SubmissionId::get)],
+    )?;
+    Ok(())
+}
+
+/// The payee takes what it has earned, and the payer has another idle timeout to come back in.
+fn pay_out(tx: &Tx, record: &ChannelRecord, now: i64) -> Result<(), LedgerError> {
+    tx.execute(
+        "-- pay_out
+        UPDATE channels SET pay_out_to = ?2, last_activity_at = max(last_activity_at, ?3) WHERE channel_id = ?1",
+        params![record.id.as_bytes(), amount(record.watermarks.accepted)?, now],
+    )?;
+    Ok(())
 }
 
 /// Stops service until a rearm has landed: it refunds what is escrowed, so nothing may be sold on that.

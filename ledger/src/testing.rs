@@ -132,6 +132,7 @@ impl ChannelFixture {
                 unit_type: Some("request".to_owned()),
                 idle_timeout: 600,
                 proof: None,
+                keep_deposit: false,
             },
             signer,
         }

@@ -19,6 +19,8 @@ mod address;
 #[cfg(feature = "std")]
 mod agreement;
 #[cfg(feature = "std")]
+mod at_idle;
+#[cfg(feature = "std")]
 pub mod base58;
 #[cfg(feature = "std")]
 mod canonical;
@@ -67,6 +69,7 @@ pub use self::{
     account::{AccountError, ChannelAccount, ChannelStanding},
     address::*,
     agreement::{Agreement, Difference},
+    at_idle::{DepositAtIdle, Standing},
     batch::{BatchVoucher, SignedBatch},
     canonical::{
         EncodingError, base64_decode, base64_encode, base64url_decode, base64url_encode, canonical_json,

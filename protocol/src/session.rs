@@ -10,6 +10,7 @@ use solana_hash::Hash;
 use solana_pubkey::Pubkey;
 use thiserror::Error;
 
+use crate::at_idle::{self, DepositAtIdle, Standing};
 use crate::json::{Decimal, Members, Object, serde_through_json};
 use crate::{Amount, ChannelId, JsonError, Splits, TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
 
@@ -57,6 +58,8 @@ pub enum ChannelOffer {
         channel_id: ChannelId,
         /// The idle timeout in force, in seconds.
         idle_timeout: u32,
+        /// Where the channel stands, when the server says so.
+        standing: Option<Standing>,
     },
 }
 
@@ -81,6 +84,8 @@ pub struct MethodDetails {
     pub ttl_seconds: Option<u32>,
     /// Who shares in what the channel pays.
     pub splits: Splits,
+    /// What the payer may choose to become of its deposit when the channel is idle; empty when there is no choice.
+    pub at_idle_options: Vec<DepositAtIdle>,
     /// The channel asked for.
     pub channel: ChannelOffer,
 }
@@ -197,7 +202,8 @@ impl MethodDetails {
             .maybe_text("feePayerKey", self.fee_payer_key)
             .maybe_text("minVoucherDelta", self.min_voucher_delta)
             .maybe("ttlSeconds", self.ttl_seconds)
-            .splits("distributionSplits", Some(&self.splits).filter(|splits| !splits.is_empty()));
+            .splits("distributionSplits", Some(&self.splits).filter(|splits| !splits.is_empty()))
+            .maybe(at_idle::OPTIONS, at_idle::write_options(&self.at_idle_options));
         let details = match self.voucher_signer {
             VoucherSigner::Client => details.text("voucherSigner", "client"),
             VoucherSigner::Operator(key) => details.text("voucherSigner", "operator").text("operator", key),
@@ -213,9 +219,12 @@ impl MethodDetails {
                         Some(idle_timeout_options.clone()).filter(|options| !options.is_empty()),
                     )
             }
-            ChannelOffer::Resume { channel_id, idle_timeout } => {
-                details.text("channelId", channel_id).with("idleTimeoutSeconds", *idle_timeout)
-            }
+            ChannelOffer::Resume { channel_id, idle_timeout, standing } => details
+                .text("channelId", channel_id)
+                .with("idleTimeoutSeconds", *idle_timeout)
+                .maybe_text("deposit", standing.map(|standing| standing.deposit))
+                .maybe_text("settled", standing.map(|standing| standing.settled))
+                .maybe_text("acceptedCumulative", standing.map(|standing| standing.accepted)),
         }
         .into_value()
     }
@@ -251,6 +260,7 @@ impl MethodDetails {
             min_voucher_delta: details.find("minVoucherDelta")?,
             ttl_seconds: details.find("ttlSeconds")?,
             splits: details.find_splits("distributionSplits")?.unwrap_or_default(),
+            at_idle_options: at_idle::read_options(details),
             channel: ChannelOffer::read(details)?,
         })
     }
@@ -290,7 +300,7 @@ impl ChannelOffer {
         if !(1..=MAX_IDLE_TIMEOUT).contains(&idle_timeout) {
             return Err(details.invalid("idleTimeoutSeconds", "an integer from 1 to 2592000").into());
         }
-        Ok(Self::Resume { channel_id, idle_timeout })
+        Ok(Self::Resume { channel_id, idle_timeout, standing: at_idle::read_standing(details) })
     }
 }
 

@@ -80,9 +80,18 @@ fn offers() -> impl Strategy<Value = ChannelOffer> {
                 idle_timeout_options,
             }
         ),
-        (channel_ids(), 1..=MAX_IDLE_TIMEOUT)
-            .prop_map(|(channel_id, idle_timeout)| ChannelOffer::Resume { channel_id, idle_timeout }),
+        (channel_ids(), 1..=MAX_IDLE_TIMEOUT, option::of((amounts(), amounts(), amounts()))).prop_map(
+            |(channel_id, idle_timeout, amounts)| {
+                let standing =
+                    amounts.map(|(deposit, settled, accepted)| Standing { deposit, settled, accepted });
+                ChannelOffer::Resume { channel_id, idle_timeout, standing }
+            }
+        ),
     ]
+}
+
+fn at_idle() -> impl Strategy<Value = DepositAtIdle> {
+    prop_oneof![Just(DepositAtIdle::Refund), Just(DepositAtIdle::Keep)]
 }
 
 fn method_details() -> impl Strategy<Value = MethodDetails> {
@@ -90,10 +99,10 @@ fn method_details() -> impl Strategy<Value = MethodDetails> {
     let signers = prop_oneof![Just(VoucherSigner::Client), pubkeys().prop_map(VoucherSigner::Operator)];
     let token_programs = option::of(prop_oneof![Just(TOKEN_PROGRAM), Just(TOKEN_2022_PROGRAM)]);
     let first = (networks, pubkeys(), 0..=9u8, token_programs, option::of(pubkeys()), signers);
-    let second = (option::of(amounts()), option::of(any::<u32>()), splits(), offers());
+    let second = (option::of(amounts()), option::of(any::<u32>()), splits(), vec(at_idle(), 0..3), offers());
     (first, second).prop_map(|(first, second)| {
         let (network, channel_program, decimals, token_program, fee_payer_key, voucher_signer) = first;
-        let (min_voucher_delta, ttl_seconds, splits, channel) = second;
+        let (min_voucher_delta, ttl_seconds, splits, at_idle_options, channel) = second;
         MethodDetails {
             network,
             channel_program,
@@ -104,6 +113,7 @@ fn method_details() -> impl Strategy<Value = MethodDetails> {
             min_voucher_delta,
             ttl_seconds,
             splits,
+            at_idle_options,
             channel,
         }
     })
@@ -153,11 +163,16 @@ fn challenges() -> impl Strategy<Value = Challenge> {
 fn open_actions() -> impl Strategy<Value = OpenAction> {
     let keys = (channel_ids(), pubkeys(), pubkeys(), pubkeys(), pubkeys());
     let numbers = (any::<u64>(), amounts(), 1..=u32::MAX, option::of(any::<u32>()), any::<u64>());
-    let rest = (option::of(splits()), option::of(proofs()), vec(any::<u8>(), 0..=MAX_TRANSACTION));
+    let rest = (
+        option::of(splits()),
+        option::of(proofs()),
+        option::of(at_idle()),
+        vec(any::<u8>(), 0..=MAX_TRANSACTION),
+    );
     (keys, numbers, rest).prop_map(|(keys, numbers, rest)| {
         let (channel_id, payer, payee, mint, authorized_signer) = keys;
         let (salt, deposit, grace_period, idle_timeout, open_slot) = numbers;
-        let (splits, authentication, transaction) = rest;
+        let (splits, authentication, at_idle, transaction) = rest;
         OpenAction {
             channel_id,
             payer,
@@ -172,6 +187,7 @@ fn open_actions() -> impl Strategy<Value = OpenAction> {
             splits,
             authorization_policy: None,
             authentication,
+            at_idle,
             transaction,
         }
     })
@@ -188,10 +204,11 @@ fn actions() -> impl Strategy<Value = Action> {
             .prop_map(|(channel_id, voucher)| Action::Voucher(VoucherAction { channel_id, voucher })),
         (channel_ids(), proofs())
             .prop_map(|(channel_id, authentication)| Action::Use(UseAction { channel_id, authentication })),
-        (channel_ids(), amounts(), vec(any::<u8>(), 0..=MAX_TRANSACTION)).prop_map(
-            |(channel_id, additional, transaction)| Action::TopUp(TopUpAction {
+        (channel_ids(), amounts(), option::of(at_idle()), vec(any::<u8>(), 0..=MAX_TRANSACTION)).prop_map(
+            |(channel_id, additional, at_idle, transaction)| Action::TopUp(TopUpAction {
                 channel_id,
                 additional,
+                at_idle,
                 transaction,
             })
         ),

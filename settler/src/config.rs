@@ -103,8 +103,11 @@ pub struct SettlerConfig {
     pub settle_threshold: Option<Amount>,
     /// Settle a voucher this long before it expires. `None`: never.
     pub settle_before_expiry: Option<Duration>,
-    /// Which idle channels are rearmed instead of closed, where the program can.
+    /// Which idle channels stay open: paid out where their payer keeps its deposit in escrow, rearmed otherwise, where
+    /// the program can.
     pub renew: Renew,
+    /// How long idle channels that may stay open wait for others to share a transaction with.
+    pub renew_wait: Duration,
     /// Whether [`Settler::run`](crate::Settler::run) closes every open channel before it returns.
     pub close_on_shutdown: bool,
     /// How long closing at shutdown, or one run of [`Settler::once`](crate::Settler::once), may take.
@@ -142,14 +145,14 @@ impl SettlerConfig {
         (threshold, fee.max(Amount::new(self.purse.settle_worth)))
     }
 
-    /// Which idle channels are rearmed, if any are.
+    /// Which idle channels are kept or rearmed, if any are.
     pub(crate) fn renewal(&self) -> Option<Renewal> {
-        let can = ProgramProfile::of(&self.program).is_some_and(|profile| profile.capabilities.rearm);
+        let can_rearm = ProgramProfile::of(&self.program).is_some_and(|profile| profile.capabilities.rearm);
         let (_, worth) = self.worth_settling();
         match self.renew {
-            Renew::Returning if can => Some(Renewal { returning: true, worth }),
-            Renew::Always if can => Some(Renewal { returning: false, worth }),
-            _ => None,
+            Renew::Never => None,
+            Renew::Returning => Some(Renewal { returning: true, worth, can_rearm }),
+            Renew::Always => Some(Renewal { returning: false, worth, can_rearm }),
         }
     }
 

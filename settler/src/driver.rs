@@ -1,5 +1,6 @@
 //! Runs watching, planning, launching and resolving.
 
+mod company;
 mod drain;
 mod loops;
 
@@ -13,6 +14,7 @@ use toll_chain::Chain;
 use toll_ledger::{ChannelState, CloseReason, Ledger, RenewalRequested, SettlerLock, SubmissionKind};
 use tracing::info;
 
+use self::company::Company;
 use self::drain::{Last, drain};
 use self::loops::Loops;
 use crate::config::{SettlerConfig, SettlerKeys};
@@ -51,6 +53,7 @@ pub struct Settler {
     pauses: Arc<Pauses>,
     journal: Arc<Journal>,
     hook: StepHook,
+    company: Company,
     _lock: SettlerLock,
 }
 
@@ -118,6 +121,7 @@ impl Settler {
         let planner = Planner::new(ledger.clone(), Arc::clone(&pauses), keys.payee.pubkey(), &config);
         let launch = Arc::new(Launch::new(shared.clone()));
         let resolve = Resolve::new(shared.clone(), Arc::clone(&watch), Arc::clone(&launch));
+        let company = Company::new(launch.channels_at_once(), config.renew_wait);
         let settler = Self {
             ledger,
             keys,
@@ -132,6 +136,7 @@ impl Settler {
             pauses,
             journal,
             hook,
+            company,
             _lock: lock,
         };
         (settler, shared)
@@ -181,6 +186,7 @@ impl Settler {
     /// Does everything that can be done now, waits for its transactions, and returns.
     pub async fn once(&self) -> Result<Summary, SettlerError> {
         self.publish_tip().await?;
+        self.company.stop_waiting();
         drain(self, Last::Everything, Instant::now() + self.config.drain_timeout).await?;
         self.purge().await?;
         Ok(self.take_summary())
@@ -251,18 +257,27 @@ impl Settler {
         }
     }
 
-    /// Ends the session of channels that have been idle for their timeout: those whose payer is expected back are
-    /// rearmed, the others are closed.
+    /// Ends the session of channels that have been idle for their timeout: those whose payer is expected back stay open,
+    /// the others are closed.
     async fn close_idle(&self) -> Result<(), SettlerError> {
         let now = self.ledger.now();
-        let renewal = self.config.renewal();
-        for channel in self.ledger.idle_channels(now).await? {
-            if let Some(renewal) = renewal
-                && self.ledger.request_renewal(&channel, renewal, now).await? == RenewalRequested::Recorded
-            {
-                continue;
+        let idle = self.ledger.idle_channels(now).await?;
+        let Some(renewal) = self.config.renewal() else {
+            for channel in idle {
+                self.ledger.request_idle_close(&channel, now).await?;
             }
-            self.ledger.request_idle_close(&channel, now).await?;
+            return Ok(());
+        };
+        if self.company.is_awaited(idle.len(), now) {
+            return Ok(());
+        }
+        for channel in idle {
+            match self.ledger.request_renewal(&channel, renewal, now).await? {
+                RenewalRequested::Recorded | RenewalRequested::Kept => {}
+                RenewalRequested::Not | RenewalRequested::Unknown => {
+                    self.ledger.request_idle_close(&channel, now).await?;
+                }
+            }
         }
         Ok(())
     }

@@ -19,6 +19,8 @@ pub struct Snapshot<'a> {
     pub voucher: Option<&'a SignedVoucher>,
     /// The accepted watermark of a channel that is to be rearmed rather than closed.
     pub renew_at: Option<Amount>,
+    /// What is to be settled and paid out of a channel that stays open.
+    pub pay_out_to: Option<Amount>,
 }
 
 /// When to settle without closing.
@@ -50,6 +52,8 @@ pub enum Action {
     Settle(SignedVoucher),
     /// Raise `settled` to a voucher while the grace period runs; somebody else may seal.
     SettleClosing(SignedVoucher),
+    /// Settle the voucher, unless so much is settled, and pay out; the channel stays open with the rest of its deposit.
+    PayOut(Option<SignedVoucher>),
     /// Settle the voucher, pay out and refund the rest; the channel stays open for the payer's next session.
     Rearm(SignedVoucher),
     /// Settle the voucher, if one still adds something, seal, and pay out.
@@ -102,7 +106,10 @@ pub fn plan(channel: &Snapshot<'_>, now: ChainClock, partial: PartialSettle) -> 
             Some(voucher) => Plan::Act(Action::Rearm(voucher)),
             None => close(channel, now),
         },
-        ChannelStatus::Open => settle_early(channel, now, partial),
+        ChannelStatus::Open => match pay_out(channel, now) {
+            Some(payout) => Plan::Act(payout),
+            None => settle_early(channel, now, partial),
+        },
         ChannelStatus::Closing if now.unix_timestamp >= grace_deadline(channel.account) => {
             Plan::Act(Action::Seal)
         }
@@ -138,6 +145,16 @@ fn rearm(channel: &Snapshot<'_>, now: ChainClock) -> Option<SignedVoucher> {
         channel.renew_at == Some(cumulative) && cumulative <= channel.account.deposit
     };
     settleable(channel, now).filter(whole).filter(|_| channel.is_payee).cloned()
+}
+
+/// What the payee takes of a channel whose payer leaves the rest there.
+fn pay_out(channel: &Snapshot<'_>, now: ChainClock) -> Option<Action> {
+    let account = channel.account;
+    let due = channel.pay_out_to.filter(|due| account.payout_watermark < *due)?;
+    let voucher = settleable(channel, now)
+        .filter(|signed| account.settled < due && signed.voucher.cumulative_amount <= account.deposit);
+    let pays = voucher.is_some() || account.settled > account.payout_watermark;
+    pays.then(|| Action::PayOut(voucher.cloned()))
 }
 
 fn close(channel: &Snapshot<'_>, now: ChainClock) -> Plan {
@@ -222,13 +239,27 @@ mod tests {
         after: i64,
         slots: u64,
     ) -> Plan {
-        let snapshot = Snapshot { account, close_requested: close, is_payee: true, voucher, renew_at: None };
+        let snapshot = Snapshot {
+            account,
+            close_requested: close,
+            is_payee: true,
+            voucher,
+            renew_at: None,
+            pay_out_to: None,
+        };
         let clock = ChainClock { slot: OPEN_SLOT + slots, unix_timestamp: NOW + after };
         plan(&snapshot, clock, PartialSettle { before_expiry: Some(120), ..PartialSettle::default() })
     }
 
     fn foreign(account: &ChannelAccount, close: bool, voucher: Option<&SignedVoucher>, after: i64) -> Plan {
-        let snapshot = Snapshot { account, close_requested: close, is_payee: false, voucher, renew_at: None };
+        let snapshot = Snapshot {
+            account,
+            close_requested: close,
+            is_payee: false,
+            voucher,
+            renew_at: None,
+            pay_out_to: None,
+        };
         let clock = ChainClock { slot: OPEN_SLOT, unix_timestamp: NOW + after };
         plan(&snapshot, clock, PartialSettle::default())
     }
@@ -270,7 +301,14 @@ mod tests {
         ] {
             let account = account(status, settled);
             let renew_at = renew_at.map(Amount::new);
-            let snapshot = Snapshot { account: &account, close_requested: true, is_payee, voucher, renew_at };
+            let snapshot = Snapshot {
+                account: &account,
+                close_requested: true,
+                is_payee,
+                voucher,
+                renew_at,
+                pay_out_to: None,
+            };
             let clock = ChainClock { slot: OPEN_SLOT, unix_timestamp: NOW };
             assert_eq!(plan(&snapshot, clock, PartialSettle::default()), expected, "{status:?} {renew_at:?}");
         }
@@ -282,6 +320,7 @@ mod tests {
             is_payee: true,
             voucher: Some(&above),
             renew_at,
+            pay_out_to: None,
         };
         let clock = ChainClock { slot: OPEN_SLOT, unix_timestamp: NOW };
         assert!(matches!(plan(&snapshot, clock, PartialSettle::default()), Plan::Hold(_)));
@@ -397,6 +436,7 @@ mod tests {
                 is_payee: true,
                 voucher: Some(&expiring),
                 renew_at: None,
+                pay_out_to: None,
             };
             assert_eq!(plan(&snapshot, clock, partial), expected, "settled {settled}");
         }
@@ -415,6 +455,7 @@ mod tests {
                 is_payee: true,
                 voucher: Some(&best),
                 renew_at: None,
+                pay_out_to: None,
             };
             assert_eq!(plan(&snapshot, clock, partial), expected, "settled {settled}");
         }

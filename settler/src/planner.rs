@@ -98,6 +98,7 @@ impl Planner {
         let unsettled = record.watermarks.accepted > account.settled;
         if account.status == ChannelStatus::Open
             && record.state == ChannelState::Open
+            && record.pay_out_to.is_none()
             && !(unsettled && self.settles_early())
         {
             return Ok(None);
@@ -116,6 +117,7 @@ impl Planner {
             // One that cannot be rearmed is closed: the payer waits for its refund.
             renew_at: (record.renewing && self.pauses.failures(&record.id) < REARM_ATTEMPTS)
                 .then_some(record.watermarks.accepted),
+            pay_out_to: record.pay_out_to,
         };
         match plan(&snapshot, *clock, self.partial) {
             Plan::Nothing => Ok(None),

@@ -10,6 +10,7 @@ mod finality;
 mod flaky;
 mod forced;
 mod isolation;
+mod kept;
 mod open;
 mod packing;
 mod payout;

@@ -156,7 +156,7 @@ async fn a_rearm_that_was_rolled_back_sells_nothing_until_it_lands_again_or_is_g
 #[tokio::test]
 async fn a_forced_close_that_comes_first_is_closed_with_the_voucher() {
     let (world, ids) = idle(2).await;
-    let always = Renewal { returning: false, worth: Amount::ZERO };
+    let always = Renewal { returning: false, worth: Amount::ZERO, can_rearm: true };
     for id in &ids {
         let requested = world.ledger.request_renewal(id, always, world.ledger.now()).await.unwrap();
         assert_eq!(requested, RenewalRequested::Recorded);

@@ -53,6 +53,8 @@ pub struct World {
     pub renew: Renew,
     /// Whoever signs the vouchers of new channels, if not their payers.
     pub operator: Option<OperatorKey>,
+    /// Whether payers want their deposits to stay in escrow.
+    pub keep_deposits: bool,
     requests: u64,
     directory: TempDir,
 }
@@ -88,6 +90,7 @@ impl World {
             splits,
             renew: Renew::Never,
             operator: None,
+            keep_deposits: false,
             requests: 0,
             directory,
         };
@@ -147,6 +150,7 @@ impl World {
             drain_timeout: Duration::from_secs(20),
             close_on_shutdown: true,
             renew: self.renew,
+            renew_wait: Duration::ZERO,
             purse: PurseSettings {
                 channels_per_payer: 1_000,
                 payer_budget_per_day: 1_000_000_000,
@@ -235,6 +239,7 @@ impl World {
             unit_type: None,
             idle_timeout: IDLE_TIMEOUT,
             proof: None,
+            keep_deposit: self.keep_deposits,
         }
     }
 

@@ -111,6 +111,7 @@ impl Attacker {
             splits: None,
             authorization_policy: None,
             authentication: None,
+            at_idle: None,
             transaction: self.sign(&sponsor, &[open.instruction()], *recent_blockhash),
         };
         let id = action.channel_id;
@@ -136,7 +137,7 @@ impl Attacker {
             amount,
         };
         let transaction = self.sign(&sponsor, &[top_up.instruction(&PROGRAM_ID)], *recent_blockhash);
-        let action = TopUpAction { channel_id: channel.id, additional: amount, transaction };
+        let action = TopUpAction { channel_id: channel.id, additional: amount, at_idle: None, transaction };
         self.act(Method::GET, &challenge, Action::TopUp(action)).await
     }
 

@@ -87,26 +87,68 @@ impl Run {
     }
 }
 
-/// Most that a rearm may cost in fees, in lamports. The top-up after it is not in that: its two signatures alone cost
-/// 10,000.
-const REARM_LIMIT: f64 = 11_000.0;
+/// Most that the end of a session and the beginning of the next may cost in fees where they are renewed, in lamports.
+const RENEWED_LIMIT: f64 = 11_000.0;
 
-/// Sessions that begin and end on channels that stay.
+/// Signatures that a sponsored top-up pays for.
+const SPONSORED_TOP_UP: u64 = 10_000;
+
+/// Sessions that begin and end on channels that stay, the end of one and the beginning of the next.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Renewed {
+    /// Refunded, and topped up.
+    pub rearmed: Rearmed,
+    /// With the deposit left in escrow.
+    pub kept: Kept,
+}
+
+/// Sessions that end with a rearm and begin with a top-up.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rearmed {
     /// Ends: settling, paying out, refunding.
     pub rearms: Phase,
     /// Beginnings: top-ups that the sponsor pays for.
-    pub top_ups: Phase,
-    /// Lamports of fees of both, by channel.
+    pub sponsored_top_ups: Phase,
+    /// Beginnings: top-ups that payers pay for.
+    pub own_top_ups: Phase,
+    /// Lamports of fees of an end and a sponsored beginning, by channel.
+    pub sponsored_fees_per_session: f64,
+    /// Lamports of fees of an end and a beginning that the payer pays for, by channel.
     pub fees_per_session: f64,
 }
 
-impl Renewed {
-    pub(super) fn of(channels: u64, rearms: Phase, top_ups: Phase) -> Self {
-        let fees_per_session = ratio(rearms.fee_lamports + top_ups.fee_lamports, channels);
-        Self { rearms, top_ups, fees_per_session }
+impl Rearmed {
+    pub(super) fn of(channels: u64, rearms: Phase, sponsored_top_ups: Phase, own_top_ups: Phase) -> Self {
+        let with = |top_ups: &Phase| ratio(rearms.fee_lamports + top_ups.fee_lamports, channels);
+        Self {
+            sponsored_fees_per_session: with(&sponsored_top_ups),
+            fees_per_session: with(&own_top_ups),
+            rearms,
+            sponsored_top_ups,
+            own_top_ups,
+        }
+    }
+}
+
+/// Sessions that end with a payout and begin with nothing, as long as the deposit lasts.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Kept {
+    /// Ends: settling and paying out.
+    pub payouts: Phase,
+    /// Sessions that a deposit lasts.
+    pub sessions_per_deposit: u64,
+    /// Lamports of fees of an end, by channel, and of a sponsored top-up, by the sessions that it lasts.
+    pub fees_per_session: f64,
+}
+
+impl Kept {
+    pub(super) fn of(payouts: Phase, sessions_per_deposit: u64) -> Self {
+        let fees_per_session =
+            payouts.fee_lamports_per_channel + ratio(SPONSORED_TOP_UP, sessions_per_deposit);
+        Self { payouts, sessions_per_deposit, fees_per_session }
     }
 }
 
@@ -122,7 +164,7 @@ pub struct Report {
     pub packed: Run,
     /// One channel in a transaction.
     pub single: Run,
-    /// Channels that are rearmed, as many in a transaction as fit.
+    /// Sessions that leave their channel open, as many in a transaction as fit.
     pub renewed: Renewed,
     /// Transactions that closing took, packed over single.
     pub transactions_ratio: f64,
@@ -165,9 +207,18 @@ impl Report {
         if fees > limit {
             complaints.push(format!("a session costs {fees:.0} lamports of fees, more than {limit:.0}"));
         }
-        let fees = self.renewed.rearms.fee_lamports_per_channel;
-        if fees > REARM_LIMIT {
-            complaints.push(format!("a rearm costs {fees:.0} lamports of fees, more than {REARM_LIMIT:.0}"));
+        let Renewed { rearmed, kept } = &self.renewed;
+        let mut renewed = vec![("of which the deposit stays", kept.fees_per_session)];
+        // Two rearms fill a transaction of version 0, so that both of its signatures are paid for by two.
+        if self.version == TransactionVersion::V1 {
+            renewed.push(("that is rearmed and topped up by its payer", rearmed.fees_per_session));
+        }
+        for (which, fees) in renewed {
+            if fees > RENEWED_LIMIT {
+                complaints.push(format!(
+                    "a session {which} costs {fees:.0} lamports, more than {RENEWED_LIMIT:.0}"
+                ));
+            }
         }
         if self.transactions_ratio > RATIO_LIMIT {
             let ratio = self.transactions_ratio;
@@ -202,13 +253,23 @@ impl fmt::Display for Report {
                 )?;
             }
         }
+        let Renewed { rearmed, kept } = &self.renewed;
         writeln!(
             f,
-            "renewed by rearm: {:.0} lamports a session, {:.0} of them the rearm in {} transactions, {:.0} the top-up",
-            self.renewed.fees_per_session,
-            self.renewed.rearms.fee_lamports_per_channel,
-            self.renewed.rearms.transactions,
-            self.renewed.top_ups.fee_lamports_per_channel,
+            "renewed by rearm: {:.0} lamports a session, {:.0} of them the rearm in {} transactions, {:.0} the payer's own top-up; {:.0} where the sponsor pays for that",
+            rearmed.fees_per_session,
+            rearmed.rearms.fee_lamports_per_channel,
+            rearmed.rearms.transactions,
+            rearmed.own_top_ups.fee_lamports_per_channel,
+            rearmed.sponsored_fees_per_session,
+        )?;
+        writeln!(
+            f,
+            "renewed with its deposit in escrow: {:.0} lamports a session, {:.0} of them the payout in {} transactions, the rest its share in a top-up for {} sessions",
+            kept.fees_per_session,
+            kept.payouts.fee_lamports_per_channel,
+            kept.payouts.transactions,
+            kept.sessions_per_deposit,
         )?;
         write!(
             f,

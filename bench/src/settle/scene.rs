@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
+use solana_account::Account;
 use solana_keypair::Keypair;
 use solana_message::{VersionedMessage, v0};
 use solana_pubkey::Pubkey;
@@ -37,6 +38,9 @@ const PAID: u64 = 16_000;
 /// Top-ups that are recorded at once.
 const TOP_UPS_AT_ONCE: usize = 100;
 
+/// Lamports of a payer that pays for its top-up.
+const PAYER_LAMPORTS: u64 = 10_000_000;
+
 /// Lamports for each channel's rent and fees.
 const LAMPORTS_PER_CHANNEL: u64 = 6_000_000;
 
@@ -48,6 +52,8 @@ pub(super) struct Scene {
     actors: Actors,
     fixture: Fixture,
     channels: Vec<Payer>,
+    /// Whether payers want their deposits to stay in escrow between two sessions.
+    keep_deposits: bool,
 }
 
 /// A payer, and the one channel it has.
@@ -72,7 +78,12 @@ impl Scene {
             localnet.set_tokens(&payer.key.pubkey(), &fixture.mint, Amount::new(DEPOSIT)).await?;
         }
         let ledger = Ledger::temporary(SystemClock);
-        Ok(Self { localnet, cluster, ledger, actors, fixture, channels: payers })
+        Ok(Self { localnet, cluster, ledger, actors, fixture, channels: payers, keep_deposits: false })
+    }
+
+    /// The same, with payers that leave their deposits in escrow.
+    pub(super) async fn keeping(channels: u64) -> Result<Self, Failure> {
+        Ok(Self { keep_deposits: true, ..Self::new(channels).await? })
     }
 
     /// The settler of the server, 64 transactions in flight.
@@ -154,13 +165,20 @@ impl Scene {
             // Nobody goes idle while this runs.
             idle_timeout: 86_400,
             proof: None,
+            keep_deposit: self.keep_deposits,
         }
     }
 
     /// Takes one voucher on every channel.
     pub(super) async fn pay_once(&self) -> Result<(), Failure> {
-        for (request, (payer, id)) in (1..).zip(self.channels.iter().zip(self.ids())) {
-            let cumulative_amount = Amount::new(PAID);
+        self.pay(1).await
+    }
+
+    /// Takes the voucher of session number `session` on every channel.
+    pub(super) async fn pay(&self, session: u64) -> Result<(), Failure> {
+        let first = session * self.channels.len() as u64;
+        for (request, (payer, id)) in (first..).zip(self.channels.iter().zip(self.ids())) {
+            let cumulative_amount = Amount::new(session * PAID);
             let voucher = Voucher { channel_id: id, cumulative_amount, expires_at: 0 };
             let signed = SignedVoucher::sign(voucher, &SigningKey::from_bytes(payer.key.secret_bytes()));
             let verified = signed.verify(&id, &payer.key.pubkey())?;
@@ -172,21 +190,46 @@ impl Scene {
         Ok(())
     }
 
-    /// Asks for every channel to be rearmed, as if it had been idle for its timeout.
+    /// Asks for every channel's session to be ended, as if it had been idle for its timeout.
     pub(super) async fn request_renewals(&self) -> Result<(), Failure> {
-        let always = Renewal { returning: false, worth: Amount::ZERO };
+        let expected = if self.keep_deposits { RenewalRequested::Kept } else { RenewalRequested::Recorded };
+        let always = Renewal { returning: false, worth: Amount::ZERO, can_rearm: true };
         for id in self.ids() {
             let requested = self.ledger.request_renewal(&id, always, i64::MAX).await?;
-            if requested != RenewalRequested::Recorded {
+            if requested != expected {
                 return Err(format!("a channel is not renewed: {requested:?}").into());
             }
         }
         Ok(())
     }
 
-    /// Tops every channel up by what a session costs, as a gateway does, and waits until all have landed.
-    pub(super) async fn top_up_all(&self) -> Result<(), Failure> {
+    /// How many sessions a deposit lasts.
+    pub(super) const fn sessions_per_deposit() -> u64 {
+        DEPOSIT / PAID
+    }
+
+    /// How many channels are still to be paid out, of which the deposit stays.
+    pub(super) async fn to_pay_out(&self) -> Result<usize, Failure> {
+        Ok(self.ledger.to_pay_out(self.channels.len()).await?.len())
+    }
+
+    /// Gives every payer the SOL for a fee.
+    pub(super) async fn fund_payers(&self) -> Result<(), Failure> {
+        let funded = Account { lamports: PAYER_LAMPORTS, ..Account::default() };
+        let accounts: Vec<_> =
+            self.channels.iter().map(|payer| (payer.key.pubkey(), funded.clone())).collect();
+        Ok(self.localnet.put_accounts(&accounts).await?)
+    }
+
+    /// Tops every channel up by what a session costs, as a gateway does, and waits until all have landed. The sponsor
+    /// pays for it if it is `sponsored`, otherwise each payer does.
+    pub(super) async fn top_up_all(&self, sponsored: bool) -> Result<(), Failure> {
         let amount = Amount::new(PAID);
+        let mut before = Vec::new();
+        for id in self.ids() {
+            let record = self.ledger.channel(&id).await?.ok_or("a channel is not known")?;
+            before.push(record.watermarks.deposit.get());
+        }
         for payers in self.channels.chunks(TOP_UPS_AT_ONCE) {
             let tip = self.cluster.chain().tip().await?;
             for payer in payers {
@@ -194,10 +237,13 @@ impl Scene {
                 let agreement = self.new_channel(*terms).agreement;
                 let (id, instruction) =
                     (terms.address(&PROGRAM_ID).0, agreement.channel(TREASURY_OWNER).top_up(amount));
-                let fee_payer = self.actors.fee_payer.pubkey();
+                let owner = payer.key.pubkey();
+                let fee_payer = if sponsored { self.actors.fee_payer.pubkey() } else { owner };
                 let message = v0::Message::try_compile(&fee_payer, &[instruction], &[], tip.blockhash)?;
                 let message = VersionedMessage::V0(message);
-                let signatures = vec![Signature::default(), payer.key.sign_message(&message.serialize())];
+                let by_payer = payer.key.sign_message(&message.serialize());
+                let signatures =
+                    if sponsored { vec![Signature::default(), by_payer] } else { vec![by_payer] };
                 let transaction = encode_transaction(&VersionedTransaction { signatures, message });
                 let recorded = self.ledger.record_top_up(&id, amount, transaction).await?;
                 if !matches!(recorded, RecordedTopUp::Recorded(_)) {
@@ -208,9 +254,9 @@ impl Scene {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
-        for id in self.ids() {
+        for (id, before) in self.ids().into_iter().zip(before) {
             let deposit = self.ledger.channel(&id).await?.map(|record| record.watermarks.deposit);
-            if deposit != Some(Amount::new(2 * PAID)) {
+            if deposit != Some(Amount::new(before + PAID)) {
                 return Err(format!("after its top-up {id} has a deposit of {deposit:?}").into());
             }
         }
@@ -254,6 +300,23 @@ impl Scene {
             let tokens = self.tokens(&owner).await?;
             if tokens != expected {
                 return Err(format!("{owner} has {tokens} tokens and should have {expected}").into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails unless the payee has what it was due, and every deposit is still in escrow.
+    pub(super) async fn check_kept(&self) -> Result<(), Failure> {
+        let due = self.channels.len() as u64 * PAID;
+        let paid = self.tokens(&self.actors.payee.pubkey()).await?;
+        if paid != due {
+            return Err(format!("the payee has {paid} tokens and should have {due}").into());
+        }
+        for id in self.ids() {
+            let account = self.cluster.channel(&id, &PROGRAM_ID).await?.ok_or("a channel is gone")?;
+            let found = [account.deposit, account.settled, account.payout_watermark];
+            if found != [DEPOSIT, PAID, PAID].map(Amount::new) {
+                return Err(format!("{id} has {found:?}").into());
             }
         }
         Ok(())

@@ -131,6 +131,7 @@ pub(super) fn payer(who: &PayerArgs, limits: &LimitArgs) -> Result<Payer> {
         max_amount: base_units(limits.max_amount, limits.decimals)?,
         max_deposit: base_units(limits.max_deposit, limits.decimals)?,
         deposit: limits.deposit.map(|deposit| base_units(deposit, limits.decimals)).transpose()?,
+        keep_deposit: limits.keep_deposit,
         max_grace_period: limits.max_grace,
         pay_fees: limits.pay_fees,
         sign_with_payer_key: limits.sign_with_payer_key,

@@ -171,6 +171,7 @@ const ROWS: &[(&str, Effect)] = &[
     ("settler.channels_per_transaction", Tested("settler/tests/packing.rs", "channels_per_transaction_says_how_many_share_one")),
     ("settler.transaction_version", Acts("\"v1\"", |built| format!("{:?}", built.settler.transaction_version), "V1", "settler/tests/packing.rs", "ten_closes_share_a_transaction_of_version_1_whole")),
     ("settler.concurrency", Acts("17", |built| built.settler.concurrency.to_string(), "17", "settler/tests/isolation.rs", "so_many_transactions_are_started_at_once")),
+    ("settler.renew_wait_seconds", Acts("31", |built| format!("{:?}", built.settler.renew_wait), "31s", "settler/tests/kept.rs", "renew_wait_seconds_lets_idle_channels_wait_for_company")),
     ("settler.renew", Acts("\"always\"", |built| format!("{:?}", built.settler.renew), "Always", "settler/tests/renewal.rs", "renew_says_whose_channels_are_rearmed")),
 
     ("admin.listen", Tested(EYES, "metrics_and_probes_are_there_when_they_are_asked_for_and_only_then")),

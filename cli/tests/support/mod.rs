@@ -46,6 +46,7 @@ pub(crate) fn acceptable() -> SessionRequest {
             min_voucher_delta: None,
             ttl_seconds: None,
             splits: Splits::none(),
+            at_idle_options: Vec::new(),
             channel: ChannelOffer::New {
                 recent_blockhash: Hash::new_from_array([5; 32]),
                 recent_slot: 2_000,

@@ -280,6 +280,8 @@ impl SessionConfig {
             grace_period: self.grace_period_seconds,
             idle_timeout_options: self.idle_timeout_options_seconds.clone(),
             idle_timeout: self.idle_timeout_seconds,
+            // By whoever knows the settler.
+            keeps_deposits: false,
             splits,
             minimum_deposit,
             suggested_deposit,

@@ -53,7 +53,7 @@ where
         check_proof(challenge, &action.authentication, channel)?;
         gateway.check_price(challenge, price, channel).map_err(|other| other.resuming(channel))?;
         operator_of(gateway, channel)?;
-        Ok(check_serving(channel.state, channel.closure_started_at)?)
+        Ok(check_serving(channel)?)
     };
     let mut known = gateway.ledger.booked(&action.channel_id).await?.ok_or(Rejection::ChannelNotFound)?;
     if let Err(refusal) = check(&known.channel.record) {
@@ -185,7 +185,10 @@ async fn sign_and_accept(
 fn refusal(channel: &ChannelRecord, charge: &Charge, refused: Acceptance) -> Refusal {
     let rejection = match refused {
         Acceptance::OverDeposit { required, watermarks } => over_deposit(watermarks, required, charge),
-        Acceptance::NotOpen(state) => check_serving(state, None).err().unwrap_or(Rejection::ChannelClosing),
+        Acceptance::NotOpen(state) => {
+            let now = ChannelRecord { state, ..channel.clone() };
+            check_serving(&now).err().unwrap_or(Rejection::ChannelClosing)
+        }
         Acceptance::CloseUnfunded => Rejection::Unavailable {
             detail: "the sponsor cannot pay for this channel's close at present".to_owned(),
             retry_after: 30,

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use http::HeaderValue;
 use solana_hash::Hash;
 use solana_pubkey::Pubkey;
-use toll_ledger::{ChannelRecord, ChannelState, Tip};
+use toll_ledger::{ChannelRecord, ChannelState, Tip, Watermarks};
 use toll_protocol::{
-    Amount, Challenge, ChannelOffer, INTENT, METHOD, MethodDetails, Offer, OperatorKey, SessionRequest,
-    Splits, VoucherSigner, format_www_authenticate,
+    Amount, Challenge, ChannelOffer, DepositAtIdle, INTENT, METHOD, MethodDetails, Offer, OperatorKey,
+    SessionRequest, Splits, Standing, VoucherSigner, format_www_authenticate,
 };
 
 use super::sponsorship::Funding;
@@ -21,6 +21,9 @@ use crate::reject::Rejection;
 
 /// Member of `opaque` that names the route a challenge is for.
 const ROUTE_TAG: &str = "op";
+
+/// What a payer may choose where deposits can stay.
+const AT_IDLE: [DepositAtIdle; 2] = [DepositAtIdle::Refund, DepositAtIdle::Keep];
 
 impl Gateway {
     /// The challenge is for this scheme and realm, and was issued here.
@@ -221,7 +224,12 @@ impl Gateway {
         channel: &ChannelRecord,
         funding: Funding,
     ) -> Result<SessionRequest, Rejection> {
-        let offer = ChannelOffer::Resume { channel_id: channel.id, idle_timeout: channel.idle_timeout };
+        let Watermarks { deposit, settled, accepted, .. } = channel.watermarks;
+        let offer = ChannelOffer::Resume {
+            channel_id: channel.id,
+            idle_timeout: channel.idle_timeout,
+            standing: Some(Standing { deposit, settled, accepted }),
+        };
         self.request(price, channel.agreement.splits.clone(), offer, funding)
     }
 
@@ -254,6 +262,7 @@ impl Gateway {
                 min_voucher_delta: min_delta.filter(|_| !price.operator_signed),
                 ttl_seconds: None,
                 splits,
+                at_idle_options: if terms.keeps_deposits { AT_IDLE.to_vec() } else { Vec::new() },
                 channel,
             },
         })

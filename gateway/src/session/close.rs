@@ -85,7 +85,9 @@ async fn close_by_voucher(
         gateway.limit_repeat(channel.id)?
     }
     // Any voucher of the channel's signer may ask how the close went, as the chain shows it; it changes nothing.
-    if ends(channel)? {
+    // One that would serve again is ended by a voucher that nobody else has.
+    let is_left = channel.renewing && !channel.has_published(verified.voucher().cumulative_amount);
+    if ends(channel)? || is_left {
         request(gateway, channel, Some(&verified)).await?;
     }
     closed(gateway, challenge, channel).await

@@ -7,10 +7,12 @@ use axum::response::Response;
 use solana_pubkey::Pubkey;
 use toll_ledger::{ChannelRecord, ChannelState, NewChannel, RecordedOpen, SubmissionKind, SubmissionState};
 use toll_protocol::{
-    Agreement, Authentication, Challenge, ChannelId, ChannelTerms, OPEN_SLOT_WINDOW, Open, OpenAction,
+    Agreement, Authentication, Challenge, ChannelId, ChannelTerms, DepositAtIdle, OPEN_SLOT_WINDOW, Open,
+    OpenAction,
 };
 
 use super::challenge::OpeningTerms;
+use super::pay::check_serving;
 use super::sponsorship;
 use super::transaction::{ClientTransaction, TransactionRefused};
 use crate::gateway::Gateway;
@@ -46,6 +48,7 @@ pub(crate) async fn open(
         unit_type: price.unit_type.clone(),
         idle_timeout,
         proof,
+        keep_deposit: action.at_idle == Some(DepositAtIdle::Keep),
     };
     record(gateway, challenge, action, channel, opening.expires_at).await
 }
@@ -122,6 +125,7 @@ async fn repeat(
         unit_type: known.unit_type.clone(),
         idle_timeout: known.idle_timeout,
         proof: known.proof,
+        keep_deposit: false,
     };
     record(gateway, challenge, action, channel, gateway.now()).await
 }
@@ -287,7 +291,9 @@ async fn landed(gateway: &Gateway, challenge: &Challenge, id: ChannelId) -> Resu
     };
     match channel.state {
         ChannelState::Failed => Err(failed(gateway, &channel).await?.into()),
-        ChannelState::Closing => Err(Rejection::ChannelClosing.into()),
+        ChannelState::Closing => {
+            Err(check_serving(&channel).err().unwrap_or(Rejection::ChannelClosing).into())
+        }
         ChannelState::Closed | ChannelState::Gone => Err(Rejection::ChannelClosed.into()),
         ChannelState::Opening | ChannelState::Open => Ok(answer::lifecycle(
             &gateway.receipt(&channel, &challenge.id),

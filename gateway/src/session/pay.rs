@@ -48,7 +48,7 @@ where
         }
         gateway.check_price(challenge, price, &channel.record)?;
         check_binding_of(&action.channel_id, signed, &channel.record, channel.follows_from_its_terms())?;
-        check_serving(channel.record.state, channel.record.closure_started_at)?;
+        check_serving(&channel.record)?;
         check_unpublished(&channel.record, signed)
     };
     let mut known = gateway.ledger.booked(&action.channel_id).await?.ok_or(Rejection::ChannelNotFound)?;
@@ -258,9 +258,20 @@ async fn check_cheaply(
     unobserved::check(gateway, channel, cumulative).await
 }
 
-pub(crate) fn check_serving(state: ChannelState, closure_started_at: Option<i64>) -> Result<(), Rejection> {
-    match state {
-        ChannelState::Open if closure_started_at.is_none() => Ok(()),
+/// Seconds after which a rearm has landed, more often than not.
+const REARM_TIME: u32 = 3;
+
+/// The channel buys something now. One that is being rearmed does so again in a moment, so its payer is asked to wait
+/// rather than to open another.
+pub(crate) fn check_serving(channel: &ChannelRecord) -> Result<(), Rejection> {
+    match channel.state {
+        ChannelState::Open if channel.closure_started_at.is_none() => Ok(()),
+        ChannelState::Closing if channel.renewing && channel.closure_started_at.is_none() => {
+            Err(Rejection::Unavailable {
+                detail: "the channel's last session is being settled; repeat the same request".to_owned(),
+                retry_after: REARM_TIME,
+            })
+        }
         ChannelState::Open | ChannelState::Closing => Err(Rejection::ChannelClosing),
         ChannelState::Closed | ChannelState::Gone => Err(Rejection::ChannelClosed),
         ChannelState::Failed => Err(Rejection::ChannelNotFound),
@@ -347,15 +358,15 @@ fn refusal(channel: &ChannelRecord, signed: &SignedVoucher, charge: &Charge, ref
             Rejection::Excessive { cumulative, figures: Some(figures(required, watermarks)) }
         }
         Acceptance::OverDeposit { watermarks, .. } => over_deposit(watermarks, cumulative, charge),
-        Acceptance::NotOpen(state) => {
-            now.state = state;
-            check_serving(state, None).err().unwrap_or(Rejection::ChannelClosing)
-        }
         Acceptance::CloseUnfunded => Rejection::Unavailable {
             detail: "the sponsor cannot pay for this channel's close at present".to_owned(),
             retry_after: 30,
         },
         Acceptance::KeyReused => Rejection::KeyReuse,
+        Acceptance::NotOpen(state) => {
+            now.state = state;
+            check_serving(&now).err().unwrap_or(Rejection::ChannelClosing)
+        }
         Acceptance::Unknown
         | Acceptance::Published { .. }
         | Acceptance::Accepted(_)

@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use toll_ledger::{ChannelRecord, RecordedTopUp, Submission, SubmissionId, SubmissionState};
-use toll_protocol::{Challenge, TopUp, TopUpAction};
+use toll_protocol::{Challenge, DepositAtIdle, TopUp, TopUpAction};
 
 use super::pay::check_serving;
 use super::transaction::{ClientTransaction, TransactionRefused};
@@ -32,13 +32,15 @@ pub(crate) async fn top_up(
             .await
             .map_err(|rejection| rejection.resuming(&channel))?;
     }
-    let recorded =
-        gateway.ledger.record_top_up(&channel.id, action.additional, action.transaction.clone()).await?;
+    let (additional, transaction) = (action.additional, action.transaction.clone());
+    let keep = action.at_idle.map(|at_idle| at_idle == DepositAtIdle::Keep);
+    let recorded = gateway.ledger.record_top_up_and_word(&channel.id, additional, transaction, keep).await?;
     match recorded {
         RecordedTopUp::Recorded(id) => landed(gateway, challenge, &channel, id, Sender::Payer).await,
         RecordedTopUp::Existing(id) => landed(gateway, challenge, &channel, id, Sender::Anybody).await,
-        RecordedTopUp::NotOpen(state) => {
-            Err(check_serving(state, None).err().unwrap_or(Rejection::ChannelClosing).into())
+        RecordedTopUp::NotOpen(_) => {
+            let now = gateway.ledger.channel(&channel.id).await?.ok_or(Rejection::ChannelNotFound)?;
+            Err(check_serving(&now).err().unwrap_or(Rejection::ChannelClosing).into())
         }
         RecordedTopUp::Unknown => Err(Rejection::ChannelNotFound.into()),
     }

@@ -4,11 +4,11 @@ use http::Method;
 use serde_json::{Value, json};
 use toll_gateway::Terms;
 use toll_protocol::{
-    Action, ChannelOffer, VoucherAction, base64url_decode, base64url_encode, canonical_json,
+    Action, Amount, ChannelOffer, Standing, VoucherAction, base64url_decode, base64url_encode, canonical_json,
 };
 
 use crate::opening::Opening;
-use crate::world::{PAYEE, PRICE, SLOT, SPONSOR, START, World, mint, request};
+use crate::world::{DEPOSIT, PAYEE, PRICE, SLOT, SPONSOR, START, World, mint, request};
 
 fn decoded(request: &str) -> Value {
     serde_json::from_slice(&base64url_decode(request).expect("base64url")).expect("JSON")
@@ -105,7 +105,12 @@ async fn only_the_holder_of_the_key_is_offered_to_resume() {
     // An authentic one that does not pay.
     let answer = world.refuses_402(&session.voucher(1), "verification-failed", "insufficient").await;
     let details = answer.challenge().session_request().expect("request").method_details;
-    assert_eq!(details.channel, ChannelOffer::Resume { channel_id: session.id, idle_timeout: 600 });
+    let amount = Amount::new;
+    let standing = Standing { deposit: amount(DEPOSIT), settled: amount(0), accepted: amount(0) };
+    assert_eq!(
+        details.channel,
+        ChannelOffer::Resume { channel_id: session.id, idle_timeout: 600, standing: Some(standing) }
+    );
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod operator;
 mod outage;
 mod proxy;
 mod published;
+mod renewal;
 mod replay;
 mod servers;
 mod settler;

@@ -84,6 +84,7 @@ impl Opening {
             splits: (!open.agreement.splits.is_empty()).then(|| open.agreement.splits.clone()),
             authorization_policy: None,
             authentication: operator.map(|_| Authentication::sign(&open.channel_id(), &challenge.id, &payer)),
+            at_idle: None,
             transaction: Vec::new(),
         };
         Self {

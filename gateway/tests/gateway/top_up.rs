@@ -8,7 +8,8 @@ use solana_message::{VersionedMessage, v0};
 use solana_pubkey::Pubkey;
 use toll_ledger::{CloseReason, Sponsor};
 use toll_protocol::{
-    Action, Amount, TOKEN_PROGRAM, TopUp, TopUpAction, VoucherAction, compute_unit_limit, encode_transaction,
+    Action, Amount, DepositAtIdle, TOKEN_PROGRAM, TopUp, TopUpAction, VoucherAction, compute_unit_limit,
+    encode_transaction,
 };
 
 use crate::opening::sign;
@@ -23,6 +24,7 @@ pub(crate) struct Raise {
     program: Pubkey,
     top_up: TopUp,
     additional: u64,
+    at_idle: Option<DepositAtIdle>,
     fee_payer: Pubkey,
     signer: SigningKey,
     extra: Vec<Instruction>,
@@ -43,11 +45,17 @@ impl Raise {
             program: toll_protocol::PROGRAM_ID,
             top_up,
             additional: amount,
+            at_idle: None,
             fee_payer: SPONSOR.pubkey(),
             signer: payer_key(),
             extra: Vec::new(),
             bend: |_| {},
         }
+    }
+
+    /// The same, with the payer's word on its deposit.
+    pub(crate) fn saying(self, at_idle: Option<DepositAtIdle>) -> Self {
+        Self { at_idle, ..self }
     }
 
     pub(crate) fn authorization(mut self) -> String {
@@ -61,6 +69,7 @@ impl Raise {
         self.session.with(Action::TopUp(TopUpAction {
             channel_id: self.session.id,
             additional: Amount::new(self.additional),
+            at_idle: self.at_idle,
             transaction: encode_transaction(&transaction),
         }))
     }

@@ -6,12 +6,12 @@ use rusqlite::{Connection, StatementStatus};
 
 use super::*;
 use crate::engine::sqlite::Sqlite;
-use crate::{channel, closing, comparison, finality, migrations};
+use crate::{channel, closing, comparison, finality, migrations, renewal};
 
 const NOW: i64 = 100_000_000;
 
 /// Every statement that a purge runs on the writer's connection, or off it.
-const STATEMENTS: [&str; 34] = [
+const STATEMENTS: [&str; 35] = [
     NOTE_OVER,
     NOTE_BACK,
     OVER_WITH_REPLAYS,
@@ -46,6 +46,7 @@ const STATEMENTS: [&str; 34] = [
     comparison::FAILED_IN_WINDOW,
     comparison::MOST_EXPOSED,
     comparison::EXPIRING_VOUCHERS,
+    renewal::TO_PAY_OUT,
     finality::AWAITING_FINALITY,
 ];
 
@@ -202,10 +203,12 @@ fn every_column_of_a_channel_is_archived_or_is_known_to_matter_no_more() {
         "awaits_finality",
         "open_final",
         "renewing",
-        // Each rearm is archived as a transaction.
+        // Each rearm is archived as a transaction, and so is each settle and payout.
         "rearmed",
         // It opens nothing any more.
         "proof",
+        "kept_by",
+        "pay_out_to",
     ];
     assert_eq!(missing("channels", "archived_channels"), lost);
     assert_eq!(

@@ -8,7 +8,7 @@ use toll_protocol::{ChannelAccount, ChannelStatus};
 
 use crate::{START, World, amount};
 
-const ALWAYS: Renewal = Renewal { returning: false, worth: toll_protocol::Amount::new(100) };
+const ALWAYS: Renewal = Renewal { returning: false, worth: toll_protocol::Amount::new(100), can_rearm: true };
 
 /// A channel with 160 of 1000 accepted and spent.
 async fn paid() -> World {
@@ -157,4 +157,84 @@ async fn more_accepted_than_settled_is_not_served_on() {
     world.ledger.rearm_landed(&world.id, &world.rearmed(100), 120).await.unwrap();
     let record = world.found().await;
     assert_eq!((record.state, record.watermarks.deposit), (ChannelState::Closing, amount(160)));
+}
+
+/// A channel of whose deposit of 1000 the rest stays, with 160 accepted and spent.
+async fn kept() -> World {
+    let world = World::with_deposit(1_000).await;
+    let word = world.ledger.record_top_up_and_word(&world.id, amount(1), b"keep".to_vec(), Some(true)).await;
+    assert!(matches!(word, Ok(toll_ledger::RecordedTopUp::Recorded(_))), "{word:?}");
+    world.ledger.accept(&world.channel.voucher(160), Charge::of(160, 1)).await.unwrap();
+    world
+}
+
+#[tokio::test]
+async fn a_deposit_that_is_to_stay_is_paid_out_of_while_the_channel_sells_on() {
+    let world = kept().await;
+    assert_eq!(world.renew(ALWAYS, START + 599).await, RenewalRequested::Not);
+    world.clock.advance(600);
+    assert_eq!(world.renew(ALWAYS, START + 600).await, RenewalRequested::Kept);
+
+    let record = world.found().await;
+    assert_eq!((record.state, record.pay_out_to), (ChannelState::Open, Some(amount(160))));
+    assert_eq!(record.last_activity_at, START + 600, "another idle timeout to come back in");
+    let next = world.ledger.accept(&world.channel.voucher(176), Charge::of(16, 2)).await.unwrap();
+    assert!(matches!(next, Acceptance::Accepted(_)), "{next:?}");
+    let due: Vec<_> = world.ledger.to_pay_out(9).await.unwrap().iter().map(|record| record.id).collect();
+    assert_eq!(due, [world.id]);
+
+    // Settled first, paid out after it.
+    let settled = ChannelAccount { settled: amount(160), ..world.channel.account() };
+    world.ledger.observe(&world.id, Some(&settled), 120).await.unwrap();
+    assert_eq!(world.found().await.pay_out_to, Some(amount(160)));
+    let paid = ChannelAccount { payout_watermark: amount(160), ..settled };
+    world.ledger.observe(&world.id, Some(&paid), 121).await.unwrap();
+    let record = world.found().await;
+    assert_eq!((record.state, record.pay_out_to), (ChannelState::Open, None));
+    assert_eq!(record.watermarks.deposit, amount(1_000));
+    assert!(world.ledger.to_pay_out(9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_payer_that_stays_away_twice_is_not_waited_for() {
+    let world = kept().await;
+    world.clock.advance(600);
+    world.renew(ALWAYS, START + 600).await;
+    let paid =
+        ChannelAccount { settled: amount(160), payout_watermark: amount(160), ..world.channel.account() };
+    world.ledger.observe(&world.id, Some(&paid), 120).await.unwrap();
+    let before = world.dump();
+    assert_eq!(world.renew(ALWAYS, START + 1_199).await, RenewalRequested::Not);
+    assert_eq!(
+        world.renew(ALWAYS, START + 1_200).await,
+        RenewalRequested::Not,
+        "there is nothing to pay out"
+    );
+    assert_eq!(world.dump(), before);
+    let closed = world.ledger.request_idle_close(&world.id, START + 1_200).await.unwrap();
+    assert_eq!(closed, toll_ledger::IdleCloseRequested::Recorded);
+}
+
+#[tokio::test]
+async fn a_deposit_that_buys_nothing_more_is_refunded_although_it_was_to_stay() {
+    let world = kept().await;
+    world.ledger.accept(&world.channel.voucher(985), Charge::of(825, 2)).await.unwrap();
+    assert_eq!(world.renew(ALWAYS, i64::MAX).await, RenewalRequested::Recorded);
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_rearmed_only_what_stays_is_renewed() {
+    let cannot = Renewal { can_rearm: false, ..ALWAYS };
+    assert_eq!(paid().await.renew(cannot, i64::MAX).await, RenewalRequested::Not);
+    assert_eq!(kept().await.renew(cannot, i64::MAX).await, RenewalRequested::Kept);
+}
+
+#[tokio::test]
+async fn the_payers_last_word_counts() {
+    let world = kept().await;
+    let word =
+        world.ledger.record_top_up_and_word(&world.id, amount(2), b"refund".to_vec(), Some(false)).await;
+    assert!(matches!(word, Ok(toll_ledger::RecordedTopUp::Recorded(_))), "{word:?}");
+    assert_eq!(world.found().await.kept_by, None);
+    assert_eq!(world.renew(ALWAYS, i64::MAX).await, RenewalRequested::Recorded);
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use solana_pubkey::Pubkey;
 
 use super::{Authentication, CredentialError};
+use crate::at_idle::{self, DepositAtIdle};
 use crate::json::{Base64, Decimal, Members, Object};
 use crate::{Amount, ChannelId, SignedVoucher, Splits, base64_encode, canonical_json};
 
@@ -56,6 +57,8 @@ pub struct OpenAction {
     pub authorization_policy: Option<Map<String, Value>>,
     /// The bearer proof to bind: required in operator mode, forbidden in client mode.
     pub authentication: Option<Authentication>,
+    /// What becomes of the deposit when the channel is idle, when the challenge gives a choice.
+    pub at_idle: Option<DepositAtIdle>,
     /// The signed or, when sponsored, payer-signed transaction.
     pub transaction: Vec<u8>,
 }
@@ -85,6 +88,8 @@ pub struct TopUpAction {
     pub channel_id: ChannelId,
     /// By how much.
     pub additional: Amount,
+    /// What becomes of the deposit when the channel is idle, from now on; absent: as before.
+    pub at_idle: Option<DepositAtIdle>,
     /// The signed or, when sponsored, payer-signed transaction.
     pub transaction: Vec<u8>,
 }
@@ -139,6 +144,7 @@ impl Action {
             Self::Use(usage) => payload.with("authentication", usage.authentication.to_json()),
             Self::TopUp(top_up) => payload
                 .text("additionalAmount", top_up.additional)
+                .maybe_text(at_idle::CHOICE, top_up.at_idle.map(DepositAtIdle::as_str))
                 .text("transaction", base64_encode(&top_up.transaction)),
             Self::Close(close) => match &close.authority {
                 CloseAuthority::Voucher(voucher) => payload.with("voucher", voucher.to_json()),
@@ -199,6 +205,7 @@ impl OpenAction {
             .splits("distributionSplits", self.splits.as_ref())
             .maybe("authorizationPolicy", self.authorization_policy.clone())
             .maybe("authentication", self.authentication.as_ref().map(Authentication::to_json))
+            .maybe_text(at_idle::CHOICE, self.at_idle.map(DepositAtIdle::as_str))
             .text("transaction", base64_encode(&self.transaction))
     }
 
@@ -240,6 +247,7 @@ impl OpenAction {
             splits: payload.find_splits("distributionSplits")?,
             authorization_policy,
             authentication: authentication.map(|proof| Authentication::read(&proof)).transpose()?,
+            at_idle: payload.find(at_idle::CHOICE)?,
             transaction: payload.get::<Base64>("transaction")?.0,
         })
     }
@@ -268,6 +276,7 @@ impl TopUpAction {
         Ok(Self {
             channel_id: payload.get("channelId")?,
             additional: payload.get("additionalAmount")?,
+            at_idle: payload.find(at_idle::CHOICE)?,
             transaction: payload.get::<Base64>("transaction")?.0,
         })
     }

@@ -17,7 +17,12 @@ fn use_action() -> Action {
 
 fn top_up() -> Action {
     let additional = Amount::new(1_000);
-    Action::TopUp(TopUpAction { channel_id: channel_id(), additional, transaction: vec![9; 700] })
+    Action::TopUp(TopUpAction {
+        channel_id: channel_id(),
+        additional,
+        at_idle: None,
+        transaction: vec![9; 700],
+    })
 }
 
 fn close(authority: CloseAuthority) -> Action {

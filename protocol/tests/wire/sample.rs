@@ -87,6 +87,7 @@ pub(crate) fn open_action() -> OpenAction {
         splits: Some(splits()),
         authorization_policy: None,
         authentication: None,
+        at_idle: None,
         transaction: vec![1, 2, 3, 250],
     }
 }
@@ -111,6 +112,7 @@ pub(crate) fn request() -> SessionRequest {
             min_voucher_delta: None,
             ttl_seconds: None,
             splits: splits(),
+            at_idle_options: Vec::new(),
             channel: ChannelOffer::New {
                 recent_blockhash: Hash::new_from_array([7; 32]),
                 recent_slot: 352_114_093,
@@ -125,7 +127,8 @@ pub(crate) fn resume_request() -> SessionRequest {
     let mut request = request();
     request.minimum_deposit = None;
     request.suggested_deposit = None;
-    request.method_details.channel = ChannelOffer::Resume { channel_id: channel_id(), idle_timeout: 600 };
+    request.method_details.channel =
+        ChannelOffer::Resume { channel_id: channel_id(), idle_timeout: 600, standing: None };
     request
 }
 

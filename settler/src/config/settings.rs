@@ -12,7 +12,7 @@ use toll_protocol::{Amount, Network};
 use super::{ListedMint, SettlerConfig};
 use crate::purse::{PurseError, PurseSettings};
 
-/// Which idle channels are rearmed, so that the payer's next session needs a top-up instead of an open.
+/// Which idle channels stay open, so that the payer's next session needs a top-up instead of an open, or nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Renew {
@@ -121,11 +121,17 @@ pub struct SettlerSettings {
     /// Format of our own transactions: `v0`, or `v1`, which carries more channels, where the cluster takes it.
     #[serde(default)]
     pub transaction_version: TransactionVersion,
-    /// Which idle channels are rearmed instead of closed: `never`, `returning` (payers that were here before) or
-    /// `always`. Everything is paid out and refunded as by a close, and the channel waits for a top-up, for another
-    /// idle timeout. Only sessions worth `settler.purse.settle_worth`, and only on programs known to have `rearm`.
+    /// Which idle channels stay open for their payer's next session: `never`, `returning` (payers that were here before)
+    /// or `always`. Unless it is `never`, payers may choose to leave their deposit in escrow: then what they owe is paid
+    /// out and that is all. Otherwise everything is paid out and refunded as by a close (on programs known to have
+    /// `rearm`), and the channel waits for a top-up. Both for another idle timeout, and only sessions worth
+    /// `settler.purse.settle_worth`.
     #[serde(default)]
     pub renew: Renew,
+    /// Seconds that idle channels which may stay open wait for others to share a transaction with. They sell on
+    /// meanwhile.
+    #[serde(default = "default_renew_wait")]
+    pub renew_wait_seconds: u32,
     /// What the fee payer's lamports may be spent on.
     #[serde(default)]
     pub purse: PurseSettings,
@@ -192,6 +198,10 @@ fn default_channels_per_transaction() -> u16 {
     64
 }
 
+fn default_renew_wait() -> u32 {
+    30
+}
+
 /// What a settler is told by other sections.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
@@ -256,6 +266,7 @@ impl SettlerSettings {
             channels_per_transaction: default_channels_per_transaction(),
             transaction_version: TransactionVersion::default(),
             renew: Renew::default(),
+            renew_wait_seconds: default_renew_wait(),
             purse: PurseSettings::default(),
         }
     }
@@ -340,6 +351,7 @@ impl SettlerSettings {
             channels_per_transaction,
             transaction_version,
             renew,
+            renew_wait_seconds,
             purse,
         } = self;
         let Surroundings {
@@ -363,6 +375,7 @@ impl SettlerSettings {
             create_payee_accounts: *create_payee_accounts,
             low_balance: *low_balance_lamports,
             renew: *renew,
+            renew_wait: seconds(renew_wait_seconds),
             purse: purse.clone(),
             refund_patience: seconds(refund_patience_seconds),
             tip_interval: millis(tip_interval_ms),

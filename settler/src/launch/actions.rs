@@ -60,7 +60,7 @@ impl Actions {
     /// Channels to plan for each transaction that there is room for: as many as commonly share one.
     pub(crate) fn channels_at_once(&self) -> usize {
         let commonly = match self.format() {
-            Format::V1 => 10,
+            Format::V1 => 12,
             _ => 5,
         };
         self.shared.config.channels_per_transaction.clamp(1, commonly)

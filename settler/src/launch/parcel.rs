@@ -48,7 +48,7 @@ impl Parcel {
 pub(super) fn is_refusable(action: &Action) -> bool {
     // What a forced close would lose if it were not settled is never left undone. A rearm that is not paid for becomes
     // a close, which the open was charged for.
-    matches!(action, Action::Settle(_) | Action::Rearm(_))
+    matches!(action, Action::Settle(_) | Action::PayOut(_) | Action::Rearm(_))
 }
 
 /// The draft of a transaction that carries all of `parcels`; they are of one kind, and all or none in a batch.
@@ -95,7 +95,8 @@ pub(super) fn share(parcels: Vec<Parcel>, format: Format, empty: &Load) -> Vec<V
         }
     }
     for (kind, mut group) in kinds {
-        if kind == SubmissionKind::Close {
+        // What is settled on a channel that stays open may be paid out later, too.
+        if matches!(kind, SubmissionKind::Close | SubmissionKind::Settle) {
             pay_later_if_cheaper(&mut group, format, empty);
         }
         let packs = pack(format, empty, &parts(&group));

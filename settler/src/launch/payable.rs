@@ -6,7 +6,7 @@ use futures::stream::{self, StreamExt};
 use solana_account::Account;
 use solana_pubkey::Pubkey;
 use toll_ledger::ChannelRecord;
-use toll_protocol::ChannelAccount;
+use toll_protocol::{Amount, ChannelAccount};
 use tracing::{debug, error};
 
 use super::Shared;
@@ -72,10 +72,25 @@ fn questions(paid: &[Vec<Beneficiary>]) -> Vec<Question> {
 fn paid(shared: &Shared, task: &Task) -> Vec<Beneficiary> {
     let Task { record, account, action } = task;
     let settled = match action {
+        Action::PayOut(voucher) => {
+            let settled = voucher.as_ref().map_or(account.settled, |signed| signed.voucher.cumulative_amount);
+            // Nothing is refunded.
+            let account = ChannelAccount { deposit: settled, ..account.clone() };
+            return paid_by(shared, record, &account, settled);
+        }
         Action::Rearm(signed) | Action::Close(Some(signed)) => signed.voucher.cumulative_amount,
         Action::Close(None) | Action::Seal | Action::Distribute => account.settled,
         Action::Settle(_) | Action::SettleClosing(_) | Action::Reclaim => return Vec::new(),
     };
+    paid_by(shared, record, account, settled)
+}
+
+fn paid_by(
+    shared: &Shared,
+    record: &ChannelRecord,
+    account: &ChannelAccount,
+    settled: Amount,
+) -> Vec<Beneficiary> {
     beneficiaries(
         account,
         &record.agreement.splits,

@@ -81,6 +81,7 @@ pub(crate) fn drafts(action: &Action, channel: &Channel, payout: &Payout, fee_pa
             let instructions = vec![ed25519_verify(voucher), channel.settle_closing()];
             return vec![draft(SubmissionKind::Settle, effect(channel, Some(voucher)), instructions)];
         }
+        Action::PayOut(voucher) => return pay_out(voucher.as_ref(), channel, payout, fee_payer),
         Action::Rearm(voucher) => {
             // What cannot be rearmed, for want of an account or of room, is closed.
             let close = drafts(&Action::Close(Some(voucher.clone())), channel, payout, fee_payer);
@@ -113,6 +114,29 @@ pub(crate) fn drafts(action: &Action, channel: &Channel, payout: &Payout, fee_pa
             let instructions = missing[..count].iter().map(|one| create(one, channel, fee_payer)).collect();
             drafts.push(Draft { intent: seal.intent.clone(), instructions });
         }
+    }
+    drafts
+}
+
+/// Settles and pays out, or settles now and pays out later; the channel stays open.
+fn pay_out(
+    voucher: Option<&SignedVoucher>,
+    channel: &Channel,
+    payout: &Payout,
+    fee_payer: &Pubkey,
+) -> Vec<Draft> {
+    let kind = if voucher.is_some() { SubmissionKind::Settle } else { SubmissionKind::Distribute };
+    let settle: Vec<_> =
+        voucher.into_iter().flat_map(|voucher| [ed25519_verify(voucher), channel.settle()]).collect();
+    let mut drafts = Vec::new();
+    if let Payout::Ready { missing } = payout {
+        let mut instructions: Vec<_> = missing.iter().map(|one| create(one, channel, fee_payer)).collect();
+        instructions.extend(settle.iter().cloned());
+        instructions.push(channel.distribute());
+        drafts.push(draft(kind, effect(channel, voucher), instructions));
+    }
+    if !settle.is_empty() {
+        drafts.push(draft(kind, effect(channel, voucher), settle));
     }
     drafts
 }

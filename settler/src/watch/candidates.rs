@@ -85,6 +85,7 @@ pub(crate) async fn due(
     if let Some(threshold) = early.threshold {
         due.extend(ledger.most_exposed(threshold, MOST_OF_A_KIND).await?);
     }
+    due.extend(ledger.to_pay_out(MOST_OF_A_KIND).await?);
     // An open that was given up may show up after all, but not once its slot is too old.
     due.extend(ledger.failed_in_window(slot, MOST_OF_A_KIND).await?);
     // It vanished with our money in it: a node that hid it, or a fork, may take that back.
