@@ -25,28 +25,6 @@ async fn a_deposit_that_runs_short_is_topped_up_on_the_way() {
     assert_eq!(book.channels()[0].deposit, Amount::new(6_000));
 }
 
-#[tokio::test]
-async fn a_top_up_beyond_the_limit_is_not_signed() {
-    let (merchant, customer) = (
-        Merchant::start().await,
-        Customer::with(|policy| {
-            policy.deposit = Some(Amount::new(2_000));
-            policy.max_deposit = Amount::new(2_500);
-        }),
-    );
-    let book = customer.book();
-    for _ in 0..2 {
-        customer.payer.pay(&book, &merchant.request()).await.unwrap();
-    }
-
-    let refused = customer.payer.pay(&book, &merchant.request()).await;
-
-    assert!(matches!(refused, Err(PayError::DepositAboveLimit { .. })), "{refused:?}");
-    assert_eq!(book.channels()[0].deposit, Amount::new(2_000));
-    assert_eq!(book.channels()[0].signed, Amount::new(2_000));
-    assert_eq!(merchant.charged().await, 2_000);
-}
-
 /// What the sponsor of [`Merchant`] pays for, all in all.
 fn willing() -> Sponsor {
     Sponsor {

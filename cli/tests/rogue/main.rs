@@ -1,5 +1,6 @@
 //! `toll pay` against a server that wants more than it was promised.
 
+mod refunding;
 mod settling;
 #[path = "../support/mod.rs"]
 mod support;

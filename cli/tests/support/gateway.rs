@@ -21,7 +21,7 @@ use solana_signature::Signature;
 use toll_cli::config::Config;
 use toll_client::Book;
 use toll_client::{Payer, Policy, Request as PayerRequest};
-use toll_gateway::{FixedPrice, Gateway, PaymentLayer, Price};
+use toll_gateway::{FixedPrice, Gateway, PaymentLayer, Price, Terms};
 use toll_ledger::{ChannelState, CloseLanded, Ledger, Submission, SubmissionKind, SystemClock, Tip};
 use toll_protocol::{
     Amount, ChannelAccount, ChannelStatus, Network, Open, PROGRAM_ID, TopUp, decode_transaction,
@@ -90,10 +90,23 @@ impl Merchant {
         self.listen_at(FixedPrice(Price { bind_body: true, ..price }), [7; 32]).await
     }
 
+    /// Another listener, which lets payers leave their deposits in escrow.
+    pub(crate) async fn listen_keeping_deposits(&self) -> reqwest::Url {
+        let terms = Terms { keeps_deposits: true, ..self.terms() };
+        self.listen_on(terms, FixedPrice::new(PRICE), [7; 32]).await
+    }
+
+    fn terms(&self) -> Terms {
+        Config::parse(&config_text(), self.folder.path()).unwrap().terms().unwrap()
+    }
+
     async fn listen_at(&self, price: FixedPrice, secret: [u8; 32]) -> reqwest::Url {
-        let config = Config::parse(&config_text(), self.folder.path()).unwrap();
+        self.listen_on(self.terms(), price, secret).await
+    }
+
+    async fn listen_on(&self, terms: Terms, price: FixedPrice, secret: [u8; 32]) -> reqwest::Url {
         let secret = toll_protocol::ChallengeSecret::new(secret.to_vec()).unwrap();
-        let gateway = Arc::new(Gateway::new(self.ledger.clone(), config.terms().unwrap(), secret));
+        let gateway = Arc::new(Gateway::new(self.ledger.clone(), terms, secret));
         let (served, lose) = (Arc::clone(&self.served), Arc::clone(&self.lose_answer));
         let stall = Arc::clone(&self.stall);
         let fail = Arc::clone(&self.fail);
@@ -145,6 +158,15 @@ impl Merchant {
         let record = self.ledger.channel(id).await.unwrap().unwrap();
         let account = ChannelAccount { settled, ..account_of(&record) };
         self.ledger.observe(id, Some(&account), record.observed_slot + 1).await.unwrap();
+    }
+
+    /// The rearm of a channel that is renewed lands.
+    pub(crate) async fn rearm(&self, id: &toll_protocol::ChannelId) {
+        let record = self.ledger.channel(id).await.unwrap().unwrap();
+        let settled = record.watermarks.accepted;
+        let account =
+            ChannelAccount { deposit: settled, settled, payout_watermark: settled, ..account_of(&record) };
+        self.ledger.rearm_landed(id, &account, record.observed_slot + 1).await.unwrap();
     }
 
     pub(crate) async fn channels(&self) -> usize {
@@ -238,7 +260,9 @@ async fn land(ledger: Ledger) {
         for submission in ledger.requested().await.unwrap() {
             land_one(&ledger, &submission, slot).await;
         }
-        for record in ledger.channels(&[ChannelState::Closing]).await.unwrap() {
+        let closing = ledger.channels(&[ChannelState::Closing]).await.unwrap();
+        // Tests say when a rearm lands.
+        for record in closing.into_iter().filter(|record| !record.renewing) {
             let settled = record.watermarks.accepted;
             let refunded = record.watermarks.deposit.saturating_sub(settled);
             let close = CloseLanded { signature: Signature::from([8; 64]), settled, refunded, slot };
@@ -293,7 +317,9 @@ fn opened(open: &Open) -> ChannelAccount {
 }
 
 fn account_of(record: &toll_ledger::ChannelRecord) -> ChannelAccount {
-    opened(&record.agreement.open(record.watermarks.deposit))
+    let settled = record.watermarks.settled;
+    let payout_watermark = record.watermarks.payout_watermark;
+    ChannelAccount { settled, payout_watermark, ..opened(&record.agreement.open(record.watermarks.deposit)) }
 }
 
 /// Whether `path` is readable by its owner only.

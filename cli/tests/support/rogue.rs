@@ -18,6 +18,8 @@ use super::challenge;
 pub(crate) struct Loot {
     /// Channels whose deposit was signed, and the deposits.
     pub(crate) deposits: Vec<(ChannelId, Amount)>,
+    /// By how much deposits were raised, in the order it was signed.
+    pub(crate) top_ups: Vec<Amount>,
     /// Amounts of vouchers, in the order they came.
     pub(crate) vouchers: Vec<u64>,
 }
@@ -60,6 +62,7 @@ impl Loot {
     fn note(&mut self, action: &Action) {
         match action {
             Action::Open(open) => self.deposits.push((open.channel_id, open.deposit)),
+            Action::TopUp(top_up) => self.top_ups.push(top_up.additional),
             Action::Voucher(voucher) => self.vouchers.push(voucher.voucher.voucher.cumulative_amount.get()),
             Action::Close(close) => {
                 if let CloseAuthority::Voucher(voucher) = &close.authority {
