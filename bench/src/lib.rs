@@ -2,6 +2,9 @@
 
 mod memory;
 pub mod paid_path;
+#[cfg(feature = "chain")]
 pub mod program;
+#[cfg(feature = "chain")]
 pub mod settle;
+#[cfg(feature = "chain")]
 pub mod watch;

@@ -12,6 +12,7 @@ mod connection;
 mod idle;
 mod layer;
 mod load;
+mod peer;
 mod plan;
 mod report;
 mod rounds;
@@ -69,7 +70,11 @@ pub fn paid_path(plan: &Plan) -> Result<Report, Failure> {
             idle = Some(stage.idle()?);
         }
     }
-    Report::of(plan, rows, paced.ok_or("no channels")?, idle.ok_or("no channels")?)
+    let peer = match &plan.python {
+        Some(python) => Some(peer::python(plan, python)?),
+        None => None,
+    };
+    Report::of(plan, rows, peer, paced.ok_or("no channels")?, idle.ok_or("no channels")?)
 }
 
 /// A runtime with so many workers.

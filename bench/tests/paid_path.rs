@@ -12,6 +12,7 @@ fn every_figure_of_the_paid_path_is_in_its_json() {
         channels: vec![20, 60],
         connections: vec![1, 4],
         idle_channels: 30,
+        python: None,
         cores: 2,
     };
     let report: Value = serde_json::from_str(&paid_path(&plan).unwrap().to_json()).unwrap();
@@ -58,8 +59,15 @@ fn every_figure_of_the_paid_path_is_in_its_json() {
 
 #[test]
 fn more_connections_than_channels_are_refused() {
-    let plan =
-        Plan { requests: 1, rounds: 1, channels: vec![3], connections: vec![4], idle_channels: 1, cores: 1 };
+    let plan = Plan {
+        requests: 1,
+        rounds: 1,
+        channels: vec![3],
+        connections: vec![4],
+        idle_channels: 1,
+        python: None,
+        cores: 1,
+    };
     assert_eq!(paid_path(&plan).unwrap_err().to_string(), "4 connections need a channel each");
 }
 

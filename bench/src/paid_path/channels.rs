@@ -1,5 +1,7 @@
 //! Open channels, and vouchers signed ahead on them.
 
+use std::ops::Range;
+
 use ed25519_dalek::SigningKey;
 use solana_pubkey::Pubkey;
 use toll_ledger::{ChannelFixture, Ledger, SystemClock};
@@ -8,7 +10,7 @@ use toll_protocol::{Amount, ChannelId, SignedVoucher, Voucher};
 use super::{Failure, PRICE};
 
 /// What each payer escrows, in base units: never used up.
-const DEPOSIT: u64 = 1 << 40;
+pub(super) const DEPOSIT: u64 = 1 << 40;
 
 /// Different voucher keys. Making one costs as much as a signature.
 const SIGNERS: u64 = 4_096;
@@ -47,18 +49,28 @@ impl Channels {
 
     /// Opens `count` channels, in the ledger only.
     pub(super) async fn seed(ledger: &Ledger, count: u64, threads: usize) -> Result<Self, Failure> {
-        let signers: Vec<_> = (0..count.min(SIGNERS)).map(signer).collect();
-        let mut all = Vec::new();
+        let mut channels = Self { signers: signers(count), all: Vec::new(), taken: 0 };
         for first in (0..count).step_by(BATCH as usize) {
-            let salts: Vec<u64> = (first..count.min(first + BATCH)).collect();
-            let fixtures = in_parallel(&salts, threads, |salt| {
-                let fixture = fixture(*salt, &signers[(*salt % SIGNERS) as usize]);
-                (fixture.id(), fixture)
-            });
-            all.extend(fixtures.iter().map(|(id, _)| Channel { id: *id, promised: 0 }));
-            ledger.open_all(fixtures.into_iter().map(|(_, fixture)| fixture).collect()).await?;
+            ledger.open_all(channels.add(first..count.min(first + BATCH), threads)).await?;
         }
-        Ok(Self { signers, all, taken: 0 })
+        Ok(channels)
+    }
+
+    /// `count` channels that are in no ledger yet.
+    pub(super) fn make(count: u64, threads: usize) -> (Self, Vec<ChannelFixture>) {
+        let mut channels = Self { signers: signers(count), all: Vec::new(), taken: 0 };
+        let fixtures = channels.add(0..count, threads);
+        (channels, fixtures)
+    }
+
+    fn add(&mut self, salts: Range<u64>, threads: usize) -> Vec<ChannelFixture> {
+        let salts: Vec<u64> = salts.collect();
+        let made = in_parallel(&salts, threads, |salt| {
+            let fixture = fixture(*salt, &self.signers[(*salt % SIGNERS) as usize]);
+            (fixture.id(), fixture)
+        });
+        self.all.extend(made.iter().map(|(id, _)| Channel { id: *id, promised: 0 }));
+        made.into_iter().map(|(_, fixture)| fixture).collect()
     }
 
     /// How many there are.
@@ -95,6 +107,11 @@ impl Channels {
 /// Who earns.
 pub(super) fn payee() -> Pubkey {
     Pubkey::from(signer(u64::MAX).verifying_key().to_bytes())
+}
+
+/// The voucher keys of `count` channels.
+fn signers(count: u64) -> Vec<SigningKey> {
+    (0..count.min(SIGNERS)).map(signer).collect()
 }
 
 fn signer(number: u64) -> SigningKey {

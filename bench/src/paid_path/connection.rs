@@ -34,6 +34,23 @@ impl Connection {
 
     /// Sends a rendered request and reads its whole answer, which must be a 200.
     pub(super) async fn exchange(&mut self, request: &[u8]) -> Result<(), Failure> {
+        let head = self.answer(request).await?;
+        if head.status == 200 {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(&self.buffer[head.size..]);
+        Err(format!("a request was answered {}: {text}", head.status).into())
+    }
+
+    /// Sends a rendered request and returns a header of its answer, whatever the status.
+    pub(super) async fn ask(&mut self, request: &[u8], name: &str) -> Result<String, Failure> {
+        let head = self.answer(request).await?;
+        let text = std::str::from_utf8(&self.buffer[..head.size])?;
+        let value = header(text, name).ok_or_else(|| format!("an answer {} without {name}", head.status))?;
+        Ok(value.to_owned())
+    }
+
+    async fn answer(&mut self, request: &[u8]) -> Result<Head, Failure> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         loop {
@@ -46,11 +63,7 @@ impl Connection {
                     return Err("the server closed a connection".into());
                 }
             }
-            if head.status != 200 {
-                let text = String::from_utf8_lossy(&self.buffer[head.size..]);
-                return Err(format!("a request was answered {}: {text}", head.status).into());
-            }
-            return Ok(());
+            return Ok(head);
         }
     }
 }
@@ -62,12 +75,16 @@ impl Head {
         let head = std::str::from_utf8(&bytes[..end])?;
         let status =
             head.get(9..12).and_then(|status| status.parse().ok()).ok_or("an answer without a status")?;
-        let length = head.split("\r\n").filter_map(|line| line.split_once(':')).find_map(|(name, value)| {
-            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok()).flatten()
-        });
+        let length = header(head, "content-length").and_then(|value| value.parse().ok());
         let body = length.ok_or("an answer without a length")?;
         Ok(Some(Self { status, size: end + 4, body }))
     }
+}
+
+/// The value of the first header of that name.
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = head.split("\r\n").filter_map(|line| line.split_once(':'));
+    lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }
 
 /// A request without a body.

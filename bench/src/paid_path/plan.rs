@@ -1,5 +1,7 @@
 //! How much is run.
 
+use std::path::PathBuf;
+
 use super::Failure;
 
 /// How much of everything.
@@ -15,6 +17,8 @@ pub struct Plan {
     pub connections: Vec<usize>,
     /// Channels that pay once, for the memory that they take afterwards.
     pub idle_channels: u64,
+    /// The Python interpreter that has `solana-pay-kit`, to measure its server beside ours.
+    pub python: Option<PathBuf>,
     /// Threads of each part.
     pub cores: usize,
 }

@@ -92,6 +92,8 @@ pub struct Report {
     /// What a paid request costs with the most channels over what it costs with the fewest; `None` with one number of
     /// channels.
     pub many_channels_cost: Option<f64>,
+    /// The peer's figure with its spread.
+    pub peer: Option<Figure>,
     /// The latencies behind the percentiles.
     pub paced: Paced,
     /// The channels behind the memory.
@@ -101,7 +103,13 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn of(plan: &Plan, rows: Vec<Row>, paced: Paced, idle: Idle) -> Result<Self, Failure> {
+    pub(super) fn of(
+        plan: &Plan,
+        rows: Vec<Row>,
+        peer: Option<Figure>,
+        paced: Paced,
+        idle: Idle,
+    ) -> Result<Self, Failure> {
         let connections = plan.headline_connections();
         let few = plan.channels.first().copied().unwrap_or_default();
         let find = |stage: StageName, channels: u64| {
@@ -137,8 +145,9 @@ impl Report {
             p50_micros: paced.paid.p50_micros,
             p99_micros: paced.paid.p99_micros,
             p99_added_micros: paced.paid.p99_micros - paced.free.p99_micros,
-            peer_per_second: None,
-            ratio_to_peer: None,
+            peer_per_second: peer.map(|peer| peer.per_second),
+            ratio_to_peer: peer.map(|peer| paid / peer.per_second),
+            peer,
             bytes_per_idle_channel: idle.bytes_per_channel,
             many_channels_cost,
             paced,

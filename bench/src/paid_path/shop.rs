@@ -75,16 +75,20 @@ impl Shop {
 
     /// The `Authorization` that pays with `signed`.
     pub(super) fn authorization(&self, signed: &SignedVoucher) -> Result<String, Failure> {
-        let action = VoucherAction { channel_id: signed.voucher.channel_id, voucher: signed.clone() };
-        let credential =
-            Credential { challenge: self.challenge.clone(), action: Action::Voucher(action), source: None };
-        Ok(format_authorization(&credential)?)
+        authorization(&self.challenge, signed)
     }
 
     /// The guarded service in process.
     pub(super) fn layer(&self) -> &PaymentLayer {
         &self.layer
     }
+}
+
+/// The `Authorization` that answers `challenge` with `signed`.
+pub(super) fn authorization(challenge: &Challenge, signed: &SignedVoucher) -> Result<String, Failure> {
+    let action = VoucherAction { channel_id: signed.voucher.channel_id, voucher: signed.clone() };
+    let action = Action::Voucher(action);
+    Ok(format_authorization(&Credential { challenge: challenge.clone(), action, source: None })?)
 }
 
 /// Answers as the upstream does.
