@@ -13,6 +13,7 @@ mod close;
 mod demo;
 mod fund;
 mod keygen;
+mod ledger;
 #[cfg(feature = "localnet")]
 mod localnet;
 mod pay;
@@ -50,6 +51,9 @@ pub(crate) enum Command {
     Settle(settle::Settle),
     /// List channels of the ledger that are over, or show one's history
     Archive(archive::Archive),
+    /// What the ledger says of money: for accountants, and held against the chain
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
     /// Request a URL and pay for it
     Pay(pay::Pay),
     /// List the channels in the state file, or with --recover those on chain
@@ -86,6 +90,7 @@ impl Command {
             Self::Settler(command) => command.run(output).await,
             Self::Settle(command) => command.run(output).await,
             Self::Archive(command) => command.run(output).await,
+            Self::Ledger(command) => command.run(output).await,
             Self::Pay(command) => command.run(output).await,
             Self::Channels(command) => command.run(output).await,
             Self::Show(command) => command.run(output).await,

@@ -29,6 +29,9 @@ help_of! {
     help_of_settler: "settler";
     help_of_settle: "settle";
     help_of_archive: "archive";
+    help_of_ledger: "ledger";
+    help_of_ledger_export: "ledger" "export";
+    help_of_ledger_reconcile: "ledger" "reconcile";
     help_of_pay: "pay";
     help_of_channels: "channels";
     help_of_show: "show";
