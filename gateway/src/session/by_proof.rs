@@ -167,7 +167,7 @@ async fn sign_and_accept(
             unobserved::check(gateway, channel, due).await?;
         }
         let voucher = operator.sign(Voucher { channel_id: *id, cumulative_amount: due, expires_at: 0 });
-        let acceptance = gateway.ledger.accept(&voucher, charge.clone()).await?;
+        let acceptance = gateway.accept(&voucher, charge.clone()).await?;
         let channel = channel.clone();
         // What is in memory may be behind the ledger: nothing is refused before it was read anew.
         let (was_fresh, overtaken) =
