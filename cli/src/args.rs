@@ -159,6 +159,10 @@ pub(crate) struct LimitArgs {
     #[arg(long)]
     pub(crate) pay_fees: bool,
 
+    /// Let a server with this operator key sign the vouchers itself: it is trusted with the whole deposit. Repeatable
+    #[arg(long = "operator", value_name = "ADDRESS", value_parser = address)]
+    pub(crate) operators: Vec<Pubkey>,
+
     /// Sign vouchers of new channels with the payer's own key, not with one derived for the channel
     #[arg(long)]
     pub(crate) sign_with_payer_key: bool,

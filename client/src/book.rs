@@ -21,6 +21,7 @@ use toll_protocol::{ChannelId, Network};
 
 use crate::channel::{ChannelStage, SavedChannel};
 use crate::clock::unix_now;
+use crate::offer::OfferTerms;
 
 /// The version this program writes, and the newest it reads. It reads every older one.
 pub const VERSION: u32 = 2;
@@ -164,6 +165,27 @@ impl Book {
                 && matches!(channel.stage, ChannelStage::Opening | ChannelStage::Open)
         };
         self.kept().channels.iter().rev().find(usable).cloned()
+    }
+
+    /// The newest open channel of `payer` that answers to `terms` of the server at `origin`, but for those in `left`.
+    /// Where an operator signs the vouchers, a channel is for the price that it was opened at.
+    pub(crate) fn answering(
+        &self,
+        origin: &str,
+        payer: &Pubkey,
+        terms: &OfferTerms,
+        left: &[ChannelId],
+    ) -> Option<SavedChannel> {
+        let answers = |channel: &&SavedChannel| {
+            channel.stage == ChannelStage::Open
+                && (channel.origin.as_str(), &channel.payer) == (origin, payer)
+                && (channel.network, channel.program) == (terms.network, terms.program)
+                && (channel.mint, channel.payee) == (terms.mint, terms.payee)
+                && channel.operator() == terms.operator
+                && (!channel.operated || channel.price == terms.price)
+                && !left.contains(&channel.channel_id)
+        };
+        self.kept().channels.iter().rev().find(answers).cloned()
     }
 
     /// Waits until nobody else in this process pays the server at `origin`: vouchers of a channel are signed one

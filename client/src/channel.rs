@@ -111,6 +111,10 @@ pub struct SavedChannel {
     /// Whose vouchers count.
     #[serde(with = "toll_protocol::base58")]
     pub authorized_signer: Pubkey,
+    /// Whether that is the server's operator: requests then carry the proof that the payer opened the channel with, and
+    /// the server signs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub operated: bool,
     /// Who paid the rent and gets it back.
     #[serde(with = "toll_protocol::base58")]
     pub rent_payer: Pubkey,
@@ -128,7 +132,8 @@ pub struct SavedChannel {
     pub deposit: Amount,
     /// Price of one request, as last challenged.
     pub price: Amount,
-    /// The highest cumulative amount ever signed: what the payee could take at most.
+    /// The highest cumulative amount ever signed: what the payee could take at most. Where the server signs, that is
+    /// the deposit, and this is what the payer asked for.
     pub signed: Amount,
     /// The highest that the server said it accepted.
     pub accepted: Amount,
@@ -136,7 +141,7 @@ pub struct SavedChannel {
     pub spent: Amount,
     /// Where it stands.
     pub stage: ChannelStage,
-    /// What to echo: the opening challenge, or a newer one for the same terms.
+    /// What to echo: the opening challenge, or a newer one for the same terms where the payer signs.
     pub challenge: Challenge,
     /// Blockhash of the last top-up: another one by the same amount under it would be the same transaction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -196,6 +201,11 @@ impl SavedChannel {
         })
     }
 
+    /// Who signs its vouchers, if the payer does not.
+    pub(crate) fn operator(&self) -> Option<Pubkey> {
+        self.operated.then_some(self.authorized_signer)
+    }
+
     /// The unanswered voucher for the request with this fingerprint.
     pub fn unanswered(&self, fingerprint: &str) -> Option<&Unanswered> {
         self.unanswered.iter().find(|unanswered| unanswered.fingerprint == fingerprint)
@@ -230,6 +240,9 @@ impl SavedChannel {
     ///
     /// Returns whether the report was within what was signed.
     pub fn adopt_accepted(&mut self, reported: Amount) -> bool {
+        if self.operated && reported <= self.deposit {
+            self.signed = self.signed.max(reported);
+        }
         if reported > self.signed {
             return false;
         }

@@ -13,6 +13,7 @@ use crate::conversation::{Conversation, adopt};
 use crate::credential::authorization;
 use crate::error::PayError;
 use crate::offer::Offer;
+use crate::open::prove;
 
 /// How often a close is sent again while the server cannot say how it went, or knows better watermarks.
 const CLOSE_ATTEMPTS: usize = 8;
@@ -35,12 +36,14 @@ impl Conversation<'_> {
         let mut above = Amount::ZERO;
         for _ in 0..CLOSE_ATTEMPTS {
             let last = channel.accepted.checked_add(above).unwrap_or(channel.accepted);
+            let authority = if channel.operated {
+                CloseAuthority::Authentication(prove(&self.payer.key, id, &channel.challenge))
+            } else {
+                CloseAuthority::Voucher(self.sign(&channel, last)?)
+            };
             let credential = Credential {
                 challenge: channel.challenge.clone(),
-                action: Action::Close(CloseAction {
-                    channel_id: *id,
-                    authority: CloseAuthority::Voucher(self.sign(&channel, last)?),
-                }),
+                action: Action::Close(CloseAction { channel_id: *id, authority }),
                 source: None,
             };
             let response = self.send(&request, &[(AUTHORIZATION, authorization(&credential)?)]).await?;
@@ -71,7 +74,7 @@ impl Conversation<'_> {
                     self.book.put(channel.clone())?;
                 }
                 // The server has changed its secret, as one that was restarted may have.
-                (402, _) if refusal.code() == Some(RefusalCode::Challenge) => {
+                (402, _) if refusal.code() == Some(RefusalCode::Challenge) && !channel.operated => {
                     let offer = Offer::from_headers(&response.headers, &channel.url, unix_now())?;
                     if offer.challenge.id == channel.challenge.id {
                         return Err(refusal.into());

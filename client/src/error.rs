@@ -30,8 +30,11 @@ pub enum PayError {
     #[error("the challenge expired at {0}")]
     Expired(String),
     /// Sessions in which the server signs the vouchers.
-    #[error("the server wants to sign the vouchers itself")]
-    OperatorSigned,
+    #[error("the server wants to sign the vouchers itself, as {operator}")]
+    OperatorSigned {
+        /// Who would sign.
+        operator: Pubkey,
+    },
     /// Another network than the payer's.
     #[error("the challenge is for {challenged}, this payer is on {expected}")]
     WrongNetwork {

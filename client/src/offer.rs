@@ -45,6 +45,8 @@ pub struct OfferTerms {
     pub token_program: Option<Pubkey>,
     /// Who earns.
     pub payee: Pubkey,
+    /// Who signs the vouchers, if not the payer: the server's operator, to be trusted with the whole deposit.
+    pub operator: Option<Pubkey>,
     /// Who sponsors fees and rent, if anybody.
     pub fee_payer: Option<Pubkey>,
     /// Price of one request, in base units.
@@ -67,9 +69,9 @@ pub struct OfferTerms {
 
 impl Offer {
     /// The first session challenge among a 402's headers that can be read and has not expired at `now`
-    /// (unix seconds).
+    /// (unix seconds); one in which the payer signs before any other.
     pub fn from_headers(headers: &HeaderMap, url: &str, now: i64) -> Result<Self, PayError> {
-        let mut reason = None;
+        let (mut reason, mut operated) = (None, None);
         for value in headers.get_all(WWW_AUTHENTICATE) {
             let challenges = match parse_www_authenticate(value.as_bytes()) {
                 Ok(challenges) => challenges,
@@ -81,13 +83,17 @@ impl Offer {
             let ours = |challenge: &Challenge| challenge.method == METHOD && challenge.intent == INTENT;
             for challenge in challenges.payment.into_iter().filter(ours) {
                 match Self::new(challenge, now) {
-                    Ok(offer) => return Ok(offer),
+                    Ok(offer) if offer.terms.operator.is_none() => return Ok(offer),
+                    Ok(offer) => drop(operated.get_or_insert(offer)),
                     Err(error) => reason = Some(error),
                 }
             }
             if let Some(error) = challenges.malformed.first() {
                 reason.get_or_insert_with(|| PayError::Malformed(error.to_string()));
             }
+        }
+        if let Some(offer) = operated {
+            return Ok(offer);
         }
         Err(reason.unwrap_or_else(|| PayError::NoOffer { url: url.to_owned() }))
     }
@@ -99,9 +105,6 @@ impl Offer {
             return Err(PayError::Expired(challenge.expires.unwrap_or_default()));
         }
         let request = challenge.session_request().map_err(|error| malformed(&error))?;
-        if request.method_details.voucher_signer != VoucherSigner::Client {
-            return Err(PayError::OperatorSigned);
-        }
         Ok(Self { terms: OfferTerms::from(request), challenge, received_at: Instant::now() })
     }
 
@@ -127,6 +130,10 @@ impl From<SessionRequest> for OfferTerms {
             decimals: details.decimals,
             token_program: details.token_program,
             payee: request.recipient,
+            operator: match details.voucher_signer {
+                VoucherSigner::Client => None,
+                VoucherSigner::Operator(operator) => Some(operator),
+            },
             fee_payer: details.fee_payer_key,
             price: request.amount,
             minimum_deposit: request.minimum_deposit,
@@ -253,11 +260,14 @@ mod tests {
     }
 
     #[test]
-    fn a_session_in_which_the_server_signs_is_refused() {
-        let mut request = request();
-        request.method_details.voucher_signer = VoucherSigner::Operator(Pubkey::new_from_array([4; 32]));
-        let value = format_www_authenticate(&challenge(&request)).unwrap();
-        assert!(matches!(read(&[&value]), Err(PayError::OperatorSigned)));
+    fn a_session_in_which_the_server_signs_is_taken_last() {
+        let mut operated = request();
+        let operator = Pubkey::new_from_array([4; 32]);
+        operated.method_details.voucher_signer = VoucherSigner::Operator(operator);
+        let operated = format_www_authenticate(&challenge(&operated)).unwrap();
+        let ours = format_www_authenticate(&challenge(&request())).unwrap();
+        assert_eq!(read(&[&operated]).unwrap().terms.operator, Some(operator));
+        assert_eq!(read(&[&operated, &ours]).unwrap().terms.operator, None);
     }
 
     #[test]

@@ -7,7 +7,11 @@ use rand::RngCore;
 use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
-use toll_protocol::{Action, Agreement, Amount, ChannelTerms, Credential, Open, OpenAction, RefusalCode};
+use toll_chain::key_file;
+use toll_protocol::{
+    Action, Agreement, Amount, Authentication, Challenge, ChannelId, ChannelTerms, Credential, Open,
+    OpenAction, RefusalCode,
+};
 
 use crate::channel::{ChannelStage, Pending, SavedChannel};
 use crate::clock::unix_now;
@@ -144,6 +148,11 @@ impl Conversation<'_> {
     }
 }
 
+/// The proof that uses of an operator-signed session carry. Signatures are deterministic: it is always the same one.
+pub(crate) fn prove(key: &Keypair, channel: &ChannelId, opening: &Challenge) -> Authentication {
+    Authentication::sign(channel, &opening.id, &key_file::voucher_key(key))
+}
+
 /// `pay gate` and its kin answer an open with a 402 that has no challenge but names the next step.
 fn says_opened(response: &Response) -> bool {
     let error = serde_json::from_slice::<serde_json::Value>(&response.body)
@@ -171,7 +180,9 @@ fn build(
     }
     let salt = rand::rngs::OsRng.next_u64();
     let open_slot = recent_slot.saturating_sub(policy.backdate_slots);
-    let authorized_signer = if policy.sign_with_payer_key {
+    let authorized_signer = if let Some(operator) = terms.operator {
+        operator
+    } else if policy.sign_with_payer_key {
         payer
     } else {
         let (program, payee, mint) = (terms.program, terms.payee, terms.mint);
@@ -208,8 +219,8 @@ fn build(
             open_slot: seeds.open_slot,
             splits: Some(open.agreement.splits.clone()).filter(|splits| !splits.is_empty()),
             authorization_policy: None,
-            authentication: None,
             at_idle: policy.at_idle(offer),
+            authentication: terms.operator.map(|_| prove(key, &channel_id, &offer.challenge)),
             transaction,
         })),
         source: None,
@@ -227,6 +238,7 @@ fn build(
         token_program,
         decimals: terms.decimals,
         authorized_signer,
+        operated: terms.operator.is_some(),
         rent_payer: open.agreement.rent_payer,
         salt: seeds.salt,
         open_slot: seeds.open_slot,

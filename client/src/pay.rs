@@ -26,6 +26,8 @@ pub(crate) enum Turn {
     Again(Box<SavedChannel>),
     /// The channel buys nothing more.
     Gone,
+    /// The channel buys something else: vouchers of this request are signed by somebody else, or at another price.
+    Elsewhere,
 }
 
 impl Conversation<'_> {
@@ -53,6 +55,12 @@ impl Conversation<'_> {
                 self.check_transport(request)?;
                 self.payer.policy.check(&offer)?;
                 purchase.quote(offer.terms.price)?;
+                let (origin, payer) = (request.origin(), self.payer.address());
+                if let Some(known) = self.book.answering(&origin, &payer, &offer.terms, &purchase.left) {
+                    purchase.change_channel();
+                    channel = self.check_open(&purchase, known).await?;
+                    continue;
+                }
                 self.check_left_behind(request).await?;
                 self.retire().await;
                 let new = self.open(request, offer).await?;
@@ -76,6 +84,8 @@ impl Conversation<'_> {
                     topped_up = topped_up.checked_add(raised).unwrap_or(topped_up);
                     channel = Some(*next);
                 }
+                Turn::Elsewhere if opened => return Err(PayError::Endless),
+                Turn::Elsewhere => channel = None,
                 Turn::Gone => {
                     let patience = if opened { Duration::ZERO } else { self.payer.policy.close_patience };
                     let unpaid = self.check_unpaid(&purchase, patience).await;
@@ -91,12 +101,26 @@ impl Conversation<'_> {
         Err(PayError::Endless)
     }
 
+    /// Whether the server should be asked first what it sells the request for. One whose operator may sign has channels
+    /// of several kinds, and a voucher that is shown for the wrong one may be redeemed all the same.
+    fn may_be_for_others(&self, purchase: &Purchase<'_>, channel: &SavedChannel) -> bool {
+        let request = purchase.request;
+        let opened_for_it = channel.url == request.url.as_str() && channel.method == request.method.as_str();
+        !self.payer.policy.operators.is_empty()
+            && !opened_for_it
+            && channel.pending.is_none()
+            && channel.unanswered(&purchase.fingerprint).is_none()
+    }
+
     /// The channel to go on with, after whatever a crash left unanswered.
     async fn usable_channel(&self, purchase: &Purchase<'_>) -> Result<Option<SavedChannel>, PayError> {
         let request = purchase.request;
         let Some(channel) = self.payer.known_channel(self.book, request) else {
             return self.look_again(request).await;
         };
+        if self.may_be_for_others(purchase, &channel) {
+            return Ok(None);
+        }
         self.check_transport(request)?;
         match self.resume(request, channel).await? {
             Some(channel) => self.check_open(purchase, channel).await,

@@ -37,6 +37,9 @@ pub struct Policy {
     pub max_grace_period: u32,
     /// Whether the payer pays network fees and rent itself, in SOL, for servers that sponsor neither.
     pub pay_fees: bool,
+    /// Servers that may sign the vouchers themselves, by their operators' keys: each can take the whole deposit of a
+    /// channel with it, and is told so by nobody. None unless listed.
+    pub operators: Vec<Pubkey>,
     /// Whether vouchers of new channels are signed with the payer's own key instead of one derived for the channel.
     pub sign_with_payer_key: bool,
     /// Whether plain HTTP may carry credentials beyond this machine.
@@ -67,6 +70,7 @@ impl Policy {
             keep_deposit: false,
             max_grace_period: 86_400,
             pay_fees: false,
+            operators: Vec::new(),
             sign_with_payer_key: false,
             allow_http: false,
             timeout: Duration::from_secs(120),
@@ -92,6 +96,9 @@ impl Policy {
         }
         if let Some(expected) = self.decimals.filter(|decimals| *decimals != terms.decimals) {
             return Err(PayError::WrongDecimals { challenged: terms.decimals, expected });
+        }
+        if let Some(operator) = terms.operator.filter(|operator| !self.operators.contains(operator)) {
+            return Err(PayError::OperatorSigned { operator });
         }
         if terms.fee_payer.is_none() && !self.pay_fees {
             return Err(PayError::Unsponsored);
@@ -200,6 +207,18 @@ mod tests {
         let unwilling = policy(&offer);
         assert!(matches!(unwilling.check(&offer), Err(PayError::Unsponsored)));
         Policy { pay_fees: true, ..unwilling }.check(&offer).unwrap();
+    }
+
+    #[test]
+    fn a_server_signs_for_the_payer_only_where_its_operator_is_listed() {
+        let mut offer = offer();
+        let operator = Pubkey::new_from_array([4; 32]);
+        offer.terms.operator = Some(operator);
+        for operators in [vec![], vec![Pubkey::new_from_array([5; 32])]] {
+            let refused = Policy { operators, ..policy(&offer) }.check(&offer);
+            assert!(matches!(refused, Err(PayError::OperatorSigned { operator: it }) if it == operator));
+        }
+        Policy { operators: vec![operator], ..policy(&offer) }.check(&offer).unwrap();
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What one call may sign for one request: one price, whatever the server asks.
 
-use toll_protocol::Amount;
+use toll_protocol::{Amount, ChannelId};
 
 use crate::channel::{SavedChannel, Unanswered};
 use crate::error::PayError;
@@ -25,6 +25,8 @@ pub(crate) struct Purchase<'a> {
     proven: bool,
     /// Whether the server's word on the deposit was taken for a top-up.
     word_taken: bool,
+    /// Channels that buy other things at this server, and not this one.
+    pub(crate) left: Vec<ChannelId>,
 }
 
 impl<'a> Purchase<'a> {
@@ -40,6 +42,7 @@ impl<'a> Purchase<'a> {
             proof: None,
             proven: false,
             word_taken: false,
+            left: Vec::new(),
         }
     }
 
@@ -69,7 +72,8 @@ impl<'a> Purchase<'a> {
     /// twice.
     pub(crate) fn base(&mut self, channel: &SavedChannel) -> Amount {
         *self.base.get_or_insert_with(|| {
-            channel.unanswered(&self.fingerprint).map_or(channel.signed, |unanswered| unanswered.base)
+            let known = if channel.operated { channel.accepted } else { channel.signed };
+            channel.unanswered(&self.fingerprint).map_or(known, |unanswered| unanswered.base)
         })
     }
 

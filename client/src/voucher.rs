@@ -4,7 +4,8 @@ use http::StatusCode;
 use http::header::AUTHORIZATION;
 use rand::RngCore;
 use toll_protocol::{
-    Action, Amount, Credential, RefusalCode, Remedy, SignedVoucher, Voucher, VoucherAction, base64url_encode,
+    Action, Amount, Credential, RefusalCode, Remedy, SignedVoucher, UseAction, Voucher, VoucherAction,
+    base64url_encode,
 };
 
 use crate::channel::{ChannelStage, SavedChannel, Unanswered};
@@ -13,6 +14,7 @@ use crate::conversation::{Conversation, adopt};
 use crate::credential::authorization;
 use crate::error::PayError;
 use crate::offer::Offer;
+use crate::open::prove;
 use crate::pay::Turn;
 use crate::purchase::Purchase;
 use crate::reply::{Payment, Reply};
@@ -33,6 +35,9 @@ impl Conversation<'_> {
         purchase: &mut Purchase<'_>,
         mut channel: SavedChannel,
     ) -> Result<Turn, PayError> {
+        if let Some(operator) = channel.operator().filter(|key| !self.payer.policy.operators.contains(key)) {
+            return Err(PayError::OperatorSigned { operator });
+        }
         let earlier = purchase.earlier(&channel);
         let repeated = earlier.is_some();
         let voucher = match earlier {
@@ -136,16 +141,17 @@ impl Conversation<'_> {
         Ok(SignedVoucher::sign(voucher, &signing_key(&self.payer.key, channel)?))
     }
 
-    /// The same voucher under the same challenge gives the same header: servers know a repeat by both.
+    /// The same voucher under the same challenge gives the same header: servers know a repeat by both. Where the server
+    /// signs, it knows one by its key.
     fn voucher_credential(&self, channel: &SavedChannel, voucher: &Unanswered) -> Result<String, PayError> {
-        authorization(&Credential {
-            challenge: voucher.challenge.clone(),
-            action: Action::Voucher(VoucherAction {
-                channel_id: channel.channel_id,
-                voucher: self.sign(channel, voucher.cumulative)?,
-            }),
-            source: None,
-        })
+        let channel_id = channel.channel_id;
+        let action = if channel.operated {
+            let authentication = prove(&self.payer.key, &channel_id, &channel.challenge);
+            Action::Use(UseAction { channel_id, authentication })
+        } else {
+            Action::Voucher(VoucherAction { channel_id, voucher: self.sign(channel, voucher.cumulative)? })
+        };
+        authorization(&Credential { challenge: voucher.challenge.clone(), action, source: None })
     }
 
     /// An answer below 500, whoever gave it: the voucher has bought what it can.
@@ -165,9 +171,10 @@ impl Conversation<'_> {
         }
         if let Some(receipt) = &receipt {
             self.take_receipt(&mut channel, receipt)?;
+            warn_of_overcharge(&channel, voucher, accepted_before);
         }
         channel.forget(&voucher.fingerprint);
-        if receipt.is_some() && !repeated {
+        if receipt.is_some() && !repeated && !channel.operated {
             // Accepted now, so not before: an unanswered voucher that is no higher never was and never will be.
             channel
                 .unanswered
@@ -220,6 +227,9 @@ impl Conversation<'_> {
             | RefusalCode::BodyMismatch => {}
             _ => return Err(refusal.into()),
         }
+        if channel.operated && code == RefusalCode::Challenge {
+            return self.elsewhere(purchase, channel);
+        }
         let known = (channel.accepted, channel.price, channel.deposit);
         let challenge = channel.challenge.id.clone();
         if matches!(code, RefusalCode::TopUpNeeded | RefusalCode::ExceedsDeposit) {
@@ -239,6 +249,10 @@ impl Conversation<'_> {
         channel.spent = channel.spent.max(refusal.spent.unwrap_or_default().min(channel.accepted));
         let offer = Offer::from_headers(&response.headers, &channel.url, unix_now())?;
         self.payer.policy.check(&offer)?;
+        if offer.terms.operator != channel.operator() {
+            // A request for which a voucher went out is not paid from another channel.
+            return if channel.operated { self.elsewhere(purchase, channel) } else { Err(refusal.into()) };
+        }
         channel.take_challenge(&offer)?;
         channel.price = offer.terms.price;
         purchase.quote(offer.terms.price)?;
@@ -259,6 +273,14 @@ impl Conversation<'_> {
         }
         self.book.put(channel.clone())?;
         Ok(again(channel))
+    }
+
+    /// The channel stays as it is, for what else the server sells; nothing was charged to it.
+    fn elsewhere(&self, purchase: &mut Purchase<'_>, mut channel: SavedChannel) -> Result<Turn, PayError> {
+        channel.forget(&purchase.fingerprint);
+        purchase.left.push(channel.channel_id);
+        self.book.put(channel)?;
+        Ok(Turn::Elsewhere)
     }
 
     /// A 409: the idempotency key, or a request that was served before.
@@ -297,8 +319,24 @@ impl SavedChannel {
         if !same || terms.resume.is_some_and(|id| id != self.channel_id) {
             return Err(PayError::Malformed("it is for another channel than the one it answers".into()));
         }
-        self.challenge = offer.challenge.clone();
+        // A session's proof is bound to the challenge that opened it.
+        if !self.operated {
+            self.challenge = offer.challenge.clone();
+        }
         Ok(())
+    }
+}
+
+/// Says when a server that signs for itself took more than it asked, for this request and those without an answer. All
+/// that can be done about it is to list its operator no more.
+fn warn_of_overcharge(channel: &SavedChannel, voucher: &Unanswered, accepted_before: Amount) {
+    let owed = |one: &Unanswered| one.cumulative.saturating_sub(one.base).get();
+    let others = channel.unanswered.iter().filter(|one| one.fingerprint != voucher.fingerprint);
+    let due = owed(voucher).saturating_add(others.map(owed).fold(0, u64::saturating_add));
+    let taken = channel.accepted.saturating_sub(accepted_before).get();
+    if channel.operated && taken > due {
+        let (id, price) = (channel.channel_id, channel.price);
+        tracing::warn!(channel = %id, %price, taken, "the server signed for more than it asked");
     }
 }
 

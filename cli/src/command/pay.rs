@@ -134,6 +134,7 @@ pub(super) fn payer(who: &PayerArgs, limits: &LimitArgs) -> Result<Payer> {
         keep_deposit: limits.keep_deposit,
         max_grace_period: limits.max_grace,
         pay_fees: limits.pay_fees,
+        operators: limits.operators.clone(),
         sign_with_payer_key: limits.sign_with_payer_key,
         allow_http: limits.allow_http,
         max_body: limits.max_body,

@@ -35,9 +35,13 @@ impl From<PayError> for CliError {
         let (exit, remedy) = match &error {
             PayError::Book(_) | PayError::Chain(_) => unreachable!("returned above"),
             PayError::Unreachable { .. } => (Exit::Network, "check the URL and that the server runs"),
-            PayError::NoOffer { .. } | PayError::OperatorSigned => {
+            PayError::NoOffer { .. } => {
                 (Exit::Unsupported, "nothing was signed; use a client that speaks this payment method")
             }
+            PayError::OperatorSigned { .. } => (
+                Exit::AboveLimit,
+                "nothing was signed; if that server may take the whole deposit, list the key with --operator",
+            ),
             PayError::Malformed(_) => {
                 (Exit::Unsupported, "nothing was signed for it; report it to the server's operator")
             }

@@ -3,6 +3,7 @@
 mod answers;
 mod close;
 mod deposit;
+mod operator;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -65,6 +65,34 @@ async fn a_secret_that_the_file_names_is_the_one_that_is_used() {
     assert!(!merchant.folder.path().join("ledger.db.secret").exists());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_signs_vouchers_with_the_key_in_its_file() {
+    let merchant = Merchant::start().await;
+    let key = solana_keypair::Keypair::new_from_array([44; 32]);
+    let operator = solana_signer::Signer::pubkey(&key);
+    toll_cli::keys::write(&merchant.folder.path().join("operator.json"), &key, false).unwrap();
+    let signing = |text: String| {
+        let text = text.replacen("realm", "operator_key_file = \"operator.json\"\nrealm", 1);
+        format!("{text}voucher_signer = \"operator\"\n")
+    };
+    let customer = Customer::with(|policy| policy.operators = vec![operator]);
+
+    let (_server, request) = gateway(&merchant, signing).await;
+    customer.payer.pay(&customer.book(), &request).await.unwrap();
+
+    let id = customer.book().channels()[0].channel_id;
+    let voucher = merchant.ledger.best_voucher_to_settle(&id, 0).await.unwrap().unwrap();
+    assert_eq!(voucher.signer, operator);
+    let without = |text: String| {
+        let named = text.replacen("fee_payer =", &format!("operator = \"{operator}\"\nfee_payer ="), 1);
+        format!("{named}voucher_signer = \"operator\"\n")
+    };
+    let text = without(crate::support::gateway::config_text());
+    let config = Config::parse(&text, merchant.folder.path()).unwrap();
+    let refused = Server::start(&config, Role::Gateway).await.err().unwrap();
+    assert!(refused.to_string().contains("gateway.operator_key_file"), "{refused}");
+}
+
 #[test]
 fn values_that_contradict_each_other_name_their_settings() {
     let refusal = |from: &str, to: &str| {

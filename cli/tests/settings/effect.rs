@@ -73,7 +73,7 @@ const ROWS: &[(&str, Effect)] = &[
     ("gateway.realm", Asked("\"other\"", |built| weather(built).challenge().realm.clone(), "other")),
     ("gateway.secret_file", Tested(ACT, "a_secret_that_the_file_names_is_the_one_that_is_used")),
     ("gateway.previous_secret_file", Tested("gateway/tests/gateway/challenge.rs", "a_challenge_under_the_previous_secret_is_recognized")),
-    ("gateway.operator_key_file", Tested("gateway/tests/gateway/operator.rs", "a_gateway_without_the_key_signs_nothing_and_closes_all_the_same")),
+    ("gateway.operator_key_file", Tested(ACT, "a_gateway_signs_vouchers_with_the_key_in_its_file")),
     ("gateway.unpriced", Asked("\"free\"", |built| built.ask(&Method::GET, "/other").status.to_string(), "200 OK")),
     ("gateway.trusted_proxy", Tested(PROXY, "a_trusted_proxy_may_say_where_a_request_came_from_and_not_what_it_is")),
     ("gateway.insecure", Tested("gateway/tests/gateway/config.rs", "a_public_address_needs_tls_in_front")),

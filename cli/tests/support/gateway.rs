@@ -24,11 +24,16 @@ use toll_client::{Payer, Policy, Request as PayerRequest};
 use toll_gateway::{FixedPrice, Gateway, PaymentLayer, Price, Terms};
 use toll_ledger::{ChannelState, CloseLanded, Ledger, Submission, SubmissionKind, SystemClock, Tip};
 use toll_protocol::{
-    Amount, ChannelAccount, ChannelStatus, Network, Open, PROGRAM_ID, TopUp, decode_transaction,
+    Amount, ChannelAccount, ChannelStatus, Network, Open, OperatorKey, PROGRAM_ID, TopUp, decode_transaction,
     static_instructions,
 };
 
 pub(crate) const PRICE: Amount = Amount::new(1_000);
+
+/// Who signs vouchers where [`Merchant::listen_as_operator`] listens.
+pub(crate) fn operator() -> OperatorKey {
+    OperatorKey::from_secret(&[4; 32])
+}
 
 /// The gateway, and what the test may do to it.
 pub(crate) struct Merchant {
@@ -97,7 +102,14 @@ impl Merchant {
     }
 
     fn terms(&self) -> Terms {
-        Config::parse(&config_text(), self.folder.path()).unwrap().terms().unwrap()
+        let terms = Config::parse(&config_text(), self.folder.path()).unwrap().terms().unwrap();
+        Terms { operator: Some(operator().pubkey()), ..terms }
+    }
+
+    /// Another listener, which signs the vouchers itself.
+    pub(crate) async fn listen_as_operator(&self, price: Amount) -> reqwest::Url {
+        let FixedPrice(price) = FixedPrice::new(price);
+        self.listen_at(FixedPrice(Price { operator_signed: true, ..price }), [7; 32]).await
     }
 
     async fn listen_at(&self, price: FixedPrice, secret: [u8; 32]) -> reqwest::Url {
@@ -106,7 +118,7 @@ impl Merchant {
 
     async fn listen_on(&self, terms: Terms, price: FixedPrice, secret: [u8; 32]) -> reqwest::Url {
         let secret = toll_protocol::ChallengeSecret::new(secret.to_vec()).unwrap();
-        let gateway = Arc::new(Gateway::new(self.ledger.clone(), terms, secret));
+        let gateway = Arc::new(Gateway::new(self.ledger.clone(), terms, secret).with_operator(operator()));
         let (served, lose) = (Arc::clone(&self.served), Arc::clone(&self.lose_answer));
         let stall = Arc::clone(&self.stall);
         let fail = Arc::clone(&self.fail);
