@@ -96,8 +96,9 @@ impl Settle {
         let runtime = tokio::runtime::Runtime::new()?;
         let single = runtime.block_on(settle::settle(self.channels, 1, version))?;
         let packed = runtime.block_on(settle::settle(self.channels, AS_MANY_AS_FIT, version))?;
+        let operated = runtime.block_on(settle::operated(self.channels, AS_MANY_AS_FIT, version))?;
         let renewed = runtime.block_on(settle::renew(self.channels, AS_MANY_AS_FIT, version))?;
-        let report = settle::Report::of(self.channels, version, packed, single, renewed);
+        let report = settle::Report::of(self.channels, version, packed, single, operated, renewed);
         if self.json {
             println!("{}", report.to_json());
         } else {

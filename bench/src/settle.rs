@@ -38,7 +38,24 @@ pub async fn settle(
     channels_per_transaction: usize,
     version: TransactionVersion,
 ) -> Result<Run, Failure> {
-    let scene = Scene::new(channels).await?;
+    live(Scene::new(channels).await?, channels, channels_per_transaction, version).await
+}
+
+/// The same, with vouchers that the server's operator signs, whose key the settler has.
+pub async fn operated(
+    channels: u64,
+    channels_per_transaction: usize,
+    version: TransactionVersion,
+) -> Result<Run, Failure> {
+    live(Scene::operated(channels).await?, channels, channels_per_transaction, version).await
+}
+
+async fn live(
+    scene: Scene,
+    channels: u64,
+    channels_per_transaction: usize,
+    version: TransactionVersion,
+) -> Result<Run, Failure> {
     let before = scene.sponsor_lamports().await?;
 
     let running = Running::start(scene.settler(channels_per_transaction, version).await?);

@@ -164,6 +164,8 @@ pub struct Report {
     pub packed: Run,
     /// One channel in a transaction.
     pub single: Run,
+    /// Channels whose vouchers the operator signs: settled by batches, otherwise as many in a transaction as fit.
+    pub operated: Run,
     /// Sessions that leave their channel open, as many in a transaction as fit.
     pub renewed: Renewed,
     /// Transactions that closing took, packed over single.
@@ -181,6 +183,7 @@ impl Report {
         version: TransactionVersion,
         packed: Run,
         single: Run,
+        operated: Run,
         renewed: Renewed,
     ) -> Self {
         Self {
@@ -191,6 +194,7 @@ impl Report {
             fees_ratio: packed.fees_per_session / single.fees_per_session,
             packed,
             single,
+            operated,
             renewed,
         }
     }
@@ -206,6 +210,12 @@ impl Report {
         let (fees, limit) = (self.packed.fees_per_session, fees_limit(self.version));
         if fees > limit {
             complaints.push(format!("a session costs {fees:.0} lamports of fees, more than {limit:.0}"));
+        }
+        let (operated, fees) = (self.operated.fees_per_session, self.packed.fees_per_session);
+        if operated >= fees {
+            complaints.push(format!(
+                "a session that the operator signs costs {operated:.0} lamports of fees, one of a payer {fees:.0}"
+            ));
         }
         let Renewed { rearmed, kept } = &self.renewed;
         let mut renewed = vec![("of which the deposit stays", kept.fees_per_session)];
@@ -234,10 +244,11 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for run in [&self.single, &self.packed] {
+        let signers = ["payers", "payers", "the operator"];
+        for (run, signer) in [&self.single, &self.packed, &self.operated].into_iter().zip(signers) {
             writeln!(
                 f,
-                "at most {} channels in a transaction: {:.0} lamports of fees a session",
+                "at most {} channels in a transaction, vouchers by {signer}: {:.0} lamports of fees a session",
                 run.channels_per_transaction, run.fees_per_session
             )?;
             for (name, phase) in [("open", &run.opens), ("close", &run.closes), ("reclaim", &run.reclaims)] {

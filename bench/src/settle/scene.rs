@@ -19,8 +19,8 @@ use toll_ledger::{
 use toll_localnet::program::ELF;
 use toll_localnet::{Actors, Fixture, Localnet, LocalnetConfig};
 use toll_protocol::{
-    Agreement, Amount, ChannelId, ChannelTerms, Network, OPEN_SLOT_WINDOW, PROGRAM_ID, SignedVoucher, Splits,
-    TOKEN_PROGRAM, TREASURY_OWNER, Voucher, encode_transaction,
+    Agreement, Amount, ChannelId, ChannelTerms, Network, OPEN_SLOT_WINDOW, OperatorKey, PROGRAM_ID,
+    SignedVoucher, Splits, TOKEN_PROGRAM, TREASURY_OWNER, Voucher, encode_transaction,
 };
 use toll_settler::{ListedMint, Settler, SettlerConfig, SettlerKeys, TransactionVersion};
 
@@ -54,6 +54,8 @@ pub(super) struct Scene {
     channels: Vec<Payer>,
     /// Whether payers want their deposits to stay in escrow between two sessions.
     keep_deposits: bool,
+    /// Who signs the vouchers, if not their payers.
+    operator: Option<OperatorKey>,
 }
 
 /// A payer, and the one channel it has.
@@ -78,12 +80,19 @@ impl Scene {
             localnet.set_tokens(&payer.key.pubkey(), &fixture.mint, Amount::new(DEPOSIT)).await?;
         }
         let ledger = Ledger::temporary(SystemClock);
-        Ok(Self { localnet, cluster, ledger, actors, fixture, channels: payers, keep_deposits: false })
+        let (keep_deposits, operator) = (false, None);
+        Ok(Self { localnet, cluster, ledger, actors, fixture, channels: payers, keep_deposits, operator })
     }
 
     /// The same, with payers that leave their deposits in escrow.
     pub(super) async fn keeping(channels: u64) -> Result<Self, Failure> {
         Ok(Self { keep_deposits: true, ..Self::new(channels).await? })
+    }
+
+    /// The same, with vouchers that the operator signs.
+    pub(super) async fn operated(channels: u64) -> Result<Self, Failure> {
+        let operator = OperatorKey::from_secret(Keypair::new().secret_bytes());
+        Ok(Self { operator: Some(operator), ..Self::new(channels).await? })
     }
 
     /// The settler of the server, 64 transactions in flight.
@@ -105,7 +114,7 @@ impl Scene {
         let keys = SettlerKeys {
             fee_payer: self.actors.fee_payer.insecure_clone(),
             payee: self.actors.payee.insecure_clone(),
-            operator: None,
+            operator: self.operator.clone(),
         };
         let chain = Arc::new(RpcChain::new(self.localnet.rpc_url.as_str()));
         Ok(Settler::start(self.ledger.clone(), chain, keys, config).await?)
@@ -123,7 +132,7 @@ impl Scene {
                 payer: payer.key.pubkey(),
                 payee: self.actors.payee.pubkey(),
                 mint: self.fixture.mint,
-                authorized_signer: payer.key.pubkey(),
+                authorized_signer: self.operator.as_ref().map_or(payer.key.pubkey(), OperatorKey::pubkey),
                 salt: 1,
                 open_slot: tip.slot,
             };
@@ -180,8 +189,11 @@ impl Scene {
         for (request, (payer, id)) in (first..).zip(self.channels.iter().zip(self.ids())) {
             let cumulative_amount = Amount::new(session * PAID);
             let voucher = Voucher { channel_id: id, cumulative_amount, expires_at: 0 };
-            let signed = SignedVoucher::sign(voucher, &SigningKey::from_bytes(payer.key.secret_bytes()));
-            let verified = signed.verify(&id, &payer.key.pubkey())?;
+            let verified = match &self.operator {
+                Some(operator) => operator.sign(voucher),
+                None => SignedVoucher::sign(voucher, &SigningKey::from_bytes(payer.key.secret_bytes()))
+                    .verify(&id, &payer.key.pubkey())?,
+            };
             let accepted = self.ledger.accept(&verified, Charge::of(PAID, request)).await?;
             if !matches!(accepted, Acceptance::Accepted(_)) {
                 return Err(format!("a voucher was refused: {accepted:?}").into());
