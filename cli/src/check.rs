@@ -31,7 +31,10 @@ pub fn check(path: &Path, role: Role) -> Result<Checked> {
         if role != Role::Settler {
             gateway(&config, &mut does)?;
         }
-        does.push(ledger(&config.ledger.path)?);
+        does.push(match config.ledger.file() {
+            Some(file) => ledger(file)?,
+            None => "keeps the ledger on the database server of ledger.url".to_owned(),
+        });
         if role != Role::Gateway {
             settler(&config, &mut does)?;
         }
@@ -122,6 +125,7 @@ fn settings(config: &Config) -> Value {
     let mut settings = serde_json::to_value(config).expect("settings have text keys and finite numbers");
     for (section, setting) in [
         ("gateway", "upstream"),
+        ("ledger", "url"),
         ("settler", "rpc"),
         ("settler", "websocket"),
         ("telemetry", "otlp_endpoint"),
@@ -150,5 +154,10 @@ fn hosts(settler: &impl serde::Serialize) -> String {
 }
 
 fn host(url: &str) -> String {
-    reqwest::Url::parse(url).map_or_else(|_| "?".to_owned(), |url| url.origin().ascii_serialization())
+    let shown = |url: reqwest::Url| match url.origin().is_tuple() {
+        true => url.origin().ascii_serialization(),
+        // Of a database only the host; of a file its whole path.
+        false => url.host_str().map_or_else(|| url.to_string(), |host| format!("{}://{host}", url.scheme())),
+    };
+    reqwest::Url::parse(url).map_or_else(|_| "?".to_owned(), shown)
 }

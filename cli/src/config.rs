@@ -76,7 +76,7 @@ impl Config {
             })?,
             None => toml::from_str(text).map_err(|error| invalid(syntax(text, &error)))?,
         };
-        for path in [&mut config.ledger.path, &mut config.settler.fee_payer, &mut config.settler.payee]
+        for path in [&mut config.settler.fee_payer, &mut config.settler.payee]
             .into_iter()
             .chain(&mut config.gateway.secret_file)
             .chain(&mut config.gateway.previous_secret_file)
@@ -85,6 +85,12 @@ impl Config {
             .chain(&mut config.settler.operator_key_file)
         {
             *path = folder.join(&*path);
+        }
+        if !config.ledger.path.as_os_str().is_empty() {
+            config.ledger.path = folder.join(&config.ledger.path);
+        }
+        if let Some(url) = &mut config.ledger.url {
+            url.below(folder);
         }
         config.validate()?;
         Ok(config)
@@ -102,6 +108,11 @@ impl Config {
         self.routes(&terms)?;
         let settler = self.settler_config(Vec::new())?;
         let contradictions = [
+            (
+                self.ledger.file().is_none() && self.gateway.secret_file.is_none(),
+                "gateway.secret_file",
+                "must be given beside a ledger.url on a server: every gateway there needs the same",
+            ),
             (
                 settler.poll_interval.as_secs() >= terms.observation_limit(terms.grace_period).unsigned_abs(),
                 "settler.poll_interval_ms",
@@ -182,7 +193,10 @@ impl Config {
 
     /// The file with the challenge secret: the one named, or the one beside the ledger.
     pub fn secret_file(&self) -> PathBuf {
-        self.gateway.secret_file.clone().unwrap_or_else(|| secret::beside(&self.ledger.path))
+        self.gateway
+            .secret_file
+            .clone()
+            .unwrap_or_else(|| secret::beside(self.ledger.file().unwrap_or(&self.ledger.path)))
     }
 }
 

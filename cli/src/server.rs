@@ -310,6 +310,12 @@ pub fn ledger_error(error: &LedgerError) -> CliError {
                 "point settler.rpc at that cluster, or name another ledger.path",
             );
         }
+        LedgerError::Unreachable { .. } => {
+            "check that the server of ledger.url runs, and the user, password and database that it names"
+        }
+        LedgerError::NoServers { .. } => {
+            "build toll with the feature `postgres`, or name a file by ledger.path"
+        }
         LedgerError::Open { .. } => "check that its folder exists and that it may be written",
         LedgerError::NotADatabase { .. } | LedgerError::ForeignDatabase { .. } => "name another ledger.path",
         _ => "look at the log",

@@ -112,7 +112,7 @@ impl Ledger {
                 }
                 voucher::store(tx, signed, now)?;
             }
-            let cumulative = signed.map(|signed| signed.voucher.cumulative_amount);
+            let cumulative = signed.as_ref().map(|signed| signed.voucher.cumulative_amount);
             stop(tx, &id, reason, cumulative, now)?;
             Ok(CloseRequested::Recorded)
         })

@@ -42,9 +42,10 @@ impl Ledger {
             )?;
             match stored(tx)? {
                 Some(bound) if bound == offered => Ok(()),
-                Some(bound) => {
-                    Err(LedgerError::WrongCluster { bound: Box::new(bound), offered: Box::new(offered) })
-                }
+                Some(bound) => Err(LedgerError::WrongCluster {
+                    bound: Box::new(bound),
+                    offered: Box::new(offered.clone()),
+                }),
                 None => Err(DatabaseError::no_row().into()),
             }
         })

@@ -1,11 +1,16 @@
 //! `[ledger]`: where the ledger is, how long things stay in it, and how many.
 
-use std::path::PathBuf;
+mod url;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::REPLAY_RETENTION;
+
+pub use self::url::DatabaseUrl;
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -14,7 +19,15 @@ const DAY: i64 = 24 * 60 * 60;
 #[serde(deny_unknown_fields)]
 pub struct LedgerConfig {
     /// The database file; made when missing. Its folder must exist.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub path: PathBuf,
+    /// The database, instead of the file at `path`: `postgres://user:password@host/database` for a server that several
+    /// gateways and settlers share, or `sqlite:` and a path. `PGPASSWORD` gives a password that the URL does not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<DatabaseUrl>,
+    /// Seconds for which any answer of a database server is waited for; then it counts as unreachable.
+    #[serde(default = "default_server_patience")]
+    pub server_patience_seconds: u16,
     /// Seconds for which the answers of paid requests are kept, the uses of challenges once these have expired,
     /// and the bytes of transactions that are resolved.
     #[serde(default = "default_replay_retention")]
@@ -51,6 +64,14 @@ pub struct LedgerConfig {
     /// database. Those that were longest without a request are forgotten first, and read when they come again.
     #[serde(default = "default_book_channels")]
     pub book_channels: u32,
+}
+
+fn is_empty(path: &Path) -> bool {
+    path.as_os_str().is_empty()
+}
+
+fn default_server_patience() -> u16 {
+    5
 }
 
 fn default_replay_retention() -> u32 {
@@ -110,6 +131,8 @@ impl LedgerConfig {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
+            url: None,
+            server_patience_seconds: default_server_patience(),
             replay_retention_seconds: default_replay_retention(),
             max_answer_bytes: default_max_answer_bytes(),
             max_answer_bytes_per_channel: default_max_answer_bytes_per_channel(),
@@ -128,6 +151,8 @@ impl LedgerConfig {
     pub fn validate(&self) -> Result<(), InvalidSetting> {
         let Self {
             path,
+            url,
+            server_patience_seconds,
             replay_retention_seconds,
             max_answer_bytes,
             max_answer_bytes_per_channel,
@@ -141,8 +166,11 @@ impl LedgerConfig {
             book_channels,
         } = self;
         let zero = "must not be zero";
+        let fault = url.as_ref().and_then(DatabaseUrl::fault);
         let checks = [
-            (path.as_os_str().is_empty(), "ledger.path", "must name a file"),
+            (path.as_os_str().is_empty() && url.is_none(), "ledger.path", "must name a file"),
+            (fault.is_some(), "ledger.url", fault.unwrap_or_default()),
+            (*server_patience_seconds == 0, "ledger.server_patience_seconds", zero),
             (*replay_retention_seconds == 0, "ledger.replay_retention_seconds", zero),
             (*max_answer_bytes == 0, "ledger.max_answer_bytes", zero),
             (*max_answer_bytes_per_channel == 0, "ledger.max_answer_bytes_per_channel", zero),
@@ -170,6 +198,24 @@ impl LedgerConfig {
             Some((_, setting, reason)) => Err(InvalidSetting { setting, reason }),
             None => Ok(()),
         }
+    }
+
+    /// The defaults, for the database at `url`.
+    pub fn at(url: DatabaseUrl) -> Self {
+        Self { url: Some(url), ..Self::new("") }
+    }
+
+    /// The database file, unless the ledger is on a server.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.url {
+            Some(url) => url.file(),
+            None => Some(&self.path),
+        }
+    }
+
+    /// How long an answer of a server is waited for.
+    pub fn server_patience(&self) -> Duration {
+        Duration::from_secs(self.server_patience_seconds.into())
     }
 
     /// Seconds for which answers are kept.
@@ -212,12 +258,29 @@ mod tests {
             "max_requested",
             "purge_batch_rows",
             "book_channels",
+            "server_patience_seconds",
         ] {
             let mut values = serde_json::to_value(LedgerConfig::new("ledger.db")).unwrap();
             values[setting] = 0.into();
             let config: LedgerConfig = serde_json::from_value(values).unwrap();
             assert_eq!(config.validate().unwrap_err().setting, format!("ledger.{setting}"));
         }
+    }
+
+    #[test]
+    fn a_ledger_is_in_one_place() {
+        let mut config = LedgerConfig::new("ledger.db");
+        assert_eq!(config.file(), Some(Path::new("ledger.db")));
+        config.url = Some(DatabaseUrl::new("sqlite:other.db"));
+        assert_eq!(config.file(), Some(Path::new("other.db")));
+        config.url = Some(DatabaseUrl::new("postgres://db/ledger"));
+        assert_eq!(config.file(), None);
+        config.path = PathBuf::new();
+        config.validate().unwrap();
+        config.url = None;
+        assert_eq!(config.validate().unwrap_err().setting, "ledger.path");
+        config.url = Some(DatabaseUrl::new("mysql://db/ledger"));
+        assert_eq!(config.validate().unwrap_err().setting, "ledger.url");
     }
 
     #[test]

@@ -12,14 +12,14 @@ use crate::book::Book;
 use crate::clock::Clock;
 use crate::config::LedgerConfig;
 use crate::engine::Tx;
-use crate::engine::sqlite::Sqlite;
 use crate::error::LedgerError;
+use crate::settler_lock::Holder;
 use crate::writer::Writer;
 
 /// Read-only connections, and so reads that run at once.
 const READERS: usize = 4;
 
-/// A handle to one ledger file. Clones share it.
+/// A handle to one ledger. Clones share it.
 ///
 /// Writes are durable once they return. An error of a write leaves its outcome unknown: refuse what
 /// depended on it and ask again. The last handle to go drains the queue and closes the file.
@@ -35,13 +35,15 @@ struct Inner {
     book: Arc<Book>,
     clock: Box<dyn Clock>,
     config: LedgerConfig,
+    /// Who this process is where it is the settler of a ledger on a server.
+    lease: Mutex<Option<Holder>>,
     #[cfg(feature = "testing")]
     directory: Option<tempfile::TempDir>,
 }
 
 impl std::fmt::Debug for Ledger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ledger").field("path", &self.inner.config.path).finish_non_exhaustive()
+        f.debug_struct("Ledger").field("file", &self.inner.config.file()).finish_non_exhaustive()
     }
 }
 
@@ -51,18 +53,19 @@ impl Ledger {
         Self::with(LedgerConfig::new(path.as_ref()), clock)
     }
 
-    /// Opens a ledger, creating and migrating it as needed. `clock` dates everything written.
+    /// Opens a ledger, creating and migrating it as needed. `clock` dates everything written. One on a server blocks
+    /// until that answers.
     ///
     /// Refuses a file that is no database ([`LedgerError::NotADatabase`]), one of another program
     /// ([`LedgerError::ForeignDatabase`]), and one that a newer binary has migrated
     /// ([`LedgerError::SchemaTooNew`]).
     pub fn with(config: LedgerConfig, clock: impl Clock) -> Result<Self, LedgerError> {
-        let path = config.path.as_path();
-        let file = |cause| LedgerError::File { path: path.to_owned(), cause: Arc::new(cause) };
-        let tx = Tx::Sqlite(Sqlite::open(path)?);
-        let readers = Readers::open(path)?;
+        let (tx, readers) = Tx::open(&config, READERS)?;
+        let readers = Readers::of(readers);
+        let path = config.file().unwrap_or(Path::new("")).to_owned();
         let book = Arc::new(Book::new(config.book_channels));
-        let writer = Writer::start(tx, Arc::clone(&book)).map_err(file)?;
+        let writer = Writer::start(tx, Arc::clone(&book))
+            .map_err(|cause| LedgerError::File { path, cause: Arc::new(cause) })?;
         Ok(Self {
             inner: Arc::new(Inner {
                 writer,
@@ -70,6 +73,7 @@ impl Ledger {
                 book,
                 clock: Box::new(clock),
                 config,
+                lease: Mutex::default(),
                 #[cfg(feature = "testing")]
                 directory: None,
             }),
@@ -94,9 +98,9 @@ impl Ledger {
         self.inner.writer.queued()
     }
 
-    /// The file.
+    /// The file; nothing when the ledger is on a server.
     pub fn path(&self) -> &Path {
-        &self.inner.config.path
+        self.inner.config.file().unwrap_or(Path::new(""))
     }
 
     /// The settings it was opened with.
@@ -107,6 +111,15 @@ impl Ledger {
     /// What the ledger's clock shows, in unix seconds.
     pub fn now(&self) -> i64 {
         self.inner.clock.now()
+    }
+
+    /// Who this process is as a settler, if it has taken a lease.
+    pub(crate) fn lease_holder(&self) -> Option<Holder> {
+        *self.inner.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn hold_lease(&self, holder: Holder) {
+        *self.inner.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some(holder);
     }
 
     /// What this process knows of its channels.
@@ -130,11 +143,12 @@ impl Ledger {
         Changes(commits)
     }
 
-    /// Runs the named transaction on the writer thread; durable once this returns.
+    /// Runs the named transaction on the writer thread; durable once this returns. When other processes get in its
+    /// way, it runs again from the start.
     pub(crate) async fn write<T, F>(&self, name: &'static str, work: F) -> Result<T, LedgerError>
     where
         T: Send + 'static,
-        F: FnOnce(&Tx) -> Result<T, LedgerError> + Send + 'static,
+        F: FnMut(&Tx) -> Result<T, LedgerError> + Send + 'static,
     {
         self.inner.writer.write(name, work).await
     }
@@ -148,7 +162,7 @@ impl Ledger {
     pub(crate) async fn read<T, F>(&self, name: &'static str, work: F) -> Result<T, LedgerError>
     where
         T: Send + 'static,
-        F: FnOnce(&Tx) -> Result<T, LedgerError> + Send + 'static,
+        F: FnMut(&Tx) -> Result<T, LedgerError> + Send + 'static,
     {
         let readers = &self.inner.readers;
         let permit = readers.permits.clone().acquire_owned().await.map_err(|_| LedgerError::Stopped)?;
@@ -156,10 +170,7 @@ impl Ledger {
         let outcome = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let reader = inner.readers.take().ok_or(LedgerError::Stopped)?;
-            reader.begin_read()?;
-            let value = work(&reader)?;
-            reader.commit()?;
-            Ok(value)
+            reader.read(work)
         });
         match outcome.await {
             Ok(outcome) => outcome.map_err(|error: LedgerError| error.during(name)),
@@ -187,11 +198,8 @@ struct Readers {
 }
 
 impl Readers {
-    fn open(path: &Path) -> Result<Self, LedgerError> {
-        let idle = (0..READERS)
-            .map(|_| Sqlite::open_to_read(path).map(Tx::Sqlite))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { permits: Arc::new(Semaphore::new(READERS)), idle: Mutex::new(idle) })
+    fn of(idle: Vec<Tx>) -> Self {
+        Self { permits: Arc::new(Semaphore::new(idle.len())), idle: Mutex::new(idle) }
     }
 
     /// An idle connection; there is one for every permit.

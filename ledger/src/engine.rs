@@ -6,21 +6,99 @@
 //! [`integer`](crate::column::integer) before it gets here.
 
 mod error;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 pub(crate) mod sqlite;
 mod value;
 
+use std::time::{Duration, Instant};
+
+#[cfg(feature = "postgres")]
+use self::postgres::Postgres;
 use self::sqlite::Sqlite;
+
+use crate::config::LedgerConfig;
+use crate::error::LedgerError;
 
 pub use self::error::{DatabaseError, DatabaseErrorKind};
 pub(crate) use self::value::{FromValue, Parameter, Row, Value, params};
+
+/// How often a read is begun that others get in the way of.
+const READ_ATTEMPTS: u32 = 8;
+
+/// A connection that was gone before anything was asked shows it as soon as that.
+pub(crate) const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A connection, and what is done on it.
 pub(crate) enum Tx {
     /// A file.
     Sqlite(Sqlite),
+    /// A server.
+    #[cfg(feature = "postgres")]
+    Postgres(Box<Postgres>),
 }
 
 impl Tx {
+    /// Opens the ledger of `config`: a connection to write, and `readers` that only read.
+    pub(crate) fn open(config: &LedgerConfig, readers: usize) -> Result<(Self, Vec<Self>), LedgerError> {
+        let Some(file) = config.file() else { return Self::open_server(config, readers) };
+        let writer = Self::Sqlite(Sqlite::open(file)?);
+        let readers = (0..readers).map(|_| Sqlite::open_to_read(file).map(Self::Sqlite));
+        Ok((writer, readers.collect::<Result<_, _>>()?))
+    }
+
+    #[cfg(feature = "postgres")]
+    fn open_server(config: &LedgerConfig, readers: usize) -> Result<(Self, Vec<Self>), LedgerError> {
+        let url = config.url.as_ref().map_or("", |url| url.reveal());
+        let address = postgres::Address::parse(url, config.server_patience()).map_err(|reason| {
+            let cause = DatabaseError::new(DatabaseErrorKind::Other, format!("ledger.url {reason}"));
+            LedgerError::Unreachable { server: "ledger.url".to_owned(), cause }
+        })?;
+        let address = std::sync::Arc::new(address);
+        // A connection waits for its answers, which a thread that runs tasks must not.
+        let opened = std::thread::scope(|scope| scope.spawn(|| Postgres::open(&address)).join());
+        let writer = opened.map_err(|_| LedgerError::Panicked { operation: "open" })??;
+        let writer = Self::Postgres(Box::new(writer));
+        let readers = (0..readers).map(|_| Self::Postgres(Box::new(Postgres::at(&address))));
+        Ok((writer, readers.collect()))
+    }
+
+    #[cfg(not(feature = "postgres"))]
+    fn open_server(_: &LedgerConfig, _: usize) -> Result<(Self, Vec<Self>), LedgerError> {
+        Err(LedgerError::NoServers { server: "ledger.url".to_owned() })
+    }
+
+    /// Reads one snapshot. Done again where a connection turns out to be gone.
+    pub(crate) fn read<T>(
+        &self,
+        mut work: impl FnMut(&Self) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        for attempt in 1.. {
+            let begun = Instant::now();
+            let outcome = self.read_once(&mut work);
+            let again = match &outcome {
+                Err(LedgerError::Database { cause, .. }) => match cause.kind() {
+                    DatabaseErrorKind::Conflict => attempt < READ_ATTEMPTS,
+                    DatabaseErrorKind::Disconnected => attempt == 1 && begun.elapsed() < AT_ONCE,
+                    _ => false,
+                },
+                _ => false,
+            };
+            if !again {
+                return outcome;
+            }
+            self.abandon();
+        }
+        Err(LedgerError::Stopped)
+    }
+
+    fn read_once<T>(&self, work: &mut impl FnMut(&Self) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
+        self.begin_read()?;
+        let value = work(self)?;
+        self.commit()?;
+        Ok(value)
+    }
+
     /// Runs a statement. Returns how many rows it touched.
     pub(crate) fn execute(
         &self,
@@ -29,6 +107,8 @@ impl Tx {
     ) -> Result<usize, DatabaseError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.execute(sql, parameters),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.execute(sql, parameters),
         }
     }
 
@@ -41,6 +121,8 @@ impl Tx {
     ) -> Result<Option<T>, DatabaseError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.first(sql, parameters, read),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.first(sql, parameters, read),
         }
     }
 
@@ -63,6 +145,8 @@ impl Tx {
     ) -> Result<Vec<T>, DatabaseError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.all(sql, parameters, read),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.all(sql, parameters, read),
         }
     }
 
@@ -70,6 +154,8 @@ impl Tx {
     pub(crate) fn begin(&self) -> Result<(), DatabaseError> {
         match self {
             Self::Sqlite(_) => self.command("-- begin_group\nBEGIN IMMEDIATE"),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.begin("BEGIN ISOLATION LEVEL SERIALIZABLE;"),
         }
     }
 
@@ -77,38 +163,65 @@ impl Tx {
     pub(crate) fn begin_read(&self) -> Result<(), DatabaseError> {
         match self {
             Self::Sqlite(_) => self.command("-- begin_read\nBEGIN DEFERRED"),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"),
         }
     }
 
     /// Makes everything since [`Tx::begin`] durable.
     pub(crate) fn commit(&self) -> Result<(), DatabaseError> {
-        self.command("-- commit_group\nCOMMIT")
+        match self {
+            Self::Sqlite(_) => self.command("-- commit_group\nCOMMIT"),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.commit(),
+        }
     }
 
     /// Takes everything since [`Tx::begin`] back, unless the database has done so already.
     pub(crate) fn abandon(&self) {
-        if !self.is_over() {
-            let _ = self.command("-- abandon_group\nROLLBACK");
+        match self {
+            Self::Sqlite(sqlite) if sqlite.is_over() => {}
+            Self::Sqlite(_) => drop(self.command("-- abandon_group\nROLLBACK")),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.roll_back(),
         }
     }
 
     /// Begins a part that can be taken back by itself.
     pub(crate) fn begin_job(&self) -> Result<(), DatabaseError> {
-        self.command("-- begin_job\nSAVEPOINT job")
+        match self {
+            Self::Sqlite(_) => self.command("-- begin_job\nSAVEPOINT job"),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.send_ahead("SAVEPOINT job;"),
+        }
     }
 
     /// Ends the part; what it did stays if `keep`.
     pub(crate) fn end_job(&self, keep: bool) -> Result<(), DatabaseError> {
-        if !keep {
-            self.command("-- undo_job\nROLLBACK TO SAVEPOINT job")?;
+        match self {
+            Self::Sqlite(_) => {
+                if !keep {
+                    self.command("-- undo_job\nROLLBACK TO SAVEPOINT job")?;
+                }
+                self.command("-- end_job\nRELEASE SAVEPOINT job")
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) if keep => postgres.send_ahead("RELEASE SAVEPOINT job;"),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => {
+                postgres.send_ahead("ROLLBACK TO SAVEPOINT job; RELEASE SAVEPOINT job;")
+            }
         }
-        self.command("-- end_job\nRELEASE SAVEPOINT job")
     }
 
-    /// Whether no transaction is open: none was begun, or the database has ended it by itself.
-    pub(crate) fn is_over(&self) -> bool {
+    /// Why the open transaction cannot go on, if the database has ended it by itself.
+    pub(crate) fn failure(&self) -> Option<DatabaseError> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.is_over(),
+            Self::Sqlite(sqlite) => sqlite.is_over().then(|| {
+                DatabaseError::new(DatabaseErrorKind::Other, "the database rolled the transaction back")
+            }),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.failure(),
         }
     }
 
@@ -116,6 +229,8 @@ impl Tx {
     pub(crate) fn changes(&self) -> u64 {
         match self {
             Self::Sqlite(sqlite) => sqlite.changes(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.changes(),
         }
     }
 
@@ -124,6 +239,8 @@ impl Tx {
     pub(crate) fn connection(&self) -> &rusqlite::Connection {
         match self {
             Self::Sqlite(sqlite) => sqlite.connection(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => panic!("a question for SQLite"),
         }
     }
 

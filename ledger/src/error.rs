@@ -23,6 +23,23 @@ pub enum LedgerError {
         /// The database's reason.
         cause: DatabaseError,
     },
+    /// The server cannot be reached, or does not let us in.
+    #[error("cannot open ledger at {server}: {cause}")]
+    Unreachable {
+        /// Host and database.
+        server: String,
+        /// Why.
+        cause: DatabaseError,
+    },
+    /// Another settler has taken the ledger over. Nothing was recorded, so nothing may be sent.
+    #[error("another settler has taken over")]
+    LeaseLost,
+    /// This binary cannot speak to a server.
+    #[error("{server} is a database server, which this binary was built without")]
+    NoServers {
+        /// What was asked for.
+        server: String,
+    },
     /// The file holds something other than a database.
     #[error("{} is not a database", path.display())]
     NotADatabase {
@@ -150,7 +167,11 @@ impl LedgerError {
             | Self::AccountMismatch { .. } => true,
             Self::Database { cause, .. } => matches!(
                 cause.kind(),
-                DatabaseErrorKind::Constraint | DatabaseErrorKind::Busy | DatabaseErrorKind::Full
+                DatabaseErrorKind::Constraint
+                    | DatabaseErrorKind::Busy
+                    | DatabaseErrorKind::Full
+                    | DatabaseErrorKind::Conflict
+                    | DatabaseErrorKind::Disconnected
             ),
             _ => false,
         }

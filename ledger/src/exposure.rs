@@ -5,7 +5,7 @@ use toll_protocol::Amount;
 use crate::{Ledger, LedgerError};
 
 pub(crate) const EXPOSURE: &str = "-- exposure
-    SELECT coalesce(sum(accepted - settled), 0) FROM channels INDEXED BY channels_by_exposure
+    SELECT CAST(coalesce(sum(accepted - settled), 0) AS BIGINT) FROM channels INDEXED BY channels_by_exposure
      WHERE state IN ('open', 'closing') AND accepted > settled";
 
 impl Ledger {

@@ -56,7 +56,7 @@ pub use channel::{ChannelRecord, ChannelState, CloseReason};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use closing::{CloseLanded, CloseRequested, IdleCloseRequested};
 pub use cluster::ClusterIdentity;
-pub use config::{InvalidSetting, LedgerConfig};
+pub use config::{DatabaseUrl, InvalidSetting, LedgerConfig};
 pub use database::{Changes, Ledger};
 pub use engine::{DatabaseError, DatabaseErrorKind};
 pub use error::LedgerError;
@@ -67,12 +67,14 @@ pub use opening::{MAX_PAYABLE_RECIPIENTS, NewChannel, RecordedOpen, RecordedTopU
 pub use purge::Purged;
 pub use renewal::{Renewal, RenewalRequested};
 pub use replay::{REPLAY_RETENTION, Replay, ReplayKey};
-pub use settler_lock::SettlerLock;
+pub use settler_lock::{LEASE, SettlerLock};
 pub use spending::{DAY, Hold, Spending, SpendingKind, Spent, day_of};
 pub use sponsor::{Sponsor, Unsponsored};
 pub use submission::{Effect, Intent, Resolution, Submission, SubmissionId, SubmissionKind, SubmissionState};
+#[cfg(all(feature = "testing", feature = "postgres"))]
+pub use testing::TestServer;
 #[cfg(feature = "testing")]
-pub use testing::{ChannelFixture, WriterHold};
+pub use testing::{BlankPlace, ChannelFixture, TEST_SERVER, WriterHold};
 pub use tip::{TIP_LIFE, Tip};
 pub use vitals::Vitals;
 pub use watermarks::Watermarks;

@@ -51,10 +51,18 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0018_rearm"),
     migration!("0019_operator"),
     migration!("0020_kept_deposits"),
+    migration!("0021_kinds"),
+    migration!("0022_lease"),
 ];
 
 /// The newest schema version this binary knows.
 pub(crate) const KNOWN_VERSION: u32 = MIGRATIONS.len() as u32;
+
+/// The migrations after `version`: their names, and what they do.
+#[cfg(feature = "postgres")]
+pub(crate) fn since(version: u32) -> impl Iterator<Item = (&'static str, &'static str)> {
+    MIGRATIONS[version as usize..].iter().map(|migration| (migration.name, migration.up))
+}
 
 /// The version that writes down what a transaction is meant to do.
 const INTENTS: u32 = 15;

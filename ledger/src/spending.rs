@@ -200,7 +200,7 @@ impl Ledger {
         self.read("charged_in_all", |tx| {
             let charged: i64 = tx.one(
                 "-- charged_in_all
-                SELECT coalesce(sum(charged), 0) FROM spending WHERE kind NOT IN ('close', 'own_account')",
+                SELECT CAST(coalesce(sum(charged), 0) AS BIGINT) FROM spending WHERE kind NOT IN ('close', 'own_account')",
                 &[],
                 |row| row.get(0),
             )?;
@@ -219,8 +219,8 @@ impl Ledger {
                 SELECT day, kind, x'', sum(transactions), sum(spent), sum(charged)
                   FROM spending WHERE day < ?1 AND payer <> x'' GROUP BY day, kind
                 ON CONFLICT (day, kind, payer) DO UPDATE SET
-                    transactions = transactions + excluded.transactions,
-                    spent = spent + excluded.spent, charged = charged + excluded.charged",
+                    transactions = spending.transactions + excluded.transactions,
+                    spent = spending.spent + excluded.spent, charged = spending.charged + excluded.charged",
                 params![day],
             )?;
             Ok(tx.execute(
@@ -236,10 +236,10 @@ impl Ledger {
 pub(crate) fn charged_to(connection: &Tx, payer: &Pubkey, day: i64) -> Result<u64, DatabaseError> {
     let charged: i64 = connection.one(
         "-- charged_to_payer
-        SELECT (SELECT coalesce(sum(charged), 0) FROM spending
+        SELECT (SELECT CAST(coalesce(sum(charged), 0) AS BIGINT) FROM spending
                  WHERE day = ?1 AND payer = ?2
                    AND kind IN ('open', 'top_up', 'settle', 'close', 'refund_account', 'own_account'))
-             + (SELECT coalesce(sum(charge), 0) FROM holds WHERE day = ?1 AND payer = ?2)",
+             + (SELECT CAST(coalesce(sum(charge), 0) AS BIGINT) FROM holds WHERE day = ?1 AND payer = ?2)",
         params![day, payer.as_ref()],
         |row| row.get(0),
     )?;
@@ -293,8 +293,8 @@ fn add(tx: &Tx, hold: &Hold, spent: &Spent) -> Result<(), LedgerError> {
         "-- spend
         INSERT INTO spending (day, kind, payer, transactions, spent, charged) VALUES (?1, ?2, ?3, 1, ?4, ?5)
         ON CONFLICT (day, kind, payer) DO UPDATE SET
-            transactions = transactions + 1, spent = spent + excluded.spent,
-            charged = charged + excluded.charged",
+            transactions = spending.transactions + 1, spent = spending.spent + excluded.spent,
+            charged = spending.charged + excluded.charged",
         params![
             hold.day,
             hold.kind,

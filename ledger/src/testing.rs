@@ -1,5 +1,9 @@
 //! Throwaway ledgers and ready-made channels, for tests.
 
+mod inspection;
+#[cfg(feature = "postgres")]
+mod server;
+
 use ed25519_dalek::SigningKey;
 use solana_pubkey::Pubkey;
 use toll_protocol::{
@@ -12,6 +16,12 @@ use crate::{
     observation, opening,
 };
 
+#[cfg(feature = "postgres")]
+pub use self::server::TestServer;
+
+/// Names the server on which temporary ledgers are made, instead of in files.
+pub const TEST_SERVER: &str = "TOLL_TEST_SERVER";
+
 impl Ledger {
     /// A blank ledger in a temporary directory that goes away with its last handle.
     ///
@@ -21,15 +31,48 @@ impl Ledger {
         Self::temporary_with(clock, |_| {})
     }
 
+    /// A place where no ledger is yet; it goes away with what this returns.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn nowhere() -> BlankPlace {
+        #[cfg(feature = "postgres")]
+        if let Ok(server) = std::env::var(TEST_SERVER) {
+            return BlankPlace {
+                config: LedgerConfig::at(server::blank_database(&server)),
+                _directory: None,
+            };
+        }
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        BlankPlace {
+            config: LedgerConfig::new(directory.path().join("ledger.db")),
+            _directory: Some(directory),
+        }
+    }
+
     /// The same with settings of its own.
     ///
     /// # Panics
     /// When the directory or the ledger cannot be made.
     pub fn temporary_with(clock: impl Clock, set: impl FnOnce(&mut LedgerConfig)) -> Self {
+        #[cfg(feature = "postgres")]
+        if let Ok(server) = std::env::var(TEST_SERVER) {
+            let mut config = LedgerConfig::at(server::blank_database(&server));
+            set(&mut config);
+            return Self::with(config, clock).expect("a blank ledger");
+        }
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut config = LedgerConfig::new(directory.path().join("ledger.db"));
         set(&mut config);
         Self::with(config, clock).expect("a blank ledger").keep(directory)
+    }
+
+    /// Another handle to the same database, as another process has it.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    pub fn again(&self, clock: impl Clock) -> Self {
+        Self::with(self.settings().clone(), clock).expect("a ledger that opens twice")
     }
 
     /// How many commits of this process have changed the file.
@@ -42,10 +85,11 @@ impl Ledger {
         let (started, running) = tokio::sync::oneshot::channel();
         let (hold, held) = std::sync::mpsc::channel::<()>();
         let ledger = self.clone();
+        let mut started = Some(started);
         tokio::spawn(async move {
             ledger
                 .write("hold_writer", move |_| {
-                    let _ = started.send(());
+                    let _ = started.take().map(|started| started.send(()));
                     // Ends when the other side is dropped.
                     let _ = held.recv();
                     Ok(())
@@ -86,6 +130,28 @@ impl Ledger {
             Ok(())
         })
         .await
+    }
+}
+
+/// A place for a ledger.
+#[derive(Debug)]
+pub struct BlankPlace {
+    config: LedgerConfig,
+    _directory: Option<tempfile::TempDir>,
+}
+
+impl BlankPlace {
+    /// Settings for a ledger there.
+    pub fn config(&self) -> LedgerConfig {
+        self.config.clone()
+    }
+
+    /// The place as `ledger.url` names it.
+    pub fn place(&self) -> String {
+        match &self.config.url {
+            Some(url) => url.reveal().to_owned(),
+            None => self.config.path.display().to_string(),
+        }
     }
 }
 

@@ -77,7 +77,7 @@ impl Ledger {
                 "-- mark_channels_observed
                 INSERT INTO observation (id, channels_observed_at) VALUES (1, ?1)
                 ON CONFLICT (id) DO UPDATE
-                    SET channels_observed_at = max(channels_observed_at, excluded.channels_observed_at)",
+                    SET channels_observed_at = max(observation.channels_observed_at, excluded.channels_observed_at)",
                 params![at],
             )?;
             Ok(())

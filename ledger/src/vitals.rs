@@ -77,7 +77,7 @@ fn read(
     }
     let exposed = tx.one(
         "-- vital_exposure
-        SELECT coalesce(sum(accepted - settled), 0), min(last_activity_at) FROM channels
+        SELECT CAST(coalesce(sum(accepted - settled), 0) AS BIGINT), min(last_activity_at) FROM channels
          WHERE state IN ('open', 'closing') AND accepted > settled",
         &[],
         |row| Ok((row.get(0)?, row.get(1)?)),

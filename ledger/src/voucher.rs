@@ -74,7 +74,7 @@ fn best_to_settle(
         "-- best_voucher_to_settle
         SELECT vouchers.* FROM vouchers JOIN channels USING (channel_id)
          WHERE channel_id = ?1 AND cumulative_amount > settled AND (expires_at = 0 OR expires_at > ?2)
-         ORDER BY cumulative_amount IS close_cumulative DESC,
+         ORDER BY cumulative_amount IS NOT DISTINCT FROM close_cumulative DESC,
                   cumulative_amount >= spent DESC,
                   CASE WHEN cumulative_amount >= spent THEN cumulative_amount ELSE -cumulative_amount END,
                   expires_at = 0 DESC, expires_at DESC

@@ -2,14 +2,17 @@
 //!
 //! Jobs queue up while a commit is on its way to disk; the next transaction takes them all. Each runs in
 //! a savepoint, so one that fails takes back only its own changes, and each is answered after the commit
-//! that holds it has returned. If that commit fails, so does every job in it. The vouchers of a transaction are one
-//! job: see [`vouchers`].
+//! that holds it has returned. If that commit fails, so does every job in it, unless the database says that another
+//! process was in the way and nothing happened: then the whole group is done again, so jobs may run more than once. The
+//! vouchers of a transaction are one job: see [`vouchers`].
 
 mod vouchers;
 
+use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, trace};
@@ -17,7 +20,7 @@ use tracing::{error, trace};
 use self::vouchers::{Offered, Vouchers};
 use crate::acceptance::{Acceptance, Offer};
 use crate::book::Book;
-use crate::engine::{DatabaseError, DatabaseErrorKind, Tx};
+use crate::engine::{AT_ONCE, DatabaseError, DatabaseErrorKind, Tx};
 use crate::error::LedgerError;
 
 /// Jobs that may wait before callers do.
@@ -25,6 +28,12 @@ const QUEUE: usize = 1_024;
 
 /// Most jobs in one transaction: bounds how long the first of them waits for the last.
 const GROUP: usize = 256;
+
+/// How often a group is begun that other processes get in the way of.
+const ATTEMPTS: u32 = 12;
+
+/// After so many attempts jobs go one by one, so that less is in the way of others.
+const TOGETHER: u32 = 4;
 
 /// Hands jobs to the writer thread. Dropping it lets the queue drain, then ends and joins the thread.
 #[derive(Debug)]
@@ -51,10 +60,10 @@ impl Writer {
     pub(crate) async fn write<T, F>(&self, name: &'static str, work: F) -> Result<T, LedgerError>
     where
         T: Send + 'static,
-        F: FnOnce(&Tx) -> Result<T, LedgerError> + Send + 'static,
+        F: FnMut(&Tx) -> Result<T, LedgerError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Work { name, work: Some(work), outcome: None, reply });
+        let job = Box::new(Work { name, work, outcome: None, reply });
         let queue = self.queue.as_ref().ok_or(LedgerError::Stopped)?;
         queue.send(Entry::Job(job)).await.map_err(|_| LedgerError::Stopped)?;
         answer.await.map_err(|_| LedgerError::Stopped)?
@@ -111,7 +120,8 @@ trait Job: Send {
     fn name(&self) -> &'static str;
     /// Whether nobody waits for it any more.
     fn is_abandoned(&self) -> bool;
-    /// Does the work and keeps its outcome. False asks for its changes to be taken back.
+    /// Does the work and keeps its outcome, of the last time when it is done again. False asks for its changes to
+    /// be taken back.
     fn run(&mut self, tx: &Tx) -> bool;
     /// Tells the caller: its own outcome, or why nothing was committed.
     fn answer(self: Box<Self>, committed: Result<(), LedgerError>);
@@ -119,7 +129,7 @@ trait Job: Send {
 
 struct Work<T, F> {
     name: &'static str,
-    work: Option<F>,
+    work: F,
     outcome: Option<Result<T, LedgerError>>,
     reply: oneshot::Sender<Result<T, LedgerError>>,
 }
@@ -127,7 +137,7 @@ struct Work<T, F> {
 impl<T, F> Job for Work<T, F>
 where
     T: Send,
-    F: FnOnce(&Tx) -> Result<T, LedgerError> + Send,
+    F: FnMut(&Tx) -> Result<T, LedgerError> + Send,
 {
     fn name(&self) -> &'static str {
         self.name
@@ -138,8 +148,7 @@ where
     }
 
     fn run(&mut self, tx: &Tx) -> bool {
-        let Some(work) = self.work.take() else { return true };
-        let outcome = catch_unwind(AssertUnwindSafe(|| work(tx)))
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
             .unwrap_or(Err(LedgerError::Panicked { operation: self.name }))
             .map_err(|error| error.during(self.name));
         let keep = outcome.is_ok();
@@ -195,41 +204,79 @@ fn group(book: &Arc<Book>, entries: Vec<Entry>) -> Vec<Box<dyn Job>> {
 }
 
 /// Runs jobs in one transaction and answers them; returns those that must run in another.
-fn run_group(tx: &Tx, jobs: Vec<Box<dyn Job>>, committed: &watch::Sender<u64>) -> Vec<Box<dyn Job>> {
+fn run_group(tx: &Tx, mut jobs: Vec<Box<dyn Job>>, committed: &watch::Sender<u64>) -> Vec<Box<dyn Job>> {
     if jobs.is_empty() {
         return jobs;
     }
     let changes = tx.changes();
-    if let Err(error) = tx.begin() {
+    let mut rest = Vec::new();
+    for attempt in 1.. {
+        let begun = Instant::now();
+        let (ran, outcome) = attempt_group(tx, &mut jobs);
+        let failed = match &outcome {
+            Ok(()) => None,
+            Err(failed) if attempt < ATTEMPTS && failed.may_be_repeated(attempt, begun.elapsed()) => {
+                Some(failed)
+            }
+            Err(_) => None,
+        };
+        if failed.is_some() {
+            if attempt == TOGETHER {
+                rest = jobs.split_off(1);
+            }
+            pause(attempt);
+            continue;
+        }
+        trace!(jobs = ran, attempt, committed = outcome.is_ok(), "group");
+        if outcome.is_ok() && tx.changes() != changes {
+            committed.send_modify(|count| *count += 1);
+        }
+        let mut unrun = jobs.split_off(ran);
+        answer(jobs, &outcome.map_err(|failed| failed.cause.into()));
+        unrun.append(&mut rest);
+        return unrun;
+    }
+    rest
+}
+
+/// Why a group was not committed.
+struct Failed {
+    cause: DatabaseError,
+    /// Whether the commit was asked for: then it may have happened.
+    at_commit: bool,
+}
+
+impl Failed {
+    fn may_be_repeated(&self, attempt: u32, after: Duration) -> bool {
+        match self.cause.kind() {
+            DatabaseErrorKind::Conflict => true,
+            DatabaseErrorKind::Disconnected => !self.at_commit && attempt == 1 && after < AT_ONCE,
+            _ => false,
+        }
+    }
+}
+
+/// Lets others finish, each for another time.
+fn pause(attempt: u32) {
+    let spread = RandomState::new().hash_one(attempt) % 8;
+    std::thread::sleep(Duration::from_millis((1 << attempt.min(7)) / 2 + spread));
+}
+
+/// Runs jobs in one transaction. Returns how many ran, and whether that was committed.
+fn attempt_group(tx: &Tx, jobs: &mut [Box<dyn Job>]) -> (usize, Result<(), Failed>) {
+    let failed = |at_commit| move |cause| Failed { cause, at_commit };
+    if let Err(cause) = tx.begin() {
         // Nothing should be open here; if something is, the next group must not find it.
         tx.abandon();
-        answer(jobs, &Err(error.into()));
-        return Vec::new();
+        return (jobs.len(), Err(failed(false)(cause)));
     }
-    let mut done = Vec::with_capacity(jobs.len());
-    let mut jobs = jobs.into_iter();
-    let mut lost = None;
-    for mut job in jobs.by_ref() {
-        let ran = run_one(tx, job.as_mut());
-        done.push(job);
-        if let Err(error) = ran {
-            lost = Some(error);
-            break;
-        }
-    }
-    let result = match lost {
-        Some(error) => {
+    for (index, job) in jobs.iter_mut().enumerate() {
+        if let Err(cause) = run_one(tx, job.as_mut()) {
             tx.abandon();
-            Err(error)
+            return (index + 1, Err(failed(false)(cause)));
         }
-        None => commit(tx),
-    };
-    trace!(jobs = done.len(), committed = result.is_ok(), "group");
-    if result.is_ok() && tx.changes() != changes {
-        committed.send_modify(|count| *count += 1);
     }
-    answer(done, &result.map_err(LedgerError::from));
-    jobs.collect()
+    (jobs.len(), commit(tx).map_err(failed(true)))
 }
 
 /// Runs one job in a savepoint. An error means that the whole transaction is lost.
@@ -237,10 +284,11 @@ fn run_one(tx: &Tx, job: &mut dyn Job) -> Result<(), DatabaseError> {
     tx.begin_job()?;
     let keep = job.run(tx);
     // The database may have taken back everything at once; going on would write outside of any transaction.
-    if tx.is_over() {
-        error!(job = job.name(), "transaction lost");
-        let text = format!("transaction was rolled back during {}", job.name());
-        return Err(DatabaseError::new(DatabaseErrorKind::Other, text));
+    if let Some(failure) = tx.failure() {
+        if failure.kind() != DatabaseErrorKind::Conflict {
+            error!(job = job.name(), %failure, "transaction lost");
+        }
+        return Err(failure);
     }
     tx.end_job(keep)
 }
@@ -248,7 +296,9 @@ fn run_one(tx: &Tx, job: &mut dyn Job) -> Result<(), DatabaseError> {
 fn commit(tx: &Tx) -> Result<(), DatabaseError> {
     let result = tx.commit();
     if let Err(error) = &result {
-        error!(%error, "commit");
+        if error.kind() != DatabaseErrorKind::Conflict {
+            error!(%error, "commit");
+        }
         // A failed COMMIT may leave the transaction open.
         tx.abandon();
     }

@@ -68,8 +68,29 @@ pub struct Pass {
     pub waiting: usize,
 }
 
+/// How often a settler that stands by looks whether it is needed.
+const STAND_BY: Duration = Duration::from_secs(5);
+
+/// Waits for its turn to settle on a ledger that is on a server. A file has one settler, and no use for another.
+async fn stand_by(ledger: &Ledger) -> Result<SettlerLock, SettlerError> {
+    let mut told = false;
+    loop {
+        if let Some(lock) = ledger.try_lock_settler().await? {
+            return Ok(lock);
+        }
+        if !ledger.is_shared() {
+            return Err(SettlerError::AlreadyRunning);
+        }
+        if !told {
+            info!("another settler works on this ledger; standing by");
+            told = true;
+        }
+        tokio::time::sleep(STAND_BY).await;
+    }
+}
+
 impl Settler {
-    /// Takes the ledger's settler lock and checks everything that must hold before the first transaction.
+    /// Takes the ledger's settler lock, for which it waits where the ledger is on a server, and checks everything that must hold before the first transaction.
     ///
     /// Fails with a reason and a remedy: another settler on this ledger, a node of another cluster than the
     /// configuration or the ledger says, no program, a mint that is none, a treasury that cannot be paid.
@@ -80,7 +101,7 @@ impl Settler {
         keys: SettlerKeys,
         config: SettlerConfig,
     ) -> Result<Self, SettlerError> {
-        let lock = ledger.try_lock_settler()?.ok_or(SettlerError::AlreadyRunning)?;
+        let lock = stand_by(&ledger).await?;
         let cluster = startup::identify(chain.as_ref(), &config).await?;
         ledger.bind_cluster(&cluster).await?;
         let missing = startup::check_accounts(chain.as_ref(), &keys, &config).await?;

@@ -33,8 +33,8 @@ pub(crate) struct Archive {
 impl Archive {
     pub(super) async fn run(self, output: Output) -> Result<()> {
         let config = Config::read(&self.config)?.ledger;
-        if !config.path.exists() {
-            let what = format!("there is no ledger at {}", config.path.display());
+        if let Some(file) = config.file().filter(|file| !file.exists()) {
+            let what = format!("there is no ledger at {}", file.display());
             return Err(CliError::new(
                 Exit::Ledger,
                 what,

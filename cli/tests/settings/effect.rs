@@ -56,6 +56,8 @@ const TRACES: &str = "cli/tests/eyes/traces.rs";
 #[rustfmt::skip]
 const ROWS: &[(&str, Effect)] = &[
     ("ledger.path", Tested(ACT, "a_secret_that_no_file_names_outlives_the_server")),
+    ("ledger.url", Tested("ledger/src/config.rs", "a_ledger_is_in_one_place")),
+    ("ledger.server_patience_seconds", Tested("ledger/tests/ledger/postgres.rs", "a_server_that_does_not_answer_is_given_up_after_its_patience")),
     ("ledger.replay_retention_seconds", Tested(ARCHIVE, "replay_retention_seconds_says_how_long_answers_are_kept")),
     ("ledger.replay_entry_retention_days", Tested(ARCHIVE, "replay_entry_retention_days_bounds_the_requests_of_a_live_channel")),
     ("ledger.max_answer_bytes", Tested(ANSWER, "the_oldest_answers_of_all_channels_make_room")),

@@ -15,6 +15,10 @@ pub enum DatabaseErrorKind {
     Constraint,
     /// Others were writing for too long.
     Busy,
+    /// Another transaction was in the way: this one changed nothing, and may be done again.
+    Conflict,
+    /// The database cannot be reached, or did not answer in time. What was being committed may be, or not.
+    Disconnected,
     /// There is no room to write.
     Full,
     /// It is no database.
@@ -43,6 +47,12 @@ impl DatabaseError {
     /// A statement that changes one row changed `rows`.
     pub(crate) fn changed_rows(rows: usize) -> Self {
         Self::new(DatabaseErrorKind::Unexpected, format!("a change of one row changed {rows}"))
+    }
+
+    /// Nothing to talk to.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn not_connected() -> Self {
+        Self::new(DatabaseErrorKind::Disconnected, "not connected")
     }
 
     /// What it means.

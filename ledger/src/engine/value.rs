@@ -38,13 +38,28 @@ pub(crate) use params;
 pub(crate) enum Row<'a> {
     /// SQLite's.
     Sqlite(&'a rusqlite::Row<'a>),
+    /// PostgreSQL's.
+    #[cfg(feature = "postgres")]
+    Postgres(&'a tokio_postgres::Row),
 }
 
 impl Row<'_> {
+    /// How many columns there are.
+    #[cfg(feature = "testing")]
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Sqlite(row) => row.as_ref().column_count(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(row) => row.len(),
+        }
+    }
+
     /// The value in `column`, by its place or its name.
     pub(crate) fn get<C: Column, T: FromValue>(&self, column: C) -> Result<T, DatabaseError> {
         let value = match self {
             Self::Sqlite(row) => column.of_sqlite(row)?,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(row) => column.of_postgres(row)?,
         };
         T::from_value(value).ok_or_else(|| DatabaseError::undecodable(column))
     }
@@ -53,17 +68,29 @@ impl Row<'_> {
 /// Where in a row.
 pub(crate) trait Column: Copy + std::fmt::Display {
     fn of_sqlite<'a>(self, row: &'a rusqlite::Row<'_>) -> Result<Value<'a>, DatabaseError>;
+    #[cfg(feature = "postgres")]
+    fn of_postgres(self, row: &tokio_postgres::Row) -> Result<Value<'_>, DatabaseError>;
 }
 
 impl Column for usize {
     fn of_sqlite<'a>(self, row: &'a rusqlite::Row<'_>) -> Result<Value<'a>, DatabaseError> {
         super::sqlite::value(row.get_ref(self)?)
     }
+
+    #[cfg(feature = "postgres")]
+    fn of_postgres(self, row: &tokio_postgres::Row) -> Result<Value<'_>, DatabaseError> {
+        Ok(row.try_get(self)?)
+    }
 }
 
 impl Column for &'static str {
     fn of_sqlite<'a>(self, row: &'a rusqlite::Row<'_>) -> Result<Value<'a>, DatabaseError> {
         super::sqlite::value(row.get_ref(self)?)
+    }
+
+    #[cfg(feature = "postgres")]
+    fn of_postgres(self, row: &tokio_postgres::Row) -> Result<Value<'_>, DatabaseError> {
+        Ok(row.try_get(self)?)
     }
 }
 

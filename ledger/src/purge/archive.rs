@@ -14,13 +14,14 @@ pub(super) const NEXT: &str = "-- channel_to_archive
      ORDER BY over_since LIMIT 1";
 
 pub(super) const COPY_SUBMISSIONS: &str = "-- archive_submissions
-    INSERT OR IGNORE INTO archived_submissions
+    INSERT INTO archived_submissions
            (channel_id, submission_id, kind, state, signature, amount, error, fee_lamports, compute_units,
             landed_slot, created_at, updated_at)
     SELECT channel_id, submission_id, kind, state, signature, amount, error, fee_lamports, compute_units,
            landed_slot, created_at, updated_at
       FROM submission_channels JOIN submissions USING (submission_id)
-     WHERE channel_id = ?1 ORDER BY submission_id LIMIT ?2";
+     WHERE channel_id = ?1 ORDER BY submission_id LIMIT ?2
+    ON CONFLICT DO NOTHING";
 
 pub(super) const COPY_CHANNEL: &str = "-- archive_channel
     INSERT INTO archived_channels

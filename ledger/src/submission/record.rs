@@ -7,7 +7,7 @@ use super::intent::{Effect, Intent, attach};
 use super::{SubmissionId, SubmissionKind, SubmissionState, find};
 use crate::column::{amount, integer};
 use crate::engine::{DatabaseError, Tx, params};
-use crate::{Ledger, LedgerError, channel};
+use crate::{Ledger, LedgerError, channel, settler_lock};
 
 /// Records a transaction that the payer has signed and the settler has yet to.
 pub(crate) fn request(
@@ -78,8 +78,9 @@ impl Ledger {
         signature: Signature,
         last_valid_block_height: u64,
     ) -> Result<(), LedgerError> {
-        let now = self.now();
+        let (now, holder) = (self.now(), self.lease_holder());
         self.write("record_signed", move |tx| {
+            settler_lock::check(tx, holder)?;
             let found = find(tx, id)?.ok_or(LedgerError::UnknownSubmission(id))?;
             match found.state {
                 SubmissionState::Requested => {}
@@ -114,8 +115,9 @@ impl Ledger {
         signature: Signature,
         last_valid_block_height: u64,
     ) -> Result<SubmissionId, LedgerError> {
-        let now = self.now();
+        let (now, holder) = (self.now(), self.lease_holder());
         self.write("record_submission", move |tx| {
+            settler_lock::check(tx, holder)?;
             if let Some(id) = signed_by(tx, &signature)? {
                 return Ok(id);
             }

@@ -39,11 +39,12 @@ async fn numbers(writer: &Writer) -> Vec<i64> {
 async fn hold(writer: &Arc<Writer>) -> mpsc::Sender<()> {
     let (release, held) = mpsc::channel::<()>();
     let (started, running) = oneshot::channel();
+    let mut started = Some(started);
     let holder = Arc::clone(writer);
     tokio::spawn(async move {
         holder
             .write("hold", move |_| {
-                started.send(()).unwrap();
+                started.take().unwrap().send(()).unwrap();
                 let _ = held.recv();
                 Ok(())
             })
@@ -53,7 +54,7 @@ async fn hold(writer: &Arc<Writer>) -> mpsc::Sender<()> {
     release
 }
 
-type AnyJob = Box<dyn FnOnce(&Tx) -> Result<(), LedgerError> + Send>;
+type AnyJob = Box<dyn FnMut(&Tx) -> Result<(), LedgerError> + Send>;
 
 /// Runs `jobs` as one group, in order.
 async fn group(writer: &Arc<Writer>, jobs: Vec<AnyJob>) -> Vec<Result<(), LedgerError>> {
@@ -168,7 +169,7 @@ async fn queued_jobs_are_done_before_the_writer_ends() {
     for number in 0..100 {
         let (reply, answer) = oneshot::channel();
         let work = move |tx: &Tx| insert(tx, number);
-        let job = Box::new(Work { name: "insert", work: Some(work), outcome: None, reply });
+        let job = Box::new(Work { name: "insert", work, outcome: None, reply });
         assert!(queue.try_send(Entry::Job(job)).is_ok());
         answers.push(answer);
     }

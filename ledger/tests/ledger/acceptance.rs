@@ -242,10 +242,10 @@ async fn channel_that_is_not_open_refuses_with_its_state() {
         (gone, ChannelState::Gone),
     ];
     for (channel, state) in cases {
-        let before = crate::dump::dump(&ledger);
+        let before = ledger.dump();
         let acceptance = ledger.accept(&channel.voucher(16), Charge::of(16, 1)).await.unwrap();
         assert_eq!(acceptance, Acceptance::NotOpen(state));
-        assert_eq!(crate::dump::dump(&ledger), before);
+        assert_eq!(ledger.dump(), before);
     }
 }
 

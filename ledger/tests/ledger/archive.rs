@@ -1,8 +1,7 @@
 //! Channels that are over leave the tables that are worked on, and every retention is a setting.
 
-use rusqlite::Connection;
 use toll_ledger::{
-    ChannelFixture, ChannelState, Charge, CloseLanded, CloseReason, Intent, Ledger, LedgerConfig, Purged,
+    ChannelFixture, ChannelState, Charge, CloseLanded, CloseReason, Intent, LedgerConfig, Purged,
     RecordedOpen, SubmissionId, SubmissionKind, SubmissionState, Tip,
 };
 
@@ -38,10 +37,6 @@ impl World {
     }
 }
 
-fn ask<T: rusqlite::types::FromSql>(ledger: &Ledger, sql: &str) -> T {
-    Connection::open(ledger.path()).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
-}
-
 #[tokio::test]
 async fn a_channel_that_is_over_moves_to_the_archive_with_its_accounts() {
     let world = World::with_deposit(1_000).await;
@@ -54,16 +49,16 @@ async fn a_channel_that_is_over_moves_to_the_archive_with_its_accounts() {
 
     assert!(!world.is_hot().await);
     for table in ["channels", "vouchers", "replays", "submissions", "submission_channels", "challenges"] {
-        assert_eq!(ask::<i64>(&world.ledger, &format!("SELECT count(*) FROM {table}")), 0, "{table}");
+        assert_eq!(world.ledger.ask_number(&format!("SELECT count(*) FROM {table}")), 0, "{table}");
     }
-    let archived: String = ask(
-        &world.ledger,
+    let archived = world.ledger.ask_text(
         "SELECT deposit || ' ' || settled || ' ' || refunded || ' ' || close_reason || ' ' || voucher_amount
                 || ' ' || archived_at FROM archived_channels",
     );
     assert_eq!(archived, format!("1000 16 984 requested 16 {}", START + 8 * DAY));
-    let fees: i64 =
-        ask(&world.ledger, "SELECT sum(fee_lamports) FROM archived_submissions WHERE kind = 'close'");
+    let fees: i64 = world.ledger.ask_number(
+        "SELECT CAST(sum(fee_lamports) AS BIGINT) FROM archived_submissions WHERE kind = 'close'",
+    );
     assert_eq!(fees, 5_000);
 }
 
@@ -173,7 +168,7 @@ async fn a_transaction_for_two_channels_goes_with_the_last_of_them() {
     let kept = world.ledger.submission(reclaim).await.unwrap().unwrap();
     assert_eq!(kept.channels(), [other.id()]);
     let archived = "SELECT count(*) FROM archived_submissions WHERE kind = 'reclaim'";
-    assert_eq!(ask::<i64>(&world.ledger, archived), 1);
+    assert_eq!(world.ledger.ask_number(archived), 1);
 }
 
 #[tokio::test]
@@ -186,8 +181,8 @@ async fn a_channel_with_more_transactions_than_a_batch_is_archived_in_parts() {
     world.end().await;
     world.purge(START).await;
     assert_eq!(world.purge(START + 8 * DAY).await.archived, 1);
-    assert_eq!(ask::<i64>(&world.ledger, "SELECT count(*) FROM archived_submissions"), 12);
-    assert_eq!(ask::<i64>(&world.ledger, "SELECT count(*) FROM submissions"), 0);
+    assert_eq!(world.ledger.ask_number("SELECT count(*) FROM archived_submissions"), 12);
+    assert_eq!(world.ledger.ask_number("SELECT count(*) FROM submissions"), 0);
 }
 
 #[tokio::test]
@@ -207,8 +202,8 @@ async fn archive_retention_days_says_how_long() {
     world.purge(START + 7 * DAY).await;
     assert_eq!(world.purge(START + 372 * DAY - 1).await.forgotten, 0);
     assert_eq!(world.purge(START + 372 * DAY).await.forgotten, 1);
-    assert_eq!(ask::<i64>(&world.ledger, "SELECT count(*) FROM archived_channels"), 0);
-    assert_eq!(ask::<i64>(&world.ledger, "SELECT count(*) FROM archived_submissions"), 0);
+    assert_eq!(world.ledger.ask_number("SELECT count(*) FROM archived_channels"), 0);
+    assert_eq!(world.ledger.ask_number("SELECT count(*) FROM archived_submissions"), 0);
 }
 
 #[tokio::test]

@@ -70,9 +70,9 @@ async fn one_request_presented_a_hundred_times_is_charged_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_processes_accept_one_voucher_once() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("ledger.db");
-    let processes = [(); 2].map(|()| Ledger::open(&path, ManualClock::new(START)).unwrap());
+    let clock = ManualClock::new(START);
+    let first = Ledger::temporary(clock.clone());
+    let processes = [first.clone(), first.again(clock)];
     let channel = ChannelFixture::new(1, 10_000);
     channel.open(&processes[0]).await.unwrap();
     for round in 1..=10 {

@@ -1,12 +1,13 @@
 //! A process killed while it accepts vouchers has on disk all that it said it accepted.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
-use toll_ledger::{Acceptance, ChannelFixture, ChannelState, Charge, Ledger, ManualClock};
+use toll_ledger::{
+    Acceptance, ChannelFixture, ChannelState, Charge, DatabaseUrl, Ledger, LedgerConfig, ManualClock,
+};
 
 use crate::{START, amount};
 
@@ -15,18 +16,18 @@ const LEDGER: &str = "TOLL_TEST_LEDGER";
 
 const DEPOSIT: u64 = 1 << 40;
 
-fn reopen(path: &Path) -> Ledger {
-    Ledger::open(path, ManualClock::new(START)).unwrap()
+fn reopen(place: &str) -> Ledger {
+    Ledger::with(LedgerConfig::at(DatabaseUrl::new(place)), ManualClock::new(START)).unwrap()
 }
 
 /// Not a test of its own: what the child process runs until it is killed.
 #[test]
 #[ignore = "run by killed_process_keeps_every_voucher_it_accepted"]
 fn child_accepts_vouchers_until_it_is_killed() {
-    let Some(path) = std::env::var_os(LEDGER) else { return };
+    let Ok(place) = std::env::var(LEDGER) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let ledger = reopen(Path::new(&path));
+        let ledger = reopen(&place);
         let channel = ChannelFixture::new(1, DEPOSIT);
         let from = ledger.channel(&channel.id()).await.unwrap().unwrap().watermarks.accepted.get();
         for step in 1.. {
@@ -45,10 +46,10 @@ fn child_accepts_vouchers_until_it_is_killed() {
 
 /// Lets a child accept until it has reported `reports` vouchers, kills it, and returns the last amount that
 /// it managed to report.
-fn accept_and_kill(path: &Path, reports: usize) -> u64 {
+fn accept_and_kill(place: &str, reports: usize) -> u64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "crash::child_accepts_vouchers_until_it_is_killed", "--ignored", "--nocapture"])
-        .env(LEDGER, path)
+        .env(LEDGER, place)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -66,17 +67,17 @@ fn accept_and_kill(path: &Path, reports: usize) -> u64 {
 
 #[tokio::test]
 async fn killed_process_keeps_every_voucher_it_accepted() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("ledger.db");
+    let blank = Ledger::nowhere();
+    let place = blank.place();
     let channel = ChannelFixture::new(1, DEPOSIT);
-    channel.open(&reopen(&path)).await.unwrap();
+    channel.open(&reopen(&place)).await.unwrap();
     let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &[11; 32]);
     for _ in 0..8 {
         let reports = 1 + (random.next_u32() % 60) as usize;
 
-        let reported = accept_and_kill(&path, reports);
+        let reported = accept_and_kill(&place, reports);
 
-        let ledger = reopen(&path);
+        let ledger = reopen(&place);
         let record = ledger.channel(&channel.id()).await.unwrap().unwrap();
         let watermarks = record.watermarks;
         assert_eq!(record.state, ChannelState::Open);

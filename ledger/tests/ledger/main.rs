@@ -1,4 +1,4 @@
-//! The ledger against its real database.
+//! The ledger against its real databases: what holds on a file holds on a server (`postgres`).
 
 mod acceptance;
 mod answer;
@@ -8,13 +8,16 @@ mod closing;
 mod comparison;
 mod concurrency;
 mod crash;
-mod dump;
+mod file;
 mod finality;
 mod full_disk;
 mod group;
 mod law;
+mod lease;
 mod observation;
 mod opening;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod renewal;
 mod replay;
 mod spending;
@@ -59,7 +62,7 @@ impl World {
 
     /// Everything in the database.
     fn dump(&self) -> String {
-        dump::dump(&self.ledger)
+        self.ledger.dump()
     }
 }
 

@@ -40,12 +40,12 @@ async fn same_credential_finds_what_it_made() {
     let ledger = ledger();
     let channel = ChannelFixture::new(1, 5_000);
     let RecordedOpen::Recorded(first) = channel.record(&ledger).await.unwrap() else { panic!() };
-    let before = crate::dump::dump(&ledger);
+    let before = ledger.dump();
 
     let RecordedOpen::Existing(record, second) = channel.record(&ledger).await.unwrap() else { panic!() };
 
     assert_eq!((record.id, second), (channel.id(), first));
-    assert_eq!(crate::dump::dump(&ledger), before);
+    assert_eq!(ledger.dump(), before);
 }
 
 #[tokio::test]
@@ -54,13 +54,13 @@ async fn challenge_buys_one_channel() {
     let channel = ChannelFixture::new(1, 5_000);
     channel.record(&ledger).await.unwrap();
     let other = ChannelFixture::new(2, 5_000).channel;
-    let before = crate::dump::dump(&ledger);
+    let before = ledger.dump();
 
     let outcome =
         ledger.record_open(other, b"other".to_vec(), &channel.challenge_id(), START + 300).await.unwrap();
 
     assert_eq!(outcome, RecordedOpen::ChallengeUsed);
-    assert_eq!(crate::dump::dump(&ledger), before);
+    assert_eq!(ledger.dump(), before);
 }
 
 #[tokio::test]
@@ -86,23 +86,23 @@ async fn address_is_opened_once_whatever_became_of_it() {
     let channel = ChannelFixture::new(1, 5_000);
     channel.record(&ledger).await.unwrap();
     ledger.open_failed(&channel.id(), "blockhash expired").await.unwrap();
-    let before = crate::dump::dump(&ledger);
+    let before = ledger.dump();
 
     let outcome =
         ledger.record_open(channel.channel.clone(), b"again".to_vec(), "fresh", START).await.unwrap();
 
     assert_eq!(outcome, RecordedOpen::ChannelExists);
-    assert_eq!(crate::dump::dump(&ledger), before);
+    assert_eq!(ledger.dump(), before);
 }
 
 #[tokio::test]
 async fn deposit_beyond_the_ledgers_integers_is_refused() {
     let ledger = ledger();
-    let before = crate::dump::dump(&ledger);
+    let before = ledger.dump();
     let too_much = i64::MAX as u64 + 1;
     let error = ChannelFixture::new(1, too_much).record(&ledger).await.unwrap_err();
     assert!(matches!(error, LedgerError::AmountTooLarge { amount } if amount == too_much), "{error}");
-    assert_eq!(crate::dump::dump(&ledger), before);
+    assert_eq!(ledger.dump(), before);
 
     ChannelFixture::new(2, too_much - 1).record(&ledger).await.unwrap();
 }
@@ -214,9 +214,9 @@ async fn opens_beyond_what_the_settler_can_get_through_are_not_recorded() {
         let recorded = ChannelFixture::new(salt, 5_000).record(&ledger).await.unwrap();
         assert!(matches!(recorded, RecordedOpen::Recorded(_)), "{recorded:?}");
     }
-    let before = crate::dump::dump(&ledger);
+    let before = ledger.dump();
     assert_eq!(ChannelFixture::new(500, 5_000).record(&ledger).await.unwrap(), RecordedOpen::Crowded);
-    assert_eq!(crate::dump::dump(&ledger), before);
+    assert_eq!(ledger.dump(), before);
 
     let first = ledger.requested().await.unwrap()[0].id;
     ledger.failed(first, "no funds").await.unwrap();

@@ -50,13 +50,13 @@ async fn a_payer_has_so_many_channels_at_once_whoever_pays_for_them() {
     let first = ChannelFixture::new(1, 1_000);
     first.open(&ledger).await.unwrap();
     self_funded(2).open(&ledger).await.unwrap();
-    let before = crate::dump::dump(&ledger);
+    let before = ledger.dump();
 
     for refused in [ChannelFixture::new(3, 1_000), self_funded(4)] {
         let recorded = refused.record(&ledger).await.unwrap();
         assert_eq!(recorded, RecordedOpen::TooManyChannels { live: 2 });
     }
-    assert_eq!(crate::dump::dump(&ledger), before, "nothing changed");
+    assert_eq!(ledger.dump(), before, "nothing changed");
 
     ledger.request_close(&first.id(), CloseReason::Requested, None).await.unwrap();
     let closing = ChannelFixture::new(5, 1_000).record(&ledger).await.unwrap();
@@ -70,11 +70,11 @@ async fn a_payer_has_so_many_channels_at_once_whoever_pays_for_them() {
 async fn a_sponsor_out_of_funds_leaves_opens_to_payers_that_pay_themselves() {
     let ledger = ledger();
     ledger.publish_sponsor(Sponsor { opens: false, ..willing() }).await.unwrap();
-    let before = crate::dump::dump(&ledger);
+    let before = ledger.dump();
 
     let recorded = ChannelFixture::new(1, 1_000).record(&ledger).await.unwrap();
     assert_eq!(recorded, RecordedOpen::Unsponsored(Unsponsored::OutOfFunds));
-    assert_eq!(crate::dump::dump(&ledger), before, "nothing changed");
+    assert_eq!(ledger.dump(), before, "nothing changed");
 
     let recorded = self_funded(2).record(&ledger).await.unwrap();
     assert!(matches!(recorded, RecordedOpen::Recorded(_)), "{recorded:?}");
@@ -146,12 +146,12 @@ async fn a_sponsor_pays_for_so_many_opens_a_minute_and_payers_for_any_number() {
         ChannelFixture::new(salt, 1_000).record(&ledger).await.unwrap();
     }
     clock.advance(59);
-    let before = crate::dump::dump(&ledger);
+    let before = ledger.dump();
 
     assert!(!ledger.sponsors_opens().await.unwrap());
     let third = ChannelFixture::new(3, 1_000).record(&ledger).await.unwrap();
     assert_eq!(third, RecordedOpen::Unsponsored(Unsponsored::TooManyOpens));
-    assert_eq!(crate::dump::dump(&ledger), before, "nothing changed");
+    assert_eq!(ledger.dump(), before, "nothing changed");
     let own = self_funded(4).record(&ledger).await.unwrap();
     assert!(matches!(own, RecordedOpen::Recorded(_)), "{own:?}");
 

@@ -1,0 +1,162 @@
+//! One connection to a server, and the thread of work on it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row, Statement};
+
+use super::address::Address;
+use super::dialect;
+use super::value::Bound;
+use crate::engine::error::{DatabaseError, DatabaseErrorKind};
+use crate::engine::value::Parameter;
+
+/// A connection. Its traffic moves only while somebody waits for an answer.
+pub(super) struct Link {
+    // Taken when it goes: a runtime must not be waited for where others run.
+    runtime: Option<Runtime>,
+    client: Client,
+    patience: Duration,
+    statements: RefCell<HashMap<&'static str, Statement>>,
+}
+
+impl Link {
+    pub(super) fn connect(address: &Address) -> Result<Self, DatabaseError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|cause| lost(&cause))?;
+        let patience = address.patience();
+        let connected = runtime.block_on(async {
+            let (client, connection) = match tokio::time::timeout(patience, address.connect()).await {
+                Ok(connected) => connected?,
+                Err(_) => return Err(silent(patience)),
+            };
+            tokio::spawn(connection);
+            Ok(client)
+        });
+        let client = match connected {
+            Ok(client) => client,
+            Err(error) => {
+                runtime.shutdown_background();
+                return Err(error);
+            }
+        };
+        let link = Self { runtime: Some(runtime), client, patience, statements: RefCell::default() };
+        link.prepare_session()?;
+        Ok(link)
+    }
+
+    /// Commits wait for the disk, and what a dead process left open ends by itself.
+    fn prepare_session(&self) -> Result<(), DatabaseError> {
+        let idle = self.patience.as_millis();
+        self.batch(&format!("SET idle_in_transaction_session_timeout = {idle}"))?;
+        let setting = "SELECT coalesce(current_setting('synchronous_commit', true), '')";
+        let rows = self.wait(self.client.simple_query(setting))?;
+        let commits = rows.iter().find_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        });
+        if commits.as_deref() == Some("off") {
+            self.batch("SET synchronous_commit = on")?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    pub(super) fn batch(&self, sql: &str) -> Result<(), DatabaseError> {
+        self.wait(self.client.batch_execute(sql))
+    }
+
+    pub(super) fn execute(
+        &self,
+        ahead: &str,
+        sql: &'static str,
+        parameters: &[&dyn Parameter],
+    ) -> Result<u64, DatabaseError> {
+        let statement = self.statement(sql)?;
+        let bound = bind(parameters);
+        let bound = refer(&bound);
+        self.after(ahead, self.client.execute(&statement, &bound))
+    }
+
+    /// The rows, and how many of them a change returned.
+    pub(super) fn query(
+        &self,
+        ahead: &str,
+        sql: &'static str,
+        parameters: &[&dyn Parameter],
+    ) -> Result<(Vec<Row>, u64), DatabaseError> {
+        let statement = self.statement(sql)?;
+        let bound = bind(parameters);
+        let bound = refer(&bound);
+        let rows = self.after(ahead, self.client.query(&statement, &bound))?;
+        let changed = if sql.contains("RETURNING") { rows.len() as u64 } else { 0 };
+        Ok((rows, changed))
+    }
+
+    fn statement(&self, sql: &'static str) -> Result<Statement, DatabaseError> {
+        if let Some(statement) = self.statements.borrow().get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.wait(self.client.prepare(&dialect::statement(sql)))?;
+        self.statements.borrow_mut().insert(sql, statement.clone());
+        Ok(statement)
+    }
+
+    /// Sends both at once: the answer to what goes ahead is back before that of `statement`.
+    fn after<T>(
+        &self,
+        ahead: &str,
+        statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, DatabaseError> {
+        if ahead.is_empty() {
+            return self.wait(statement);
+        }
+        self.wait(async {
+            let (went_ahead, answered) = tokio::join!(self.client.batch_execute(ahead), statement);
+            went_ahead?;
+            answered
+        })
+    }
+
+    fn wait<T>(
+        &self,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, DatabaseError> {
+        let runtime = self.runtime.as_ref().ok_or_else(DatabaseError::not_connected)?;
+        match runtime.block_on(async { tokio::time::timeout(self.patience, answer).await }) {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(silent(self.patience)),
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn bind<'a>(parameters: &'a [&'a dyn Parameter]) -> Vec<Bound<'a>> {
+    parameters.iter().map(|parameter| Bound(parameter.value())).collect()
+}
+
+fn refer<'a>(bound: &'a [Bound<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
+    bound.iter().map(|bound| bound as &(dyn ToSql + Sync)).collect()
+}
+
+fn lost(cause: &dyn std::fmt::Display) -> DatabaseError {
+    DatabaseError::new(DatabaseErrorKind::Disconnected, cause.to_string())
+}
+
+fn silent(patience: Duration) -> DatabaseError {
+    DatabaseError::new(DatabaseErrorKind::Disconnected, format!("no answer within {} s", patience.as_secs()))
+}
