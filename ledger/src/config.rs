@@ -24,6 +24,7 @@ pub struct LedgerConfig {
     /// The database, instead of the file at `path`: `postgres://user:password@host/database` for a server that several
     /// gateways and settlers share, or `sqlite:` and a path. `PGPASSWORD` gives a password that the URL does not have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub url: Option<DatabaseUrl>,
     /// Seconds for which any answer of a database server is waited for; then it counts as unreachable.
     #[serde(default = "default_server_patience")]

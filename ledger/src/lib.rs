@@ -5,11 +5,14 @@
 //! transactions and copies the chain's answers back ([`Ledger::observe`]). Nothing in this crate checks a
 //! signature, speaks HTTP or asks a cluster.
 //!
-//! The store is one SQLite file in write-ahead mode with `synchronous=FULL`. Every write runs on one
-//! thread that commits in groups, and no call answers before its commit has returned. Several processes
-//! may share the file.
+//! The store is one SQLite file in write-ahead mode with `synchronous=FULL`, or a PostgreSQL database (feature
+//! `postgres`) with serializable transactions. Every write runs on one thread that commits in groups, and no call
+//! answers before its commit has returned. Several processes may share the database.
 //!
-//! Amounts are SQLite integers: a value above `i64::MAX` is refused with [`LedgerError::AmountTooLarge`].
+//! It reads top-down: `rules` decide and know no SQL, the `book` is what this process remembers, `engine` is the door
+//! to the databases. What lies between says in SQL what the ledger's functions do.
+//!
+//! Amounts are integers of 63 bits: a value above `i64::MAX` is refused with [`LedgerError::AmountTooLarge`].
 //! Times are unix seconds.
 
 mod acceptance;
