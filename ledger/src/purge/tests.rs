@@ -238,6 +238,7 @@ fn whatever_refers_to_a_channel_or_a_transaction_is_removed_before_it() {
             "replays to channels",
             "submission_channels to channels",
             "submission_channels to submissions",
+            "submissions to submission_kinds",
             "vouchers to channels",
         ]
     );
