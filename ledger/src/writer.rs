@@ -100,6 +100,10 @@ impl Drop for Writer {
 }
 
 /// What waits for the next transaction.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are vouchers, and a box would be an allocation each"
+)]
 enum Entry {
     Job(Box<dyn Job>),
     Voucher(Offered),
