@@ -8,6 +8,9 @@ use toll_protocol::{ChannelAccount, ChannelStatus};
 
 use crate::{START, World, amount};
 
+/// When any channel is idle. No later: databases add to it.
+const LATER: i64 = 1 << 60;
+
 const ALWAYS: Renewal = Renewal { returning: false, worth: toll_protocol::Amount::new(100), can_rearm: true };
 
 /// A channel with 160 of 1000 accepted and spent.
@@ -106,10 +109,10 @@ async fn what_earlier_sessions_earned_does_not_count() {
     let topped_up = ChannelAccount { deposit: amount(500), ..world.rearmed(160) };
     world.ledger.observe(&world.id, Some(&topped_up), 121).await.unwrap();
     world.ledger.accept(&world.channel.voucher(259), Charge::of(99, 2)).await.unwrap();
-    assert_eq!(world.renew(ALWAYS, i64::MAX).await, RenewalRequested::Not);
+    assert_eq!(world.renew(ALWAYS, LATER).await, RenewalRequested::Not);
     world.ledger.accept(&world.channel.voucher(260), Charge::of(1, 3)).await.unwrap();
     let returning = Renewal { returning: true, ..ALWAYS };
-    assert_eq!(world.renew(returning, i64::MAX).await, RenewalRequested::Recorded, "it came back");
+    assert_eq!(world.renew(returning, LATER).await, RenewalRequested::Recorded, "it came back");
 }
 
 #[tokio::test]
@@ -122,7 +125,7 @@ async fn a_payer_is_expected_back_once_it_paid_on_an_earlier_channel() {
     let second = ChannelFixture::new(2, 1_000);
     let id = second.open(&world.ledger).await.unwrap();
     world.ledger.accept(&second.voucher(100), Charge::of(100, 2)).await.unwrap();
-    let outcome = world.ledger.request_renewal(&id, returning, i64::MAX).await.unwrap();
+    let outcome = world.ledger.request_renewal(&id, returning, LATER).await.unwrap();
     assert_eq!(outcome, RenewalRequested::Recorded);
 }
 
@@ -219,14 +222,14 @@ async fn a_payer_that_stays_away_twice_is_not_waited_for() {
 async fn a_deposit_that_buys_nothing_more_is_refunded_although_it_was_to_stay() {
     let world = kept().await;
     world.ledger.accept(&world.channel.voucher(985), Charge::of(825, 2)).await.unwrap();
-    assert_eq!(world.renew(ALWAYS, i64::MAX).await, RenewalRequested::Recorded);
+    assert_eq!(world.renew(ALWAYS, LATER).await, RenewalRequested::Recorded);
 }
 
 #[tokio::test]
 async fn where_nothing_can_be_rearmed_only_what_stays_is_renewed() {
     let cannot = Renewal { can_rearm: false, ..ALWAYS };
-    assert_eq!(paid().await.renew(cannot, i64::MAX).await, RenewalRequested::Not);
-    assert_eq!(kept().await.renew(cannot, i64::MAX).await, RenewalRequested::Kept);
+    assert_eq!(paid().await.renew(cannot, LATER).await, RenewalRequested::Not);
+    assert_eq!(kept().await.renew(cannot, LATER).await, RenewalRequested::Kept);
 }
 
 #[tokio::test]
@@ -236,5 +239,5 @@ async fn the_payers_last_word_counts() {
         world.ledger.record_top_up_and_word(&world.id, amount(2), b"refund".to_vec(), Some(false)).await;
     assert!(matches!(word, Ok(toll_ledger::RecordedTopUp::Recorded(_))), "{word:?}");
     assert_eq!(world.found().await.kept_by, None);
-    assert_eq!(world.renew(ALWAYS, i64::MAX).await, RenewalRequested::Recorded);
+    assert_eq!(world.renew(ALWAYS, LATER).await, RenewalRequested::Recorded);
 }
