@@ -57,7 +57,8 @@ pub struct Booked {
 pub(crate) struct Book {
     /// Most channels.
     most: usize,
-    channels: Mutex<LruCache<ChannelId, Arc<BookedChannel>>>,
+    /// By the beginning of the address, which is a digest. Two that begin alike take turns, and cost reads.
+    channels: Mutex<LruCache<[u8; 8], Arc<BookedChannel>>>,
     /// Up to when forced closes have been looked for, in unix seconds, as far as this process knows. Never goes back.
     observed_at: AtomicI64,
 }
@@ -73,13 +74,14 @@ impl Book {
     }
 
     fn find(&self, id: &ChannelId) -> Option<Arc<BookedChannel>> {
-        self.channels.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        channels.get(&place(id)).filter(|channel| channel.record.id == *id).cloned()
     }
 
     /// What its vouchers are decided on, as far as this process knows.
     pub(crate) fn standing(&self, id: &ChannelId) -> Option<Standing> {
         let channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        let record = &channels.peek(id)?.record;
+        let record = &channels.peek(&place(id)).filter(|channel| channel.record.id == *id)?.record;
         Some(Standing {
             state: record.state,
             closure_started_at: record.closure_started_at,
@@ -95,24 +97,24 @@ impl Book {
         let id = channel.record.id;
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
         if channel.record.state == ChannelState::Open {
-            channels.put(id, Arc::clone(channel));
+            channels.put(place(&id), Arc::clone(channel));
             while channels.len() > self.most {
                 channels.pop_lru();
             }
         } else {
-            channels.pop(&id);
+            channels.pop(&place(&id));
         }
     }
 
     fn forget(&self, id: &ChannelId) {
-        self.channels.lock().unwrap_or_else(PoisonError::into_inner).pop(id);
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner).pop(&place(id));
     }
 
     /// Enters amounts that are durable, and when the channel was active by that (unix seconds), if it was.
     pub(crate) fn raise(&self, id: &ChannelId, to: &Watermarks, active_at: Option<i64>) {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(channel) = channels.peek_mut(id) else { return };
-        if to.accepted > channel.record.watermarks.accepted {
+        let Some(channel) = channels.peek_mut(&place(id)) else { return };
+        if channel.record.id == *id && to.accepted > channel.record.watermarks.accepted {
             let record = &mut Arc::make_mut(channel).record;
             record.watermarks = *to;
             record.last_activity_at = record.last_activity_at.max(active_at.unwrap_or(i64::MIN));
@@ -132,6 +134,10 @@ impl Book {
     pub(crate) fn len(&self) -> usize {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
+}
+
+fn place(id: &ChannelId) -> [u8; 8] {
+    *id.as_bytes().first_chunk().expect("32 bytes begin with 8")
 }
 
 impl Ledger {

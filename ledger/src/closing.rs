@@ -1,13 +1,14 @@
 //! Ending channels: service stops here first, then on the chain.
 
 use solana_signature::Signature;
-use toll_protocol::{Amount, ChannelId, SignedVoucher, VerifiedVoucher};
+use toll_protocol::{Amount, ChannelId, VerifiedVoucher};
 
 use crate::column::{amount, integer};
 use crate::engine::{Tx, params};
+use crate::rules::closing::{self as rules, CloseVerdict};
+use crate::rules::observation::further;
 use crate::{
-    ChannelRecord, ChannelState, CloseReason, Ledger, LedgerError, Watermarks, channel, finality,
-    observation, renewal, voucher,
+    ChannelState, CloseReason, Ledger, LedgerError, Watermarks, channel, finality, renewal, voucher,
 };
 
 /// What became of a request to close.
@@ -95,24 +96,20 @@ impl Ledger {
         let (id, now) = (*id, self.now());
         let signed = voucher.map(|voucher| voucher.signed().clone());
         self.write("request_close", move |tx| {
-            let Some(record) = channel::find(tx, &id)? else { return Ok(CloseRequested::Unknown) };
-            if let Some(refusal) = refusal(&record) {
-                // A channel that was to serve again is closed for good, and the caller may wait for it.
-                renewal::give_up(tx, &id, reason)?;
-                return Ok(refusal);
-            }
+            let record = channel::find(tx, &id)?;
+            let cumulative = match rules::request_close(record.as_ref(), signed.as_ref()) {
+                CloseVerdict::Stop(cumulative) => cumulative,
+                CloseVerdict::Over(over) => {
+                    // A channel that was to serve again is closed for good, and the caller may wait for it.
+                    renewal::give_up(tx, &id, reason)?;
+                    return Ok(over);
+                }
+                CloseVerdict::Refuse(refusal) => return Ok(refusal),
+                CloseVerdict::ForeignSigner => return Err(LedgerError::ForeignSigner(id)),
+            };
             if let Some(signed) = &signed {
-                if signed.voucher.channel_id != id
-                    || signed.signer != record.agreement.terms.authorized_signer
-                {
-                    return Err(LedgerError::ForeignSigner(id));
-                }
-                if let Some(refusal) = voucher_refusal(&record, signed) {
-                    return Ok(refusal);
-                }
                 voucher::store(tx, signed, now)?;
             }
-            let cumulative = signed.as_ref().map(|signed| signed.voucher.cumulative_amount);
             stop(tx, &id, reason, cumulative, now)?;
             Ok(CloseRequested::Recorded)
         })
@@ -137,13 +134,9 @@ impl Ledger {
     ) -> Result<IdleCloseRequested, LedgerError> {
         let id = *id;
         self.write("request_idle_close", move |tx| {
-            let Some(record) = channel::find(tx, &id)? else { return Ok(IdleCloseRequested::Unknown) };
-            let last_activity_at = record.last_activity_at;
-            if record.state != ChannelState::Open {
-                return Ok(IdleCloseRequested::NotOpen(record.state));
-            }
-            if last_activity_at.saturating_add(i64::from(record.idle_timeout)) > now {
-                return Ok(IdleCloseRequested::NotIdle { last_activity_at });
+            let record = channel::find(tx, &id)?;
+            if let Err(refusal) = rules::request_idle_close(record.as_ref(), now) {
+                return Ok(refusal);
             }
             stop(tx, &id, CloseReason::Idle, None, now)?;
             Ok(IdleCloseRequested::Recorded)
@@ -172,7 +165,7 @@ impl Ledger {
                  WHERE channel_id = ?1",
                 params![
                     id.as_bytes(),
-                    observation::further(record.state, ChannelState::Closed),
+                    further(record.state, ChannelState::Closed),
                     integer(deposit)?,
                     amount(settled)?,
                     close.signature.as_ref(),
@@ -185,32 +178,6 @@ impl Ledger {
         })
         .await
     }
-}
-
-fn refusal(record: &ChannelRecord) -> Option<CloseRequested> {
-    match record.state {
-        ChannelState::Open => None,
-        ChannelState::Opening | ChannelState::Failed => Some(CloseRequested::NotOpen(record.state)),
-        ChannelState::Closing => Some(CloseRequested::AlreadyClosing),
-        ChannelState::Closed | ChannelState::Gone => Some(CloseRequested::Closed {
-            signature: record.close_signature,
-            settled: record.watermarks.settled,
-            refunded: record.refunded,
-        }),
-    }
-}
-
-/// A voucher that others may have must neither close a channel below what was delivered nor pass for the payer.
-fn voucher_refusal(record: &ChannelRecord, signed: &SignedVoucher) -> Option<CloseRequested> {
-    let watermarks = record.watermarks;
-    let cumulative = signed.voucher.cumulative_amount;
-    if cumulative > watermarks.deposit {
-        return Some(CloseRequested::OverDeposit { watermarks });
-    }
-    if record.has_published(cumulative) {
-        return Some(CloseRequested::VoucherPublished { up_to: record.published() });
-    }
-    (cumulative < watermarks.spent).then_some(CloseRequested::VoucherTooLow { watermarks })
 }
 
 fn stop(

@@ -17,7 +17,7 @@ use crate::settler_lock::Holder;
 use crate::writer::Writer;
 
 /// Read-only connections, and so reads that run at once.
-const READERS: usize = 4;
+pub(crate) const READERS: usize = 4;
 
 /// A handle to one ledger. Clones share it.
 ///
@@ -87,6 +87,11 @@ impl Ledger {
             inner.directory = Some(directory);
         }
         self
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn reader_permits(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.inner.readers.permits)
     }
 
     #[cfg(feature = "testing")]

@@ -77,7 +77,7 @@ pub use submission::{Effect, Intent, Resolution, Submission, SubmissionId, Submi
 #[cfg(all(feature = "testing", feature = "postgres"))]
 pub use testing::TestServer;
 #[cfg(feature = "testing")]
-pub use testing::{BlankPlace, ChannelFixture, TEST_SERVER, WriterHold};
+pub use testing::{BlankPlace, ChannelFixture, ReaderHold, TEST_SERVER, WriterHold};
 pub use tip::{TIP_LIFE, Tip};
 pub use vitals::Vitals;
 pub use watermarks::Watermarks;

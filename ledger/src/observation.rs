@@ -1,17 +1,18 @@
 //! Copying the chain's facts into the ledger.
 //!
 //! Facts carry the slot they were read at. Older ones are ignored, watermarks only rise and states only move
-//! on, so answers of lagging nodes and answers out of order do no harm. The deposit is no watermark: it goes by the
+//! on, so answers of lagging nodes and answers out of order do no harm: see [`crate::rules::observation`]. The deposit is no watermark: it goes by the
 //! chain, and falls with it, to what is accepted and no lower. Nothing is sold on what is no longer escrowed, and
 //! what the ledger has above the chain's deposit then is a promise that nothing secures. There is one way back: a channel that
 //! vanished although nobody was seen to pay it out, and is there again, was hidden by a node or by a fork. It
 //! never serves again, but what was accepted on it can still be settled. What a finalized block takes back is another
 //! matter: see [`Ledger::observe_finalized`].
 
-use toll_protocol::{Amount, ChannelAccount, ChannelId, ChannelStatus};
+use toll_protocol::{ChannelAccount, ChannelId};
 
 use crate::column::{amount, integer};
 use crate::engine::{Tx, params};
+use crate::rules::observation::{self as rules, Seen};
 use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, channel, finality};
 
 /// What an observation did.
@@ -67,13 +68,17 @@ impl Ledger {
             }
             match &account {
                 Some(account) => apply(tx, &record, account, slot, now),
-                None => deallocated(tx, &record, slot, now),
+                None => match rules::account_missing(&record, slot, now) {
+                    Some(seen) => write(tx, &record, &seen),
+                    None => Ok(Observation::NotYet),
+                },
             }
         })
         .await
     }
 }
 
+/// Copies what `account`, read at `slot`, says of the channel.
 pub(crate) fn apply(
     tx: &Tx,
     record: &ChannelRecord,
@@ -81,117 +86,45 @@ pub(crate) fn apply(
     slot: u64,
     now: i64,
 ) -> Result<Observation, LedgerError> {
-    check_identity(record, account)?;
-    let before = record.state;
-    let shown = match account.status {
-        ChannelStatus::Open => ChannelState::Open,
-        ChannelStatus::Closing | ChannelStatus::Sealed => ChannelState::Closing,
-        ChannelStatus::Distributed => ChannelState::Closed,
-    };
-    let after = match record.has_vanished() {
-        true if shown == ChannelState::Closed => shown,
-        true => ChannelState::Closing,
-        false => further(before, shown),
-    };
-    let closed = after == ChannelState::Closed;
-    let settled = account.settled.max(record.watermarks.settled);
-    let deposit = account.deposit.max(record.watermarks.accepted);
+    let seen = rules::account_seen(record, account, slot, now)
+        .map_err(|difference| LedgerError::AccountMismatch { channel: record.id, difference })?;
+    write(tx, record, &seen)
+}
+
+/// Writes what an observation changes.
+fn write(tx: &Tx, record: &ChannelRecord, seen: &Seen) -> Result<Observation, LedgerError> {
+    let Seen { after, awaits_finality, lost_top_up } = seen;
+    let marks = &after.watermarks;
     tx.execute(
         "-- observe
         UPDATE channels
-           SET state = ?2,
-               deposit = ?3,
-               accepted = max(accepted, ?4),
-               settled = ?4,
-               payout_watermark = max(payout_watermark, ?5),
-               pay_out_to = CASE WHEN max(payout_watermark, ?5) >= pay_out_to THEN NULL ELSE pay_out_to END,
-               chain_status = ?6,
-               closure_started_at = ?7,
-               payer_withdrawn_at = coalesce(?8, payer_withdrawn_at),
-               refunded = CASE WHEN ?9 THEN coalesce(refunded, ?10) ELSE refunded END,
-               last_activity_at = CASE WHEN state IN ('opening', 'failed') THEN max(last_activity_at, ?11)
-                                       ELSE last_activity_at END,
-               failure = NULL,
-               observed_slot = ?12
+           SET state = ?2, deposit = ?3, accepted = ?4, settled = ?5, payout_watermark = ?6, chain_status = ?7,
+               closure_started_at = ?8, payer_withdrawn_at = ?9, refunded = ?10, last_activity_at = ?11,
+               close_reason = ?12, closing_at = ?13, failure = NULL, observed_slot = ?14, pay_out_to = ?15
          WHERE channel_id = ?1",
         params![
-            record.id.as_bytes(),
-            after,
-            amount(deposit)?,
-            amount(settled)?,
-            amount(account.payout_watermark)?,
-            account.status as u8,
-            (account.closure_started_at != 0).then_some(account.closure_started_at),
-            (account.payer_withdrawn_at != 0).then_some(account.payer_withdrawn_at),
-            closed,
-            amount(account.deposit.saturating_sub(settled))?,
-            now,
-            integer(slot)?,
+            after.id.as_bytes(),
+            after.state,
+            amount(marks.deposit)?,
+            amount(marks.accepted)?,
+            amount(marks.settled)?,
+            amount(marks.payout_watermark)?,
+            after.chain_status.map(|status| status as u8),
+            after.closure_started_at,
+            after.payer_withdrawn_at,
+            after.refunded.map(amount).transpose()?,
+            after.last_activity_at,
+            after.close_reason,
+            after.closing_at,
+            integer(after.observed_slot)?,
+            after.pay_out_to.map(amount).transpose()?,
         ],
     )?;
-    let moved = after != before && matches!(after, ChannelState::Open | ChannelState::Closed);
-    let rose = matches!(after, ChannelState::Open | ChannelState::Closing) && record.is_below(account);
-    if moved || rose {
-        finality::await_finality(tx, &record.id, slot)?;
+    if *awaits_finality {
+        finality::await_finality(tx, &after.id, after.observed_slot)?;
     }
-    let paid_out = account.payout_watermark > record.watermarks.payout_watermark;
-    if account.deposit < record.watermarks.deposit && !paid_out {
-        // No rearm, so a fork took a top-up back.
-        finality::unresolve(tx, &record.id, &["top_up"])?;
+    if *lost_top_up {
+        finality::unresolve(tx, &after.id, &["top_up"])?;
     }
-    note_forced_close(tx, record, after, now)?;
-    Ok(Observation::Applied { before, after })
-}
-
-fn deallocated(tx: &Tx, record: &ChannelRecord, slot: u64, now: i64) -> Result<Observation, LedgerError> {
-    let before = record.state;
-    if before.rank() == 0 {
-        return Ok(Observation::NotYet);
-    }
-    tx.execute(
-        "-- observe_deallocated
-        UPDATE channels
-           SET state = 'gone', chain_status = NULL, closure_started_at = NULL, observed_slot = ?2
-         WHERE channel_id = ?1",
-        params![record.id.as_bytes(), integer(slot)?],
-    )?;
-    if before != ChannelState::Gone {
-        finality::await_finality(tx, &record.id, slot)?;
-    }
-    note_forced_close(tx, record, ChannelState::Gone, now)?;
-    Ok(Observation::Applied { before, after: ChannelState::Gone })
-}
-
-/// Service that stopped without our asking was stopped by the payer.
-fn note_forced_close(
-    tx: &Tx,
-    record: &ChannelRecord,
-    after: ChannelState,
-    now: i64,
-) -> Result<(), LedgerError> {
-    if after.rank() <= ChannelState::Open.rank() || record.close_reason.is_some() {
-        return Ok(());
-    }
-    tx.execute(
-        "-- note_forced_close
-        UPDATE channels SET close_reason = 'forced', closing_at = ?2
-         WHERE channel_id = ?1 AND close_reason IS NULL",
-        params![record.id.as_bytes(), now],
-    )?;
-    Ok(())
-}
-
-/// The later of two states: what the ledger has, or what the chain shows.
-pub(crate) fn further(ours: ChannelState, shown: ChannelState) -> ChannelState {
-    if shown.rank() > ours.rank() { shown } else { ours }
-}
-
-/// Everything about an account that can never change must be as recorded.
-fn check_identity(record: &ChannelRecord, account: &ChannelAccount) -> Result<(), LedgerError> {
-    // Before a channel has opened nothing lowers its deposit: an open that escrowed less than it said is another one.
-    let least = if record.state.rank() == 0 { record.watermarks.deposit } else { Amount::ZERO };
-    match record.agreement.difference(account, least) {
-        None => Ok(()),
-        Some(difference) => Err(LedgerError::AccountMismatch { channel: record.id, difference }),
-    }
+    Ok(Observation::Applied { before: record.state, after: after.state })
 }

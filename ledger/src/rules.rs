@@ -5,7 +5,11 @@
 //! guard.
 
 pub(crate) mod acceptance;
+pub(crate) mod closing;
+pub(crate) mod observation;
 pub(crate) mod retention;
 
+#[cfg(test)]
+mod channel_laws;
 #[cfg(test)]
 mod laws;

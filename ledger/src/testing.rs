@@ -80,6 +80,19 @@ impl Ledger {
         self.commit_count()
     }
 
+    /// Keeps every read waiting until the returned hold is dropped.
+    ///
+    /// # Panics
+    /// When the ledger is closing.
+    pub async fn hold_readers(&self) -> ReaderHold {
+        let mut permits = Vec::new();
+        // Reads that are under way end first.
+        for _ in 0..crate::database::READERS {
+            permits.push(self.reader_permits().acquire_owned().await.expect("readers stay"));
+        }
+        ReaderHold { _permits: permits }
+    }
+
     /// Keeps the writer thread busy until the returned hold is dropped.
     pub async fn hold_writer(&self) -> WriterHold {
         let (started, running) = tokio::sync::oneshot::channel();
@@ -159,6 +172,12 @@ impl BlankPlace {
 #[derive(Debug)]
 pub struct WriterHold {
     _hold: std::sync::mpsc::Sender<()>,
+}
+
+/// While this lives, nothing is read.
+#[derive(Debug)]
+pub struct ReaderHold {
+    _permits: Vec<tokio::sync::OwnedSemaphorePermit>,
 }
 
 /// A channel with its voucher key: recorded, opened and paid from in one line each.

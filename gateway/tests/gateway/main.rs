@@ -2,6 +2,7 @@
 
 mod binding;
 mod bodies;
+mod book;
 mod challenge;
 mod close;
 mod config;

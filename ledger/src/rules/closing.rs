@@ -1,0 +1,73 @@
+//! Who may stop a channel's service, and with which voucher.
+
+use toll_protocol::{Amount, SignedVoucher};
+
+use crate::{ChannelRecord, ChannelState, CloseRequested, IdleCloseRequested};
+
+/// What is to be done about a request to close.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CloseVerdict {
+    /// Service stops, and this is settled by preference.
+    Stop(Option<Amount>),
+    /// Nothing changes, but that a channel which was to serve again is closed for good.
+    Over(CloseRequested),
+    /// Nothing changes.
+    Refuse(CloseRequested),
+    /// Somebody verified the voucher for another channel. Nothing changes.
+    ForeignSigner,
+}
+
+/// Decides on a request to close the channel, with `voucher` or without.
+pub(crate) fn request_close(known: Option<&ChannelRecord>, voucher: Option<&SignedVoucher>) -> CloseVerdict {
+    let Some(known) = known else { return CloseVerdict::Refuse(CloseRequested::Unknown) };
+    let over = match known.state {
+        ChannelState::Open => None,
+        ChannelState::Opening | ChannelState::Failed => Some(CloseRequested::NotOpen(known.state)),
+        ChannelState::Closing => Some(CloseRequested::AlreadyClosing),
+        ChannelState::Closed | ChannelState::Gone => Some(CloseRequested::Closed {
+            signature: known.close_signature,
+            settled: known.watermarks.settled,
+            refunded: known.refunded,
+        }),
+    };
+    if let Some(over) = over {
+        return CloseVerdict::Over(over);
+    }
+    let Some(signed) = voucher else { return CloseVerdict::Stop(None) };
+    if signed.voucher.channel_id != known.id || signed.signer != known.agreement.terms.authorized_signer {
+        return CloseVerdict::ForeignSigner;
+    }
+    let cumulative = signed.voucher.cumulative_amount;
+    match voucher_refusal(known, cumulative) {
+        Some(refusal) => CloseVerdict::Refuse(refusal),
+        None => CloseVerdict::Stop(Some(cumulative)),
+    }
+}
+
+/// A voucher that others may have must neither close a channel below what was delivered nor pass for the payer.
+fn voucher_refusal(known: &ChannelRecord, cumulative: Amount) -> Option<CloseRequested> {
+    let watermarks = known.watermarks;
+    if cumulative > watermarks.deposit {
+        return Some(CloseRequested::OverDeposit { watermarks });
+    }
+    if known.has_published(cumulative) {
+        return Some(CloseRequested::VoucherPublished { up_to: known.published() });
+    }
+    (cumulative < watermarks.spent).then_some(CloseRequested::VoucherTooLow { watermarks })
+}
+
+/// Whether an open channel stops because nothing happened on it until `now` (unix seconds). An error says why not.
+pub(crate) fn request_idle_close(known: Option<&ChannelRecord>, now: i64) -> Result<(), IdleCloseRequested> {
+    let known = known.ok_or(IdleCloseRequested::Unknown)?;
+    if known.state != ChannelState::Open {
+        return Err(IdleCloseRequested::NotOpen(known.state));
+    }
+    if !is_idle(known, now) {
+        return Err(IdleCloseRequested::NotIdle { last_activity_at: known.last_activity_at });
+    }
+    Ok(())
+}
+
+fn is_idle(known: &ChannelRecord, now: i64) -> bool {
+    known.last_activity_at.saturating_add(i64::from(known.idle_timeout)) <= now
+}
