@@ -132,7 +132,9 @@ fn is_keepable(record: &ChannelRecord, renewal: Renewal) -> bool {
     let marks = &record.watermarks;
     let earned = marks.accepted.saturating_sub(marks.settled);
     let left = marks.deposit.saturating_sub(marks.accepted);
-    record.kept_by.is_some() && !earned.is_zero() && earned >= renewal.worth && left >= record.price
+    // What could not be paid out for a whole idle timeout is not waited for any longer.
+    let wanted = record.kept_by.is_some() && record.pay_out_to.is_none();
+    wanted && !earned.is_zero() && earned >= renewal.worth && left >= record.price
 }
 
 /// Whether the session can end whole, and was worth it.

@@ -267,6 +267,35 @@ mod tests {
     use ChannelStatus::{Closing, Distributed, Open, Sealed};
 
     #[test]
+    fn what_stays_in_escrow_is_paid_out_once_and_above_the_deposit_never() {
+        let best = voucher(160, 0);
+        let over = voucher(1_001, 0);
+        let clock = ChainClock { slot: OPEN_SLOT, unix_timestamp: NOW };
+        for (settled, paid_out, voucher, expected) in [
+            (0, 0, Some(&best), Plan::Act(Action::PayOut(Some(best.clone())))),
+            (160, 0, None, Plan::Act(Action::PayOut(None))),
+            (160, 160, None, Plan::Nothing),
+            (0, 0, None, Plan::Nothing),
+            (0, 0, Some(&over), Plan::Nothing),
+            (100, 0, Some(&over), Plan::Act(Action::PayOut(None))),
+        ] {
+            let payout_watermark = Amount::new(paid_out);
+            let account = ChannelAccount { payout_watermark, ..account(ChannelStatus::Open, settled) };
+            let snapshot = Snapshot {
+                account: &account,
+                close_requested: false,
+                // Anyone may settle and pay out.
+                is_payee: false,
+                voucher,
+                renew_at: None,
+                pay_out_to: Some(Amount::new(160)),
+            };
+            let planned = plan(&snapshot, clock, PartialSettle::default());
+            assert_eq!(planned, expected, "{settled} settled, {paid_out} paid out");
+        }
+    }
+
+    #[test]
     fn open_channel_is_left_alone() {
         let lasting = voucher(100, 0);
         assert_eq!(decide(&account(Open, 0), false, None, 0, 1), Plan::Nothing);

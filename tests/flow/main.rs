@@ -5,6 +5,7 @@ use toll_tests::{TestChain, World, scenario};
 
 mod crash_recovery;
 mod examples;
+mod renewal;
 mod search;
 mod self_funded;
 mod unsponsored;

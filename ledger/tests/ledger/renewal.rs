@@ -226,6 +226,14 @@ async fn a_deposit_that_buys_nothing_more_is_refunded_although_it_was_to_stay() 
 }
 
 #[tokio::test]
+async fn what_cannot_be_paid_out_for_a_whole_timeout_is_kept_no_longer() {
+    let world = kept().await;
+    world.clock.advance(600);
+    assert_eq!(world.renew(ALWAYS, START + 600).await, RenewalRequested::Kept);
+    assert_eq!(world.renew(ALWAYS, START + 1_200).await, RenewalRequested::Recorded);
+}
+
+#[tokio::test]
 async fn where_nothing_can_be_rearmed_only_what_stays_is_renewed() {
     let cannot = Renewal { can_rearm: false, ..ALWAYS };
     assert_eq!(paid().await.renew(cannot, LATER).await, RenewalRequested::Not);

@@ -234,3 +234,39 @@ fn unknown_members_of_a_request_are_ignored() {
     at(&mut json, DETAILS)["authorizationPolicy"] = json!({});
     assert_eq!(SessionRequest::from_json(&json), Ok(request()));
 }
+
+#[test]
+fn what_becomes_of_a_deposit_at_idle_is_offered_and_unknown_options_are_passed_over() {
+    let mut request = request();
+    request.method_details.at_idle_options = vec![DepositAtIdle::Refund, DepositAtIdle::Keep];
+    let mut json = request.to_json();
+    assert_eq!(json["methodDetails"]["depositAtIdleOptions"], json!(["refund", "keep"]));
+    json["methodDetails"]["depositAtIdleOptions"] = json!(["refund", "lend", 7, "keep"]);
+    assert_eq!(SessionRequest::from_json(&json), Ok(request.clone()));
+    for other in [json!("keep"), json!([]), json!(null)] {
+        json["methodDetails"]["depositAtIdleOptions"] = other;
+        let read = SessionRequest::from_json(&json).unwrap();
+        assert_eq!(read.method_details.at_idle_options, [], "whoever says it otherwise offers nothing");
+    }
+}
+
+#[test]
+fn a_resume_request_says_where_the_channel_stands_whole_or_not_at_all() {
+    let mut request = resume_request();
+    let amount = Amount::new;
+    let said = Standing { deposit: amount(500), settled: amount(16), accepted: amount(32) };
+    if let ChannelOffer::Resume { standing, .. } = &mut request.method_details.channel {
+        *standing = Some(said);
+    }
+    let mut json = request.to_json();
+    assert_eq!(json["methodDetails"]["acceptedCumulative"], "32");
+    assert_eq!(SessionRequest::from_json(&json), Ok(request));
+    for other in [json!(16), json!("-1")] {
+        json["methodDetails"]["settled"] = other;
+        assert_eq!(
+            SessionRequest::from_json(&json),
+            Ok(resume_request()),
+            "a figure of another kind is none"
+        );
+    }
+}

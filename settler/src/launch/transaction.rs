@@ -449,6 +449,22 @@ mod tests {
     }
 
     #[test]
+    fn payout_of_an_open_channel_settles_first_and_settles_alone_where_nobody_can_be_paid() {
+        let channel = channel(0);
+        let pay_out = Action::PayOut(Some(voucher(channel.id)));
+        let (kind, steps, _) = first_fitting(&pay_out, &channel, &ready(&channel, 0));
+        assert_eq!((kind, steps), (SubmissionKind::Settle, vec![VERIFY, SETTLE, DISTRIBUTE]));
+        let held = Payout::Held { reason: String::new() };
+        assert_eq!(first_fitting(&pay_out, &channel, &held).1, [VERIFY, SETTLE]);
+        let (kind, steps, _) = first_fitting(&Action::PayOut(None), &channel, &ready(&channel, 0));
+        assert_eq!((kind, steps), (SubmissionKind::Distribute, vec![DISTRIBUTE]));
+        assert!(drafts(&Action::PayOut(None), &channel, &held, &key(1)).is_empty());
+        // The channel is not over, whatever becomes of its account later.
+        let drafts = drafts(&pay_out, &channel, &ready(&channel, 0), &key(1));
+        assert!(drafts.iter().all(|draft| draft.intent.effects.iter().all(|effect| !effect.pays_out)));
+    }
+
+    #[test]
     fn late_seal_pays_in_the_same_transaction() {
         let channel = channel(1);
         let (kind, steps, _) = first_fitting(&Action::Seal, &channel, &ready(&channel, 0));
