@@ -40,7 +40,9 @@ async fn session(world: &World, payer: &Payer, book: &Book, count: u64) -> (Chan
     let signed = book.channel(&id).expect("the payer remembers").signed;
     let always = Renewal { returning: false, worth: Amount::ZERO, can_rearm: true };
     let ledger = world.server().ledger();
-    let requested = ledger.request_renewal(&id, always, ledger.now() + 100_000).await;
+    let record = ledger.channel(&id).await.expect("the ledger answers").expect("known");
+    let idle_at = record.last_activity_at + i64::from(record.idle_timeout);
+    let requested = ledger.request_renewal(&id, always, idle_at).await;
     assert!(matches!(requested, Ok(RenewalRequested::Recorded | RenewalRequested::Kept)), "{requested:?}");
     world
         .wait_for_channel(&id, "paid out", |account| {

@@ -170,8 +170,7 @@ async fn sign_and_accept(
         let acceptance = gateway.accept(&voucher, charge.clone()).await?;
         let channel = channel.clone();
         // What is in memory may be behind the ledger: nothing is refused before it was read anew.
-        let (was_fresh, overtaken) =
-            (known.is_fresh, matches!(acceptance, Acceptance::Stale { .. } | Acceptance::Published { .. }));
+        let (was_fresh, overtaken) = (known.is_fresh, is_overtaken(&channel, &acceptance));
         match acceptance {
             Acceptance::Accepted(_) | Acceptance::Replayed(_) => return Ok((channel, acceptance)),
             refused if was_fresh && !overtaken => return Ok((channel, refused)),
@@ -179,6 +178,15 @@ async fn sign_and_accept(
         }
     }
     Err(busy().into())
+}
+
+/// Whether the ledger has moved on since the channel was read.
+fn is_overtaken(channel: &ChannelRecord, acceptance: &Acceptance) -> bool {
+    match acceptance {
+        Acceptance::Stale { .. } | Acceptance::Published { .. } => true,
+        Acceptance::NotOpen(state) => *state != channel.state,
+        _ => false,
+    }
 }
 
 /// What the ledger refused. The proof has been checked by then.

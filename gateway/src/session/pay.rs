@@ -363,10 +363,11 @@ fn refusal(channel: &ChannelRecord, signed: &SignedVoucher, charge: &Charge, ref
             retry_after: 30,
         },
         Acceptance::KeyReused => Rejection::KeyReuse,
-        Acceptance::NotOpen(state) => {
-            now.state = state;
-            check_serving(&now).err().unwrap_or(Rejection::ChannelClosing)
-        }
+        // It was read anew since: one that serves again was rearmed in between.
+        Acceptance::NotOpen(_) => check_serving(&now).err().unwrap_or(Rejection::Unavailable {
+            detail: "the channel's last session was being settled; repeat the same request".to_owned(),
+            retry_after: 1,
+        }),
         Acceptance::Unknown
         | Acceptance::Published { .. }
         | Acceptance::Accepted(_)
