@@ -230,13 +230,15 @@ impl Settler {
         let resolved = self.resolve.round().await;
         let worked = self.work(everything).await;
         let requested = self.launch.requested().await;
+        let mut taken_back = 0;
         if everything {
+            taken_back = survive("finality", self.watch.finality().await)?.unwrap_or(0);
             survive("comparison", self.watch.sweep().await)?;
             survive("purse", self.purse.refresh().await)?;
         }
         let (in_flight, worked, requested) = (resolved?, worked?, requested?);
         let sent = requested.sent + worked.sent;
-        Ok(Pass { sent, in_flight: in_flight + sent, waiting: requested.waiting + worked.waiting })
+        Ok(Pass { sent, in_flight: in_flight + sent, waiting: requested.waiting + worked.waiting + taken_back })
     }
 
     /// Fetches the cluster's tip and publishes it in the ledger.
@@ -272,7 +274,7 @@ impl Settler {
         match round.failure {
             Some(error) => Err(error),
             None => {
-                let waiting = launched.waiting + agenda.waiting + round.taken_back;
+                let waiting = launched.waiting + agenda.waiting;
                 Ok(Launched { waiting, ..launched })
             }
         }

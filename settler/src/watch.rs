@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::try_join_all;
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_chain::{Chain, ChainClock, Hints};
@@ -25,7 +26,6 @@ use self::sweep::Sweep;
 pub(crate) use self::view::View;
 use self::view::{MOST, is_known};
 use crate::SettlerError;
-use crate::error::survive;
 use crate::launch::Shared;
 use crate::pauses::Pauses;
 use crate::plan::grace_deadline;
@@ -74,8 +74,6 @@ pub(crate) struct Round {
     pub(crate) sightings: Vec<Sighting>,
     /// Why some channels could not be looked at; the others were.
     pub(crate) failure: Option<SettlerError>,
-    /// Channels that a fork took back to an earlier state: the next pass has work on them.
-    pub(crate) taken_back: usize,
     /// When it began, in unix seconds.
     started_at: i64,
     /// Up to when what was seen goes, in unix seconds.
@@ -86,7 +84,7 @@ pub(crate) struct Round {
 
 impl Round {
     fn started(at: i64) -> Self {
-        Self { sightings: Vec::new(), failure: None, taken_back: 0, started_at: at, seen_at: at, slot: None }
+        Self { sightings: Vec::new(), failure: None, started_at: at, seen_at: at, slot: None }
     }
 }
 
@@ -126,7 +124,8 @@ impl Watch {
             self.compare(closing, &busy, &mut round).await?;
             return Ok(round);
         }
-        let due = match candidates::due(&self.ledger, &self.tips, self.early).await {
+        let due = candidates::due(&self.ledger, &self.pauses, &busy, &self.tips, self.early, channels).await;
+        let due = match due {
             Ok(due) => due,
             // What is closing can be looked at without a tip.
             Err(error) if error.is_survivable() => {
@@ -149,8 +148,6 @@ impl Watch {
         if round.failure.is_none() {
             self.look_for_forced_closes(&busy, &mut round).await?;
         }
-        let finality = finality::compare(&self.ledger, self.chain.as_ref()).await;
-        round.taken_back = survive("finality", finality)?.unwrap_or(0);
         Ok(round)
     }
 
@@ -222,6 +219,12 @@ impl Watch {
         Ok(news)
     }
 
+    /// Compares what opened, ended or rose lately with finalized blocks. Returns how many channels a fork took back to
+    /// an earlier state: the next pass has work on them.
+    pub(crate) async fn finality(&self) -> Result<usize, SettlerError> {
+        finality::compare(&self.ledger, self.chain.as_ref()).await
+    }
+
     /// Looks at a few channels without telling the ledger.
     pub(crate) async fn look(&self, records: &[ChannelRecord]) -> Result<View, SettlerError> {
         View::of(self.chain.as_ref(), records).await
@@ -270,21 +273,25 @@ impl Watch {
     /// Channels that one of our own closes is in flight for are left to its resolution, which knows how they
     /// ended.
     async fn observe(&self, records: &[ChannelRecord], view: &View, busy: &Busy) -> Result<(), SettlerError> {
-        for (record, account) in records.iter().zip(&view.accounts) {
+        let news = records.iter().zip(&view.accounts).filter(|(record, account)| {
             if let Some(account) = account {
                 alarm(record, account, view.clock);
             }
-            if busy.is_closing(&record.id) || is_known(record, account.as_ref(), view.slot) {
-                continue;
-            }
-            // What one account says may be nonsense; the other channels still want looking at.
+            !(busy.is_closing(&record.id) || is_known(record, account.as_ref(), view.slot))
+        });
+        // Together, since what is written at the same time is synced once.
+        let observed = news.map(|(record, account)| async move {
             match self.ledger.observe(&record.id, account.as_ref(), view.slot).await {
-                Ok(_) => {}
-                Err(error) if error.is_survivable() => error!(channel = %record.id, %error, "not observed"),
-                Err(error) => return Err(error.into()),
+                Ok(_) => Ok(()),
+                // What one account says may be nonsense; the other channels still want looking at.
+                Err(error) if error.is_survivable() => {
+                    error!(channel = %record.id, %error, "not observed");
+                    Ok(())
+                }
+                Err(error) => Err(error.into()),
             }
-        }
-        Ok(())
+        });
+        try_join_all(observed).await.map(drop)
     }
 }
 

@@ -67,8 +67,13 @@ async fn launch_everything(settler: &Settler, until: Instant) -> Result<(), Sett
     while Instant::now() < until {
         let worked = survive("channels", settler.work(everything).await)?;
         let requested = survive("requests", settler.launch.requested().await)?;
+        let taken_back = match everything {
+            true => survive("finality", settler.watch.finality().await)?,
+            false => Some(0),
+        };
         let nothing = Some(Launched::default());
-        let idle = worked == nothing && requested == nothing && settler.in_flight.is_empty();
+        let started_nothing = worked == nothing && requested == nothing && taken_back == Some(0);
+        let idle = started_nothing && settler.in_flight.is_empty();
         if idle && everything {
             return Ok(());
         }

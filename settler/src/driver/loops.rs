@@ -68,6 +68,7 @@ impl Loops {
         tasks.spawn(purges(Arc::clone(settler), stopped.clone()));
         tasks.spawn(purse(Arc::clone(settler), stopped.clone()));
         tasks.spawn(comparing(Arc::clone(settler), stopped.clone()));
+        tasks.spawn(finality(Arc::clone(settler), stopped.clone()));
         tasks.spawn(resolving(Arc::clone(settler), stopped.clone()));
         tasks.spawn(channels(Arc::clone(settler), stopped.clone()));
         tasks.spawn(requests(Arc::clone(settler), stopped));
@@ -141,6 +142,15 @@ async fn comparing(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerE
     while stop.or(tokio::time::sleep(settler.config.poll_interval)).await {
         let swept = stop.or_give_up(settler.watch.sweep()).await;
         survive("comparison", swept.unwrap_or(Ok(0)))?;
+    }
+    Ok(())
+}
+
+/// What a fork took back is closed anew by the next look, whose time it does not take.
+async fn finality(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerError> {
+    while stop.or(tokio::time::sleep(settler.config.poll_interval)).await {
+        let compared = stop.or_give_up(settler.watch.finality()).await;
+        survive("finality", compared.unwrap_or(Ok(0)))?;
     }
     Ok(())
 }

@@ -69,15 +69,24 @@ fn most_pressing(mut closing: Vec<ChannelRecord>, count: usize) -> Vec<ChannelRe
     closing
 }
 
-/// Channels that there may be something to do about, whoever's turn it is.
+/// Channels that there may be something to do about, whoever's turn it is: of those that could wait, `count`.
 pub(crate) async fn due(
     ledger: &Ledger,
+    pauses: &Pauses,
+    busy: &Busy,
     tips: &Tips,
     early: Early,
+    count: usize,
 ) -> Result<Vec<ChannelRecord>, SettlerError> {
     let now = ledger.now();
     let slot = tips.current().await?.slot;
-    let mut due = most_pressing(ledger.channels(&[ChannelState::Closing]).await?, MOST_OF_A_KIND);
+    // Those with a deadline are looked at whatever they wait for; of the others, as many as can be acted on.
+    let mut due = ledger.channels(&[ChannelState::Closing]).await?;
+    due.retain(|record| {
+        record.closure_started_at.is_some() || !(busy.contains(&record.id) || pauses.is_paused(&record.id))
+    });
+    let forced = due.iter().filter(|record| record.closure_started_at.is_some()).count();
+    due = most_pressing(due, (forced + count).min(MOST_OF_A_KIND));
     if let Some(before) = early.before_expiry {
         let until = now.saturating_add(before).saturating_add(CLOCK_MARGIN);
         due.extend(ledger.with_expiring_vouchers(now - CLOCK_MARGIN, until, VOUCHERS).await?);
@@ -90,7 +99,7 @@ pub(crate) async fn due(
     due.extend(ledger.failed_in_window(slot, MOST_OF_A_KIND).await?);
     // It vanished with our money in it: a node that hid it, or a fork, may take that back.
     due.extend(ledger.vanished_channels(now.saturating_sub(VANISHED_WATCH)).await?);
-    due.extend(ledger.due_for_reclaim(slot, MOST_OF_A_KIND).await?);
+    due.extend(ledger.due_for_reclaim(slot, count.min(MOST_OF_A_KIND)).await?);
     let mut seen = HashSet::new();
     due.retain(|record| seen.insert(record.id));
     Ok(due)

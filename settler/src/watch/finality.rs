@@ -1,5 +1,6 @@
 //! Waits for finalized blocks to show what confirmed ones did.
 
+use futures::future::try_join_all;
 use toll_chain::Chain;
 use toll_ledger::{Finality, Ledger};
 use tracing::{debug, error, warn};
@@ -16,19 +17,21 @@ pub(crate) async fn compare(ledger: &Ledger, chain: &dyn Chain) -> Result<usize,
     }
     let addresses: Vec<_> = awaiting.iter().map(|record| record.id.pubkey()).collect();
     let found = chain.finalized_accounts(&addresses).await?;
-    let mut taken_back = 0;
-    for (record, account) in awaiting.iter().zip(&found.accounts) {
+    // Together, since what is written at the same time is synced once.
+    let compared = awaiting.iter().zip(&found.accounts).map(|(record, account)| async move {
         let account = channel_account(record, account.as_ref());
         match ledger.observe_finalized(&record.id, account.as_ref(), found.slot).await {
             Ok(Finality::TakenBack { before, after }) => {
-                taken_back += 1;
                 warn!(channel = %record.id, %before, %after, "a confirmed block was taken back");
+                return Ok(true);
             }
             Ok(Finality::Final) => debug!(channel = %record.id, "final"),
             Ok(Finality::TooEarly) => {}
             Err(error) if error.is_survivable() => error!(channel = %record.id, %error, "not observed"),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(SettlerError::from(error)),
         }
-    }
-    Ok(taken_back)
+        Ok(false)
+    });
+    let taken_back = try_join_all(compared).await?;
+    Ok(taken_back.into_iter().filter(|taken_back| *taken_back).count())
 }
