@@ -238,7 +238,11 @@ impl Settler {
         }
         let (in_flight, worked, requested) = (resolved?, worked?, requested?);
         let sent = requested.sent + worked.sent;
-        Ok(Pass { sent, in_flight: in_flight + sent, waiting: requested.waiting + worked.waiting + taken_back })
+        Ok(Pass {
+            sent,
+            in_flight: in_flight + sent,
+            waiting: requested.waiting + worked.waiting + taken_back,
+        })
     }
 
     /// Fetches the cluster's tip and publishes it in the ledger.
