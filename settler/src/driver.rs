@@ -12,7 +12,7 @@ use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_chain::Chain;
 use toll_ledger::{ChannelState, CloseReason, Ledger, RenewalRequested, SettlerLock, SubmissionKind};
-use tracing::info;
+use tracing::{debug, info};
 
 use self::company::Company;
 use self::drain::{Last, drain};
@@ -272,9 +272,14 @@ impl Settler {
         }
         let room = self.in_flight.room(Lane::Own);
         let channels = room * self.launch.channels_at_once();
+        let began = Instant::now();
         let round = self.watch.round(everything, channels).await?;
+        let (seen, looked) = (round.sightings.len(), began.elapsed());
         let agenda = self.planner.agenda(round.sightings, channels).await?;
+        let (tasks, planned) = (agenda.tasks.len(), began.elapsed());
         let launched = self.launch.tasks(agenda.tasks, room).await?;
+        let sent = launched.sent;
+        debug!(everything, room, seen, tasks, sent, ?looked, ?planned, launched = ?began.elapsed(), "a round");
         match round.failure {
             Some(error) => Err(error),
             None => {

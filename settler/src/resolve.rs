@@ -97,6 +97,7 @@ impl Resolve {
 
     /// Resolves what one question covers. Returns how many are left.
     async fn resolve_some(&self, recorded: Vec<Submission>, height: u64) -> Result<usize, SettlerError> {
+        let (began, asked) = (Instant::now(), recorded.len());
         let signatures: Vec<Signature> = recorded.iter().filter_map(|one| one.signature).collect();
         let fates = self.chain.statuses(&signatures).await?;
         if fates.len() != recorded.len() {
@@ -108,6 +109,7 @@ impl Resolve {
             .buffer_unordered(self.concurrency)
             .collect()
             .await;
+        debug!(asked, took = ?began.elapsed(), "asked for fates");
         let mut in_flight = 0;
         for outcome in resolved {
             in_flight += usize::from(!survive("resolve", outcome)?.unwrap_or(false));

@@ -34,7 +34,7 @@ use crate::{answer, deliver, fingerprint};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often a voucher is signed anew because another process of this server was faster.
-const ATTEMPTS: usize = 8;
+const ATTEMPTS: usize = 64;
 
 pub(crate) async fn pay<S>(
     gateway: &Arc<Gateway>,

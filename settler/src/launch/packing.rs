@@ -198,7 +198,7 @@ const fn length(count: usize) -> usize {
 /// Accounts of `distribute` and of `rearm` before the recipients', and where the token program is among them.
 const PAYOUT_ACCOUNTS: usize = 11;
 const DISTRIBUTE_TOKEN_PROGRAM: usize = 8;
-const REARM_TOKEN_PROGRAM: usize = 7;
+const REARM_TOKEN_PROGRAM: usize = 5;
 /// Accounts of `settle_batch` besides the channels': the instructions sysvar, the event authority, the program.
 const BATCH_ACCOUNTS: usize = 3;
 /// Payee, payer and treasury, whom a payout may pay besides the recipients.

@@ -65,6 +65,10 @@ fn settle(channel: &Channel) -> Vec<Instruction> {
     vec![verify(channel), channel.settle()]
 }
 
+fn rearm(channel: &Channel) -> Vec<Instruction> {
+    vec![verify(channel), channel.rearm(true)]
+}
+
 fn reclaim(channel: &Channel) -> Vec<Instruction> {
     vec![channel.reclaim()]
 }
@@ -84,6 +88,7 @@ fn so_many_channels_of_different_payers_fit_each_format() {
     assert_eq!(row(seal), [4, 4, 18]);
     assert_eq!(row(payout), [5, 5, 14]);
     assert_eq!(row(settle), [4, 4, 18]);
+    assert_eq!(row(rearm), [2, 2, 12]);
     assert_eq!(row(reclaim), [27, 26, 62]);
 }
 
