@@ -126,10 +126,11 @@ async fn another_mint_than_the_one_named_is_refused() {
 }
 
 #[tokio::test]
-async fn a_session_in_which_the_server_signs_is_refused() {
+async fn a_session_in_which_the_server_signs_is_refused_unless_it_is_listed() {
     let mut request = acceptable();
     request.method_details.voucher_signer = VoucherSigner::Operator([4; 32].into());
-    pay(&request, &[]).await.fails_with(Exit::Unsupported.code(), &["sign the vouchers itself"]);
+    let ended = pay(&request, &[]).await;
+    ended.fails_with(Exit::AboveLimit.code(), &["sign the vouchers itself", "--operator"]);
 }
 
 #[tokio::test]
