@@ -1,5 +1,7 @@
 //! Payers that come back to their channel, on a server that renews sessions, by the real program.
 
+use std::time::Duration;
+
 use toll_cli::server::Role;
 use toll_client::{Book, Payer, Policy};
 use toll_ledger::{ChannelState, Renewal, RenewalRequested, SubmissionKind};
@@ -30,8 +32,8 @@ fn payer(world: &World, keep_deposit: bool) -> Payer {
     Payer::new(world.actors.payer.insecure_clone(), policy, Some(world.cluster())).expect("an HTTP client")
 }
 
-/// Pays `count` times, lets the channel be idle, and waits until that is settled and paid out. Returns the channel, whether it was opened for
-/// that, and by how much it was topped up.
+/// Pays `count` times, lets the channel be idle, and waits until that is settled and paid out. Returns the channel,
+/// whether it was opened for that, and by how much it was topped up.
 async fn session(world: &World, payer: &Payer, book: &Book, count: u64) -> (ChannelId, bool, u64) {
     let replies = world.pay(payer, book, count).await;
     let payments: Vec<_> = replies.iter().filter_map(|reply| reply.payment.as_ref()).collect();
@@ -49,6 +51,11 @@ async fn session(world: &World, payer: &Payer, book: &Book, count: u64) -> (Chan
             account.is_some_and(|account| account.payout_watermark == signed)
         })
         .await;
+    // What the chain shows, the server knows a moment later; the next session would come before that here, and never
+    // does an idle timeout later.
+    while ledger.to_pay_out(1).await.expect("the ledger answers").iter().any(|record| record.id == id) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     (id, payments.iter().any(|payment| payment.opened), topped_up)
 }
 
