@@ -313,9 +313,6 @@ pub fn ledger_error(error: &LedgerError) -> CliError {
         LedgerError::Unreachable { .. } => {
             "check that the server of ledger.url runs, and the user, password and database that it names"
         }
-        LedgerError::NoServers { .. } => {
-            "build toll with the feature `postgres`, or name a file by ledger.path"
-        }
         LedgerError::Open { .. } => "check that its folder exists and that it may be written",
         LedgerError::NotADatabase { .. } | LedgerError::ForeignDatabase { .. } => "name another ledger.path",
         _ => "look at the log",

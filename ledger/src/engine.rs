@@ -6,14 +6,12 @@
 //! [`integer`](crate::column::integer) before it gets here.
 
 mod error;
-#[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod sqlite;
 mod value;
 
 use std::time::{Duration, Instant};
 
-#[cfg(feature = "postgres")]
 use self::postgres::Postgres;
 use self::sqlite::Sqlite;
 
@@ -34,7 +32,6 @@ pub(crate) enum Tx {
     /// A file.
     Sqlite(Sqlite),
     /// A server.
-    #[cfg(feature = "postgres")]
     Postgres(Box<Postgres>),
 }
 
@@ -47,7 +44,6 @@ impl Tx {
         Ok((writer, readers.collect::<Result<_, _>>()?))
     }
 
-    #[cfg(feature = "postgres")]
     fn open_server(config: &LedgerConfig, readers: usize) -> Result<(Self, Vec<Self>), LedgerError> {
         let url = config.url.as_ref().map_or("", |url| url.reveal());
         let address = postgres::Address::parse(url, config.server_patience()).map_err(|reason| {
@@ -61,11 +57,6 @@ impl Tx {
         let writer = Self::Postgres(Box::new(writer));
         let readers = (0..readers).map(|_| Self::Postgres(Box::new(Postgres::at(&address))));
         Ok((writer, readers.collect()))
-    }
-
-    #[cfg(not(feature = "postgres"))]
-    fn open_server(_: &LedgerConfig, _: usize) -> Result<(Self, Vec<Self>), LedgerError> {
-        Err(LedgerError::NoServers { server: "ledger.url".to_owned() })
     }
 
     /// Reads one snapshot. Done again where a connection turns out to be gone.
@@ -107,7 +98,6 @@ impl Tx {
     ) -> Result<usize, DatabaseError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.execute(sql, parameters),
-            #[cfg(feature = "postgres")]
             Self::Postgres(postgres) => postgres.execute(sql, parameters),
         }
     }
@@ -121,7 +111,6 @@ impl Tx {
     ) -> Result<Option<T>, DatabaseError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.first(sql, parameters, read),
-            #[cfg(feature = "postgres")]
             Self::Postgres(postgres) => postgres.first(sql, parameters, read),
         }
     }
@@ -145,7 +134,6 @@ impl Tx {
     ) -> Result<Vec<T>, DatabaseError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.all(sql, parameters, read),
-            #[cfg(feature = "postgres")]
             Self::Postgres(postgres) => postgres.all(sql, parameters, read),
         }
     }
@@ -154,7 +142,6 @@ impl Tx {
     pub(crate) fn begin(&self) -> Result<(), DatabaseError> {
         match self {
             Self::Sqlite(_) => self.command("-- begin_group\nBEGIN IMMEDIATE"),
-            #[cfg(feature = "postgres")]
             Self::Postgres(postgres) => postgres.begin("BEGIN ISOLATION LEVEL SERIALIZABLE;"),
         }
     }
@@ -163,7 +150,6 @@ impl Tx {
     pub(crate) fn begin_read(&self) -> Result<(), DatabaseError> {
         match self {
             Self::Sqlite(_) => self.command("-- begin_read\nBEGIN DEFERRED"),
-            #[cfg(feature = "postgres")]
             Self::Postgres(postgres) => postgres.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"),
         }
     }
@@ -172,7 +158,6 @@ impl Tx {
     pub(crate) fn commit(&self) -> Result<(), DatabaseError> {
         match self {
             Self::Sqlite(_) => self.command("-- commit_group\nCOMMIT"),
-            #[cfg(feature = "postgres")]
             Self::Postgres(postgres) => postgres.commit(),
         }
     }
@@ -182,7 +167,6 @@ impl Tx {
         match self {
             Self::Sqlite(sqlite) if sqlite.is_over() => {}
             Self::Sqlite(_) => drop(self.command("-- abandon_group\nROLLBACK")),
-            #[cfg(feature = "postgres")]
             Self::Postgres(postgres) => postgres.roll_back(),
         }
     }
@@ -191,7 +175,6 @@ impl Tx {
     pub(crate) fn begin_job(&self) -> Result<(), DatabaseError> {
         match self {
             Self::Sqlite(_) => self.command("-- begin_job\nSAVEPOINT job"),
-            #[cfg(feature = "postgres")]
             Self::Postgres(postgres) => postgres.send_ahead("SAVEPOINT job;"),
         }
     }
@@ -205,9 +188,7 @@ impl Tx {
                 }
                 self.command("-- end_job\nRELEASE SAVEPOINT job")
             }
-            #[cfg(feature = "postgres")]
             Self::Postgres(postgres) if keep => postgres.send_ahead("RELEASE SAVEPOINT job;"),
-            #[cfg(feature = "postgres")]
             Self::Postgres(postgres) => {
                 postgres.send_ahead("ROLLBACK TO SAVEPOINT job; RELEASE SAVEPOINT job;")
             }
@@ -220,7 +201,6 @@ impl Tx {
             Self::Sqlite(sqlite) => sqlite.is_over().then(|| {
                 DatabaseError::new(DatabaseErrorKind::Other, "the database rolled the transaction back")
             }),
-            #[cfg(feature = "postgres")]
             Self::Postgres(postgres) => postgres.failure(),
         }
     }
@@ -229,7 +209,6 @@ impl Tx {
     pub(crate) fn changes(&self) -> u64 {
         match self {
             Self::Sqlite(sqlite) => sqlite.changes(),
-            #[cfg(feature = "postgres")]
             Self::Postgres(postgres) => postgres.changes(),
         }
     }
@@ -239,7 +218,6 @@ impl Tx {
     pub(crate) fn connection(&self) -> &rusqlite::Connection {
         match self {
             Self::Sqlite(sqlite) => sqlite.connection(),
-            #[cfg(feature = "postgres")]
             Self::Postgres(_) => panic!("a question for SQLite"),
         }
     }

@@ -34,12 +34,6 @@ pub enum LedgerError {
     /// Another settler has taken the ledger over. Nothing was recorded, so nothing may be sent.
     #[error("another settler has taken over")]
     LeaseLost,
-    /// This binary cannot speak to a server.
-    #[error("{server} is a database server, which this binary was built without")]
-    NoServers {
-        /// What was asked for.
-        server: String,
-    },
     /// The file holds something other than a database.
     #[error("{} is not a database", path.display())]
     NotADatabase {

@@ -74,10 +74,8 @@ pub use settler_lock::{LEASE, SettlerLock};
 pub use spending::{DAY, Hold, Spending, SpendingKind, Spent, day_of};
 pub use sponsor::{Sponsor, Unsponsored};
 pub use submission::{Effect, Intent, Resolution, Submission, SubmissionId, SubmissionKind, SubmissionState};
-#[cfg(all(feature = "testing", feature = "postgres"))]
-pub use testing::TestServer;
 #[cfg(feature = "testing")]
-pub use testing::{BlankPlace, ChannelFixture, ReaderHold, TEST_SERVER, WriterHold};
+pub use testing::{BlankPlace, ChannelFixture, ReaderHold, TEST_SERVER, TestServer, WriterHold};
 pub use tip::{TIP_LIFE, Tip};
 pub use vitals::Vitals;
 pub use watermarks::Watermarks;

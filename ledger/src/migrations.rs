@@ -59,7 +59,6 @@ const MIGRATIONS: &[Migration] = &[
 pub(crate) const KNOWN_VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// The migrations after `version`: their names, and what they do.
-#[cfg(feature = "postgres")]
 pub(crate) fn since(version: u32) -> impl Iterator<Item = (&'static str, &'static str)> {
     MIGRATIONS[version as usize..].iter().map(|migration| (migration.name, migration.up))
 }

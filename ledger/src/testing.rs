@@ -1,7 +1,6 @@
 //! Throwaway ledgers and ready-made channels, for tests.
 
 mod inspection;
-#[cfg(feature = "postgres")]
 mod server;
 
 use ed25519_dalek::SigningKey;
@@ -16,7 +15,6 @@ use crate::{
     observation, opening,
 };
 
-#[cfg(feature = "postgres")]
 pub use self::server::TestServer;
 
 /// Names the server on which temporary ledgers are made, instead of in files.
@@ -36,7 +34,6 @@ impl Ledger {
     /// # Panics
     /// When there is none.
     pub fn nowhere() -> BlankPlace {
-        #[cfg(feature = "postgres")]
         if let Ok(server) = std::env::var(TEST_SERVER) {
             return BlankPlace {
                 config: LedgerConfig::at(server::blank_database(&server)),
@@ -55,7 +52,6 @@ impl Ledger {
     /// # Panics
     /// When the directory or the ledger cannot be made.
     pub fn temporary_with(clock: impl Clock, set: impl FnOnce(&mut LedgerConfig)) -> Self {
-        #[cfg(feature = "postgres")]
         if let Ok(server) = std::env::var(TEST_SERVER) {
             let mut config = LedgerConfig::at(server::blank_database(&server));
             set(&mut config);

@@ -50,7 +50,6 @@ impl DatabaseError {
     }
 
     /// Nothing to talk to.
-    #[cfg(feature = "postgres")]
     pub(crate) fn not_connected() -> Self {
         Self::new(DatabaseErrorKind::Disconnected, "not connected")
     }

@@ -39,7 +39,6 @@ pub(crate) enum Row<'a> {
     /// SQLite's.
     Sqlite(&'a rusqlite::Row<'a>),
     /// PostgreSQL's.
-    #[cfg(feature = "postgres")]
     Postgres(&'a tokio_postgres::Row),
 }
 
@@ -49,7 +48,6 @@ impl Row<'_> {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Sqlite(row) => row.as_ref().column_count(),
-            #[cfg(feature = "postgres")]
             Self::Postgres(row) => row.len(),
         }
     }
@@ -58,7 +56,6 @@ impl Row<'_> {
     pub(crate) fn get<C: Column, T: FromValue>(&self, column: C) -> Result<T, DatabaseError> {
         let value = match self {
             Self::Sqlite(row) => column.of_sqlite(row)?,
-            #[cfg(feature = "postgres")]
             Self::Postgres(row) => column.of_postgres(row)?,
         };
         T::from_value(value).ok_or_else(|| DatabaseError::undecodable(column))
@@ -68,7 +65,6 @@ impl Row<'_> {
 /// Where in a row.
 pub(crate) trait Column: Copy + std::fmt::Display {
     fn of_sqlite<'a>(self, row: &'a rusqlite::Row<'_>) -> Result<Value<'a>, DatabaseError>;
-    #[cfg(feature = "postgres")]
     fn of_postgres(self, row: &tokio_postgres::Row) -> Result<Value<'_>, DatabaseError>;
 }
 
@@ -77,7 +73,6 @@ impl Column for usize {
         super::sqlite::value(row.get_ref(self)?)
     }
 
-    #[cfg(feature = "postgres")]
     fn of_postgres(self, row: &tokio_postgres::Row) -> Result<Value<'_>, DatabaseError> {
         Ok(row.try_get(self)?)
     }
@@ -88,7 +83,6 @@ impl Column for &'static str {
         super::sqlite::value(row.get_ref(self)?)
     }
 
-    #[cfg(feature = "postgres")]
     fn of_postgres(self, row: &tokio_postgres::Row) -> Result<Value<'_>, DatabaseError> {
         Ok(row.try_get(self)?)
     }

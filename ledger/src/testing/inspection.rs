@@ -14,7 +14,6 @@ impl Ledger {
                 Tx::Sqlite(_) => {
                     "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
                 }
-                #[cfg(feature = "postgres")]
                 Tx::Postgres(_) => {
                     "SELECT CAST(table_name AS TEXT) FROM information_schema.tables
                       WHERE table_schema = current_schema() ORDER BY 1"

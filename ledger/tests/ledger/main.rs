@@ -16,7 +16,6 @@ mod law;
 mod lease;
 mod observation;
 mod opening;
-#[cfg(feature = "postgres")]
 mod postgres;
 mod renewal;
 mod replay;

@@ -20,8 +20,8 @@ pub(super) fn statement(sql: &str) -> String {
         } else if let Some(after) = here.strip_prefix("unixepoch()").filter(|_| fresh) {
             spelled.push_str("CAST(extract(epoch FROM clock_timestamp()) AS BIGINT)");
             after
-        } else if here.starts_with('\'') {
-            let end = here[1..].find('\'').map_or(here.len(), |end| end + 2);
+        } else if let Some(quoted) = here.strip_prefix('\'') {
+            let end = quoted.find('\'').map_or(here.len(), |end| end + 2);
             spelled.push_str(&here[..end]);
             &here[end..]
         } else if here.starts_with("max(") && fresh && has_two(&here[3..]) {
