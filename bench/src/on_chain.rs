@@ -38,7 +38,7 @@ pub(crate) struct Settle {
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..))]
     channels: u64,
     /// Format of the settler's transactions.
-    #[arg(long, value_enum, default_value_t = Version::V0)]
+    #[arg(long, value_enum, default_value_t = Version::Auto)]
     version: Version,
     /// Prints JSON instead of sentences.
     #[arg(long)]
@@ -47,6 +47,7 @@ pub(crate) struct Settle {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Version {
+    Auto,
     V0,
     V1,
 }
@@ -90,6 +91,7 @@ impl Settle {
     /// Runs sessions with one channel in a transaction, then with many, and returns what is wrong with the figures.
     pub(crate) fn run(&self) -> Result<Vec<String>, Failure> {
         let version = match self.version {
+            Version::Auto => TransactionVersion::Auto,
             Version::V0 => TransactionVersion::V0,
             Version::V1 => TransactionVersion::V1,
         };

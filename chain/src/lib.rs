@@ -11,6 +11,7 @@ mod consensus;
 mod endpoints;
 mod error;
 mod failure;
+pub mod feature;
 mod genesis;
 mod hints;
 pub mod key_file;

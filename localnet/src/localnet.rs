@@ -23,6 +23,7 @@ use surfpool_types::{
     SvmFeatureConfig,
 };
 
+use toll_chain::feature::{self, TRANSACTION_V1_GATE};
 use toll_protocol::Amount;
 
 use crate::LocalnetError;
@@ -60,9 +61,12 @@ pub struct Localnet {
 impl Localnet {
     /// Starts a chain and waits until it answers.
     pub async fn start(config: LocalnetConfig) -> Result<Self> {
-        tokio::task::spawn_blocking(move || Self::start_blocking(&config))
+        let localnet = tokio::task::spawn_blocking(move || Self::start_blocking(&config))
             .await
-            .map_err(|error| failed(format_args!("the chain's starter: {error}")))?
+            .map_err(|error| failed(format_args!("the chain's starter: {error}")))??;
+        // It takes transactions of version 1, and clusters that do say so.
+        localnet.put_accounts(&[(TRANSACTION_V1_GATE, feature::open_gate())]).await?;
+        Ok(localnet)
     }
 
     fn start_blocking(config: &LocalnetConfig) -> Result<Self> {

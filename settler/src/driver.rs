@@ -1,5 +1,6 @@
 //! Runs watching, planning, launching and resolving.
 
+mod ahead;
 mod company;
 mod drain;
 mod loops;
@@ -17,15 +18,17 @@ use tracing::{debug, info};
 use self::company::Company;
 use self::drain::{Last, drain};
 use self::loops::Loops;
+use crate::claims::{Claim, Claims};
 use crate::config::{SettlerConfig, SettlerKeys};
 use crate::error::survive;
 use crate::in_flight::{InFlight, Lane};
 use crate::launch::{Launch, Launched, Shared};
 use crate::metrics::{FloatWatch, Metrics};
 use crate::pauses::Pauses;
-use crate::planner::Planner;
+use crate::planner::{Agenda, Planner, Task};
 use crate::purse::Purse;
 use crate::resolve::Resolve;
+use crate::startup::Checked;
 use crate::step::StepHook;
 use crate::summary::{Journal, Summary};
 use crate::tips::Tips;
@@ -50,6 +53,7 @@ pub struct Settler {
     purse: Arc<Purse>,
     resolve: Resolve,
     in_flight: Arc<InFlight>,
+    claims: Arc<Claims>,
     pauses: Arc<Pauses>,
     journal: Arc<Journal>,
     hook: StepHook,
@@ -66,6 +70,17 @@ pub struct Pass {
     pub in_flight: usize,
     /// Requests left for the next pass, and channels that failed lately and are worth another attempt soon.
     pub waiting: usize,
+}
+
+/// What a look showed to be done.
+struct Outlook {
+    tasks: Vec<Task>,
+    /// Channels that failed lately and will be tried soon.
+    waiting: usize,
+    /// Why some channels could not be looked at.
+    failure: Option<SettlerError>,
+    made_at: Instant,
+    claim: Claim,
 }
 
 /// How often a settler that stands by looks whether it is needed.
@@ -99,12 +114,13 @@ impl Settler {
         ledger: Ledger,
         chain: Arc<dyn Chain>,
         keys: SettlerKeys,
-        config: SettlerConfig,
+        mut config: SettlerConfig,
     ) -> Result<Self, SettlerError> {
         let lock = stand_by(&ledger).await?;
         let cluster = startup::identify(chain.as_ref(), &config).await?;
         ledger.bind_cluster(&cluster).await?;
-        let missing = startup::check_accounts(chain.as_ref(), &keys, &config).await?;
+        let Checked { missing, version } = startup::check_accounts(chain.as_ref(), &keys, &config).await?;
+        config.transaction_version = version;
         let purse = Purse::open(ledger.clone(), Arc::clone(&chain), &keys, &config).await?;
         let (settler, shared) = Self::assemble(ledger, chain, keys, config, purse, lock);
         settler.in_flight.resume(&settler.ledger.unresolved().await?);
@@ -112,7 +128,8 @@ impl Settler {
             startup::create_accounts(&shared, &settler.launch, &settler.resolve).await?;
         }
         settler.publish_tip().await?;
-        info!(cluster = %cluster, fee_payer = %settler.fee_payer(), payee = %settler.payee(), "settler ready");
+        let (fee_payer, payee) = (settler.fee_payer(), settler.payee());
+        info!(%cluster, %fee_payer, %payee, transactions = ?version, "settler ready");
         Ok(settler)
     }
 
@@ -127,6 +144,7 @@ impl Settler {
         let shared = Shared {
             tips: Arc::new(Tips::new(ledger.clone(), Arc::clone(&chain))),
             in_flight: Arc::new(InFlight::new(config.in_flight)),
+            claims: Arc::new(Claims::default()),
             pauses: Arc::new(Pauses::default()),
             journal: Arc::new(Journal::default()),
             hook: StepHook::default(),
@@ -136,7 +154,7 @@ impl Settler {
             ledger,
             chain,
         };
-        let Shared { ledger, keys, config, tips, in_flight, pauses, journal, hook, purse, .. } =
+        let Shared { ledger, keys, config, tips, in_flight, claims, pauses, journal, hook, purse, .. } =
             shared.clone();
         let watch = Arc::new(Watch::new(shared.clone()));
         let planner = Planner::new(ledger.clone(), Arc::clone(&pauses), keys.payee.pubkey(), &config);
@@ -154,6 +172,7 @@ impl Settler {
             purse,
             resolve,
             in_flight,
+            claims,
             pauses,
             journal,
             hook,
@@ -267,25 +286,48 @@ impl Settler {
 
     /// Looks at channels, plans for what is in sight, and starts that.
     async fn work(&self, everything: bool) -> Result<Launched, SettlerError> {
+        let outlook = self.look(everything).await?;
+        self.launch(outlook).await
+    }
+
+    /// Looks at channels, and plans for what is in sight.
+    async fn look(&self, everything: bool) -> Result<Outlook, SettlerError> {
         if everything {
             self.close_idle().await?;
         }
-        let room = self.in_flight.room(Lane::Own);
-        let channels = room * self.launch.channels_at_once();
-        let began = Instant::now();
+        let channels = self.channels_wanted();
+        let made_at = Instant::now();
         let round = self.watch.round(everything, channels).await?;
-        let (seen, looked) = (round.sightings.len(), began.elapsed());
+        let (seen, looked) = (round.sightings.len(), made_at.elapsed());
         let agenda = self.planner.agenda(round.sightings, channels).await?;
-        let (tasks, planned) = (agenda.tasks.len(), began.elapsed());
-        let launched = self.launch.tasks(agenda.tasks, room).await?;
-        let sent = launched.sent;
-        debug!(everything, room, seen, tasks, sent, ?looked, ?planned, launched = ?began.elapsed(), "a round");
-        match round.failure {
+        let tasks = agenda.tasks.len();
+        debug!(everything, channels, seen, tasks, ?looked, planned = ?made_at.elapsed(), "looked");
+        let claim = self.claims.take(&agenda.tasks);
+        let Agenda { tasks, waiting } = agenda;
+        Ok(Outlook { tasks, waiting, failure: round.failure, made_at, claim })
+    }
+
+    /// How many channels could be acted on now, besides those that are about to be.
+    fn channels_wanted(&self) -> usize {
+        let room = self.in_flight.room(Lane::Own) * self.launch.channels_at_once();
+        room.saturating_sub(self.claims.count())
+    }
+
+    /// How many channels may have transactions of unknown fate.
+    fn most_channels(&self) -> usize {
+        self.in_flight.most() * self.launch.channels_at_once()
+    }
+
+    /// Starts what was planned.
+    async fn launch(&self, outlook: Outlook) -> Result<Launched, SettlerError> {
+        let began = Instant::now();
+        let Outlook { tasks, waiting, failure, claim, .. } = outlook;
+        let launched = self.launch.tasks(tasks).await?;
+        drop(claim);
+        debug!(sent = launched.sent, left = launched.waiting, took = ?began.elapsed(), "launched");
+        match failure {
             Some(error) => Err(error),
-            None => {
-                let waiting = launched.waiting + agenda.waiting;
-                Ok(Launched { waiting, ..launched })
-            }
+            None => Ok(Launched { waiting: launched.waiting + waiting, ..launched }),
         }
     }
 

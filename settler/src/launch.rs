@@ -24,6 +24,7 @@ pub(crate) use self::outbox::Outbox;
 pub(crate) use self::payout::{Beneficiary, Readiness, readiness};
 use self::requested::Requests;
 use crate::SettlerError;
+use crate::claims::Claims;
 use crate::config::{ListedMint, SettlerConfig, SettlerKeys};
 use crate::in_flight::InFlight;
 use crate::pauses::Pauses;
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) config: Arc<SettlerConfig>,
     pub(crate) tips: Arc<Tips>,
     pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) claims: Arc<Claims>,
     pub(crate) pauses: Arc<Pauses>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) hook: StepHook,
@@ -72,10 +74,10 @@ impl Launch {
         Self { actions, requests, outbox }
     }
 
-    /// Carries out what was planned, in at most `room` transactions. One channel's trouble does not stop the others:
-    /// it is paused and planned again.
-    pub(crate) async fn tasks(&self, tasks: Vec<Task>, room: usize) -> Result<Launched, SettlerError> {
-        self.actions.carry_out(tasks, room).await
+    /// Carries out what was planned, in as many transactions as there is room for. One channel's trouble does not stop
+    /// the others: it is paused and planned again.
+    pub(crate) async fn tasks(&self, tasks: Vec<Task>) -> Result<Launched, SettlerError> {
+        self.actions.carry_out(tasks).await
     }
 
     /// Channels to plan for each transaction that there is room for: as many as commonly share one.

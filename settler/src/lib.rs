@@ -12,6 +12,7 @@
 //! driver   runs the four
 //! ```
 
+mod claims;
 mod config;
 mod driver;
 mod error;

@@ -14,6 +14,7 @@ use crate::config::{ListedMint, SettlerConfig, SettlerKeys, TransactionVersion};
 
 use crate::launch::{Beneficiary, Launch, Readiness, Shared, readiness};
 use crate::resolve::Resolve;
+use toll_chain::feature::{self, TRANSACTION_V1_GATE};
 use toll_chain::{Chain, ChainError, check_genesis};
 
 /// Least time between two questions about them.
@@ -34,17 +35,6 @@ pub(crate) async fn identify(
     Ok(ClusterIdentity { network: config.network, genesis_hash, program: config.program })
 }
 
-/// The account that says whether a cluster takes transactions of version 1 (SIMD-0385).
-const TRANSACTION_V1_GATE: Pubkey = Pubkey::from_str_const("txv1aq4pp281K9um3tnPgkfX8UqtFT6wcVW3hNezGLL");
-
-/// The program that owns feature gates.
-const FEATURE_PROGRAM: Pubkey = Pubkey::from_str_const("Feature111111111111111111111111111111111111");
-
-/// Whether a feature gate is open: its data is the slot since when, if any.
-fn is_active(gate: &Account) -> bool {
-    gate.owner == FEATURE_PROGRAM && gate.data.first() == Some(&1)
-}
-
 /// A token account that must be there before the first channel is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MissingAccount {
@@ -52,13 +42,21 @@ pub(crate) struct MissingAccount {
     owner: Pubkey,
 }
 
-/// Checks the program, the fee payer's balance and the token accounts of the treasury and of our payee. Returns
-/// those that are missing and may be created.
+/// What a start finds out.
+pub(crate) struct Checked {
+    /// Token accounts that are missing and may be created.
+    pub(crate) missing: Vec<MissingAccount>,
+    /// The format of our own transactions.
+    pub(crate) version: TransactionVersion,
+}
+
+/// Checks the program, the fee payer's balance and the token accounts of the treasury and of our payee, and which
+/// transactions the cluster takes.
 pub(crate) async fn check_accounts(
     chain: &dyn Chain,
     keys: &SettlerKeys,
     config: &SettlerConfig,
-) -> Result<Vec<MissingAccount>, SettlerError> {
+) -> Result<Checked, SettlerError> {
     let fee_payer = keys.fee_payer.pubkey();
     let mut addresses = vec![config.program, fee_payer, TRANSACTION_V1_GATE];
     for listed in &config.mints {
@@ -73,11 +71,16 @@ pub(crate) async fn check_accounts(
         );
     };
     check_program(program.as_ref(), config)?;
-    // A chain of one's own may take what it has no account for.
-    let is_taken = config.network == Network::Localnet || gate.as_ref().is_some_and(is_active);
-    if config.transaction_version == TransactionVersion::V1 && !is_taken {
-        return Err(SettlerError::TransactionVersion);
-    }
+    let is_open = gate.as_ref().is_some_and(feature::is_open);
+    let version = match config.transaction_version {
+        TransactionVersion::Auto if is_open => TransactionVersion::V1,
+        TransactionVersion::Auto => TransactionVersion::V0,
+        // A chain of one's own may take what it has no account for.
+        TransactionVersion::V1 if !(is_open || config.network == Network::Localnet) => {
+            return Err(SettlerError::TransactionVersion);
+        }
+        told => told,
+    };
     let balance = payer.as_ref().map_or(0, |account| account.lamports);
     if balance < config.low_balance {
         warn!(%fee_payer, lamports = balance, "the fee payer is low on SOL; fund it or opens and closes will fail");
@@ -121,7 +124,7 @@ pub(crate) async fn check_accounts(
         };
         return Err(SettlerError::PayeeAccount { mint: listed.mint, account, owner, problem });
     }
-    Ok(missing)
+    Ok(Checked { missing, version })
 }
 
 fn check_program(account: Option<&Account>, config: &SettlerConfig) -> Result<(), SettlerError> {
@@ -151,7 +154,7 @@ pub(crate) async fn create_accounts(
     let created = async {
         loop {
             resolve_accounts(ledger, resolve, pause).await?;
-            let missing = check_accounts(chain.as_ref(), keys, config).await?;
+            let Checked { missing, .. } = check_accounts(chain.as_ref(), keys, config).await?;
             if missing.is_empty() {
                 return Ok(());
             }

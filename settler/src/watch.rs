@@ -26,6 +26,7 @@ use self::sweep::Sweep;
 pub(crate) use self::view::View;
 use self::view::{MOST, is_known};
 use crate::SettlerError;
+use crate::claims::Claims;
 use crate::launch::Shared;
 use crate::pauses::Pauses;
 use crate::plan::grace_deadline;
@@ -45,6 +46,7 @@ pub(crate) struct Watch {
     ledger: Ledger,
     chain: Arc<dyn Chain>,
     tips: Arc<Tips>,
+    claims: Arc<Claims>,
     pauses: Arc<Pauses>,
     search: Search,
     sweep: Sweep,
@@ -90,7 +92,7 @@ impl Round {
 
 impl Watch {
     pub(crate) fn new(shared: Shared) -> Self {
-        let Shared { ledger, chain, tips, pauses, config, keys, .. } = shared;
+        let Shared { ledger, chain, tips, claims, pauses, config, keys, .. } = shared;
         Self {
             search: Search::new(config.program, config.query_timeout),
             sweep: Sweep::new(config.program, config.compare_within, config.query_timeout),
@@ -102,6 +104,7 @@ impl Watch {
             ledger,
             chain,
             tips,
+            claims,
             pauses,
         }
     }
@@ -113,11 +116,11 @@ impl Watch {
 
     /// Looks at channels and copies what they show into the ledger.
     ///
-    /// Always at `channels` of those that are closing, since more could not be acted on; with `everything`, also for forced closes on all the others, at whatever
-    /// there may be something to do about, and at the next few in turn. An answer that does not come leaves out the
-    /// channels it was asked for, no others.
+    /// Always at `channels` of those that are closing, since more could not be acted on; with `everything`, also for
+    /// forced closes on all the others, at whatever there may be something to do about, and at the next few in turn.
+    /// An answer that does not come leaves out the channels it was asked for, no others.
     pub(crate) async fn round(&self, everything: bool, channels: usize) -> Result<Round, SettlerError> {
-        let busy = Busy::of(&self.ledger).await?;
+        let busy = Busy::of(&self.ledger, &self.claims).await?;
         let mut round = Round::started(self.ledger.now());
         if !everything {
             let closing = candidates::closing(&self.ledger, &self.pauses, &busy, channels).await?;
@@ -210,7 +213,8 @@ impl Watch {
                 news += other.len();
                 if !other.is_empty() {
                     let mut round = Round::started(now);
-                    self.compare(other, &Busy::of(&self.ledger).await?, &mut round).await?;
+                    let busy = Busy::of(&self.ledger, &self.claims).await?;
+                    self.compare(other, &busy, &mut round).await?;
                     round.failure.map_or(Ok(()), Err)?;
                 }
                 tokio::task::yield_now().await;

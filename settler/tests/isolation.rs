@@ -112,6 +112,79 @@ async fn tip_is_published_while_closes_and_opens_hang() {
 }
 
 #[tokio::test]
+async fn a_forced_close_is_seen_while_the_launch_of_another_hangs() {
+    let mut world = World::new();
+    let (hanging, forced) = (world.opened(1, 1_000).await, world.opened(2, 1_000).await);
+    world.pay(&hanging, 160).await;
+    world.pay(&forced, 160).await;
+    world.ledger.request_close(&hanging, CloseReason::Requested, None).await.unwrap();
+    let chain = FlakyChain::of(&world);
+    let config = SettlerConfig { drain_timeout: Duration::from_secs(3), ..world.config() };
+    let settler = chain.settler(&world, config).await;
+    let (began, mut launching) = tokio::sync::mpsc::unbounded_channel();
+    let settler = settler.on_step(move |_, _| drop(began.send(())));
+    chain.trouble(Trouble { hangs: &["simulate"], ..Default::default() });
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(settler.run(async move { stopped.await.unwrap_or(()) }));
+    launching.recv().await.expect("the launch begins");
+
+    world.send(&[world.channel(&forced).await.request_close()], &[&world.payer]);
+
+    let seen = async {
+        while world.record(&forced).await.closure_started_at.is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), seen).await.expect("it is seen");
+    assert_eq!(world.submissions(&hanging, SubmissionKind::Close).await, []);
+
+    // The node is well again, and nothing was planned twice.
+    stop.send(()).unwrap();
+    running.await.unwrap().unwrap();
+    chain.trouble(Trouble::default());
+    world.drive(&world.settler().await).await;
+    for id in [&hanging, &forced] {
+        assert_eq!(world.submissions(id, SubmissionKind::Close).await.len(), 1);
+        assert_eq!(world.record(id).await.state, ChannelState::Closed);
+    }
+}
+
+#[tokio::test]
+async fn looking_ahead_plans_no_channel_twice() {
+    let world = World::new();
+    let settler = world.settler().await;
+    for salt in 0..60 {
+        world.record_open(salt, 100).await;
+    }
+    world.drive(&settler).await;
+    settler.close_all(CloseReason::Requested).await.unwrap();
+    drop(settler);
+    let chain = FlakyChain::of(&world);
+    let config = SettlerConfig { in_flight: 8, channels_per_transaction: 3, ..world.config() };
+    let settler = chain.settler(&world, config).await;
+    // Launching takes longer than looking, so that looks fall into it.
+    chain.trouble(Trouble { latency: Duration::from_millis(3), ..Default::default() });
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(settler.run(async move { stopped.await.unwrap_or(()) }));
+
+    let closed = async {
+        while world.ledger.count_channels(&[ChannelState::Closed]).await.unwrap() < 60 {
+            world.chain.advance(1, 0);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), closed).await.expect("all of them close");
+    stop.send(()).unwrap();
+    running.await.unwrap().unwrap();
+
+    for record in world.ledger.channels(&[ChannelState::Closed]).await.unwrap() {
+        let closes = world.submissions(&record.id, SubmissionKind::Close).await;
+        assert_eq!(closes.len(), 1, "{}", record.id);
+        assert_eq!(closes[0].state, SubmissionState::Landed);
+    }
+}
+
+#[tokio::test]
 async fn so_many_transactions_are_started_at_once() {
     for (concurrency, expected) in [(1, 1..=1), (3, 2..=3)] {
         let world = World::new();

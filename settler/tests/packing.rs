@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use solana_account::Account;
-use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_chain::DEVNET_GENESIS;
+use toll_chain::feature::{self, TRANSACTION_V1_GATE};
 use toll_ledger::{ChannelState, CloseReason, SpendingKind, Submission, SubmissionKind, SubmissionState};
 use toll_protocol::{ChannelId, ChannelStatus, MAX_TRANSACTION, MAX_TRANSACTION_V1, Network, SYSTEM_PROGRAM};
 use toll_settler::{PurseSettings, Settler, SettlerConfig, SettlerError, Step, TransactionVersion};
@@ -411,18 +411,34 @@ async fn priority_of_a_transaction_of_version_1_is_held_and_spent_to_the_lamport
 }
 
 #[tokio::test]
+async fn version_1_is_chosen_where_the_clusters_gate_for_it_is_open() {
+    for (open, expected) in [(false, vec![4, 2]), (true, vec![6])] {
+        let mut world = World::new();
+        let ids = closing(&mut world, 6).await;
+        let gate = Account { data: vec![u8::from(open); 9], ..feature::open_gate() };
+        world.put(TRANSACTION_V1_GATE, gate);
+        assert_eq!(world.config().transaction_version, TransactionVersion::Auto);
+        let settler = world.start(world.keys(), world.config()).await.unwrap();
+
+        world.drive(&settler).await;
+
+        let closes = all(&world, &ids, SubmissionKind::Close).await;
+        assert_eq!(closes.iter().map(|one| one.effects.len()).collect::<Vec<_>>(), expected, "{open}");
+        assert_all_paid(&world, &ids).await;
+    }
+}
+
+#[tokio::test]
 async fn version_1_is_refused_where_the_cluster_does_not_take_it() {
     let world = World::new();
     world.chain.lock().genesis_hash = DEVNET_GENESIS.to_owned();
-    let gate = Pubkey::from_str_const("txv1aq4pp281K9um3tnPgkfX8UqtFT6wcVW3hNezGLL");
-    let owner = Pubkey::from_str_const("Feature111111111111111111111111111111111111");
     let config = SettlerConfig {
         network: Network::Devnet,
         transaction_version: TransactionVersion::V1,
         ..world.config()
     };
     for (data, taken) in [(vec![0; 9], false), (vec![1; 9], true)] {
-        world.put(gate, Account { lamports: 1, data, owner, ..Account::default() });
+        world.put(TRANSACTION_V1_GATE, Account { data, ..feature::open_gate() });
         let started = world.start(world.keys(), config.clone()).await;
         assert_eq!(started.is_ok(), taken);
         if let Err(error) = started {

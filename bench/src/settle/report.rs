@@ -10,7 +10,8 @@ use toll_settler::{Summary, TransactionVersion};
 const fn fees_limit(version: TransactionVersion) -> f64 {
     match version {
         TransactionVersion::V0 => 20_500.0,
-        TransactionVersion::V1 => 17_000.0,
+        // The embedded chain takes version 1.
+        TransactionVersion::V1 | TransactionVersion::Auto => 17_000.0,
     }
 }
 
@@ -220,7 +221,7 @@ impl Report {
         let Renewed { rearmed, kept } = &self.renewed;
         let mut renewed = vec![("of which the deposit stays", kept.fees_per_session)];
         // Two rearms fill a transaction of version 0, so that both of its signatures are paid for by two.
-        if self.version == TransactionVersion::V1 {
+        if self.version != TransactionVersion::V0 {
             renewed.push(("that is rearmed and topped up by its payer", rearmed.fees_per_session));
         }
         for (which, fees) in renewed {

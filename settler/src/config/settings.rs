@@ -118,7 +118,8 @@ pub struct SettlerSettings {
     /// transaction of its own.
     #[serde(default = "default_channels_per_transaction")]
     pub channels_per_transaction: u16,
-    /// Format of our own transactions: `v0`, or `v1`, which carries more channels, where the cluster takes it.
+    /// Format of our own transactions: `v0`; `v1`, which carries more channels; or `auto`, which is `v1` on a cluster
+    /// whose feature gate for it is open at the start, and `v0` on others.
     #[serde(default)]
     pub transaction_version: TransactionVersion,
     /// Which idle channels stay open for their payer's next session: `never`, `returning` (payers that were here before)
@@ -141,8 +142,10 @@ pub struct SettlerSettings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TransactionVersion {
-    /// Version 0, at most 1,232 bytes. Every cluster takes it.
+    /// Version 1 where the cluster takes it, otherwise version 0.
     #[default]
+    Auto,
+    /// Version 0, at most 1,232 bytes. Every cluster takes it.
     V0,
     /// Version 1, at most 4,096 bytes (SIMD-0385).
     V1,

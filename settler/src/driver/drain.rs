@@ -106,8 +106,7 @@ async fn request_closes(settler: &Settler, reason: CloseReason) -> Result<usize,
         std::cmp::Reverse(record.watermarks.accepted.saturating_sub(record.watermarks.settled))
     });
     let left = open.len();
-    let most = settler.in_flight.most() * settler.launch.channels_at_once();
-    let room = most.saturating_sub(closing.len());
+    let room = settler.most_channels().saturating_sub(closing.len());
     let requested: Vec<_> = stream::iter(open.into_iter().take(room))
         .map(|record| async move { settler.ledger.request_close(&record.id, reason, None).await })
         .buffer_unordered(settler.config.concurrency)

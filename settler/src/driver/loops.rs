@@ -7,10 +7,10 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use toll_chain::Hints;
 
+use super::ahead::Ahead;
 use super::{LEAST_PAUSE, Settler};
 use crate::SettlerError;
 use crate::error::survive;
-use crate::in_flight::Lane;
 
 /// How often another process's writes are looked for while nothing else is due.
 const LEDGER_INTERVAL: Duration = Duration::from_millis(250);
@@ -97,11 +97,14 @@ impl Loops {
     }
 }
 
-fn outcome(ended: Result<Result<(), SettlerError>, JoinError>) -> Result<(), SettlerError> {
+/// What a task came to; one that was ended from outside came to nothing.
+pub(super) fn outcome<T: Default>(
+    ended: Result<Result<T, SettlerError>, JoinError>,
+) -> Result<T, SettlerError> {
     match ended {
         Ok(outcome) => outcome,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Ok(()),
+        Err(_) => Ok(T::default()),
     }
 }
 
@@ -170,6 +173,7 @@ async fn channels(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerEr
     let mut hints = settler.watch.hints();
     let (mut poll_at, mut looked_at) = (Instant::now(), Instant::now());
     let (mut hinted, mut hint_at) = (false, poll_at);
+    let mut ahead = Ahead::default();
     while !stop.is_asked() {
         let now = Instant::now();
         let everything = now >= poll_at || (hinted && now >= hint_at);
@@ -179,11 +183,11 @@ async fn channels(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerEr
             hint_at = now + HINT_INTERVAL;
         }
         // Every transaction that lands makes room for one more, and a look for each of them would be one too many.
-        let room = settler.in_flight.room(Lane::Own);
-        let enough = room >= settler.in_flight.most().div_ceil(ROOM_WORTH_A_LOOK);
+        let room = settler.channels_wanted();
+        let enough = room >= settler.most_channels().div_ceil(ROOM_WORTH_A_LOOK);
         if everything || enough || (room > 0 && looked_at.elapsed() >= LEDGER_INTERVAL) {
             looked_at = now;
-            survive("channels", settler.work(everything).await)?;
+            ahead.turn(&settler, everything).await?;
         }
         let due = poll_at.saturating_duration_since(Instant::now()).min(LEDGER_INTERVAL);
         let woken = async {
@@ -194,7 +198,7 @@ async fn channels(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerEr
         };
         stop.or(woken).await;
     }
-    Ok(())
+    ahead.finish().await
 }
 
 /// Waits for a hint; for ever where nobody gives any.

@@ -66,8 +66,9 @@ impl Actions {
         self.shared.config.channels_per_transaction.clamp(1, commonly)
     }
 
-    /// Carries tasks out in at most `room` transactions, several at once; channels share one where they fit.
-    pub(crate) async fn carry_out(&self, tasks: Vec<Task>, room: usize) -> Result<Launched, SettlerError> {
+    /// Carries tasks out in as many transactions as there is room for, several at once; channels share one where they
+    /// fit.
+    pub(crate) async fn carry_out(&self, tasks: Vec<Task>) -> Result<Launched, SettlerError> {
         if tasks.is_empty() {
             return Ok(Launched::default());
         }
@@ -77,6 +78,7 @@ impl Actions {
         let mut transactions =
             parcel::share(parcels, self.format(), &Load::of(&fee_payer, &budget.instructions()));
         let waiting = self.leave_a_payout_waiting(&mut transactions);
+        let room = self.shared.in_flight.room(Lane::Own);
         let left = transactions.split_off(room.min(transactions.len()));
         launched.waiting += left.iter().chain(&waiting).map(Vec::len).sum::<usize>();
         let started: Vec<_> = stream::iter(transactions)

@@ -34,7 +34,8 @@ pub(crate) enum Format {
 impl From<TransactionVersion> for Format {
     fn from(version: TransactionVersion) -> Self {
         match version {
-            TransactionVersion::V0 => Self::V0,
+            // The start has asked the cluster; whoever has not takes what every cluster does.
+            TransactionVersion::Auto | TransactionVersion::V0 => Self::V0,
             TransactionVersion::V1 => Self::V1,
         }
     }
@@ -88,8 +89,6 @@ pub(crate) struct Load {
     /// Instructions that programs call.
     called: usize,
     compute_units: u32,
-    /// Signatures that Ed25519 instructions check.
-    checked: usize,
     /// Bytes of the instructions in the formats before version 1, and in version 1.
     bytes: (usize, usize),
 }
@@ -103,7 +102,6 @@ impl Load {
             budget: 0,
             called: 0,
             compute_units: 0,
-            checked: 0,
             bytes: (0, 0),
         };
         nothing.with(budget)
@@ -136,20 +134,11 @@ impl Load {
         for meta in &instruction.accounts {
             *self.keys.entry(meta.pubkey).or_default() |= meta.is_signer;
         }
-        if instruction.program_id == ED25519_PROGRAM {
-            // The first byte counts the signatures.
-            self.checked += usize::from(instruction.data.first().copied().unwrap_or(0));
-        }
     }
 
     /// Signers of the transaction.
     pub(crate) fn signers(&self) -> usize {
         self.keys.values().filter(|signs| **signs).count()
-    }
-
-    /// Signatures that are paid for.
-    pub(crate) fn signatures(&self) -> usize {
-        self.signers() + self.checked
     }
 
     /// Bytes on the wire.
@@ -291,9 +280,9 @@ pub(crate) fn pack(format: Format, empty: &Load, parts: &[Part<'_>]) -> Vec<Pack
     packs
 }
 
-/// Signatures that these transactions pay for.
+/// Signatures of these transactions' signers: those of vouchers are paid for however channels are packed.
 pub(crate) fn signatures(packs: &[Pack]) -> usize {
-    packs.iter().map(|pack| pack.load.signatures()).sum()
+    packs.iter().map(|pack| pack.load.signers()).sum()
 }
 
 #[cfg(test)]

@@ -9,6 +9,9 @@ use super::transaction::Draft;
 use crate::SettlerError;
 use crate::plan::Action;
 
+/// Payouts go out later if that takes less than this part of the signatures.
+const SAVES_ENOUGH: (usize, usize) = (7, 8);
+
 /// One channel's share of a transaction.
 #[derive(Clone, Debug)]
 pub(super) struct Parcel {
@@ -117,7 +120,8 @@ fn parts(group: &[Parcel]) -> Vec<Part<'_>> {
         .collect()
 }
 
-/// Leaves the payouts for later transactions if those and the seals have fewer signatures than all at once.
+/// Leaves the payouts for later transactions if those and the seals have fewer signatures than all at once, by so much
+/// that a second round of transactions is worth it.
 fn pay_later_if_cheaper(group: &mut [Parcel], format: Format, empty: &Load) {
     let at_once = signatures(&pack(format, empty, &parts(group)));
     let mut seals = group.to_vec();
@@ -129,7 +133,8 @@ fn pay_later_if_cheaper(group: &mut [Parcel], format: Format, empty: &Load) {
     let payouts: Vec<_> =
         payouts.iter().map(|(instructions, company)| Part { instructions, company: *company }).collect();
     let apart = signatures(&pack(format, empty, &parts(&seals))) + signatures(&pack(format, empty, &payouts));
-    if apart < at_once {
+    let (part, whole) = SAVES_ENOUGH;
+    if apart * whole < at_once * part {
         group.clone_from_slice(&seals);
     }
 }

@@ -1,4 +1,4 @@
-//! Channels that a transaction of unknown fate acts on.
+//! Channels that a transaction of unknown fate acts on, or one that is being made.
 
 use std::collections::HashMap;
 
@@ -6,16 +6,20 @@ use toll_ledger::{Ledger, SubmissionKind};
 use toll_protocol::ChannelId;
 
 use crate::SettlerError;
+use crate::claims::Claims;
 
-/// What transactions of unknown fate act on: nothing new is started on those.
+/// Channels on which nothing new is started, and whether what is under way ends their service.
 #[derive(Default)]
-pub(crate) struct Busy(HashMap<ChannelId, SubmissionKind>);
+pub(crate) struct Busy(HashMap<ChannelId, bool>);
 
 impl Busy {
-    pub(crate) async fn of(ledger: &Ledger) -> Result<Self, SettlerError> {
-        let mut busy = Self::default();
+    pub(crate) async fn of(ledger: &Ledger, claims: &Claims) -> Result<Self, SettlerError> {
+        use SubmissionKind::{Close, Distribute, Seal};
+        // Claims first: what is no claim any more is on record by then.
+        let mut busy = Self(claims.all());
         for submission in ledger.unresolved().await? {
-            busy.0.extend(submission.channels().into_iter().map(|channel| (channel, submission.kind)));
+            let ends_service = matches!(submission.kind, Close | Seal | Distribute);
+            busy.0.extend(submission.channels().into_iter().map(|channel| (channel, ends_service)));
         }
         Ok(busy)
     }
@@ -25,7 +29,6 @@ impl Busy {
     }
 
     pub(crate) fn is_closing(&self, channel: &ChannelId) -> bool {
-        use SubmissionKind::{Close, Distribute, Seal};
-        self.0.get(channel).is_some_and(|kind| matches!(kind, Close | Seal | Distribute))
+        self.0.get(channel).copied().unwrap_or(false)
     }
 }

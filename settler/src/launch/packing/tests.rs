@@ -137,13 +137,13 @@ fn bytes_are_those_of_the_encoded_transaction() {
 }
 
 #[test]
-fn every_signature_that_is_paid_for_is_counted() {
+fn whoever_signs_signs_once_for_all_channels() {
     let channels = [0, 1].map(|one| channel(one, one, 0, TOKEN_PROGRAM));
     let empty = Load::of(&fee_payer(), &budget());
-    assert_eq!(empty.with(&close(&channels[0])).signatures(), 3);
+    assert_eq!(empty.with(&close(&channels[0])).signers(), 2);
     let two: Vec<_> = channels.iter().flat_map(close).collect();
-    assert_eq!(empty.with(&two).signatures(), 4);
-    assert_eq!(empty.with(&payout(&channels[0])).signatures(), 1);
+    assert_eq!(empty.with(&two).signers(), 2);
+    assert_eq!(empty.with(&payout(&channels[0])).signers(), 1);
 }
 
 /// What a channel may need: which instructions, recipients, token program, whose, and in which company.
