@@ -1,16 +1,19 @@
 //! Accepting vouchers.
 //!
 //! One function moves a channel's accepted watermark for service: [`Ledger::accept`]. What is accepted is decided in
-//! [`crate::rules::acceptance`] and carried out in [`group`]. Signatures and bindings are checked earlier, in
+//! [`crate::rules::acceptance`], for a [`group`] at once, and carried out as a [`change`]. Signatures and bindings are checked earlier, in
 //! `toll_protocol`; nothing here knows about HTTP.
 
+mod change;
 mod group;
+
+use std::collections::HashMap;
 
 use toll_protocol::{Amount, ChannelId, VerifiedVoucher};
 
 pub(crate) use self::group::{Basis, Offer, Outcome, accept_all};
 use crate::column::Columns;
-use crate::engine::{DatabaseError, Tx, params};
+use crate::engine::{DatabaseError, Tx, Value};
 use crate::replay::{Replay, ReplayKey};
 use crate::rules::acceptance::Standing;
 use crate::{ChannelState, Ledger, LedgerError, Watermarks, channel};
@@ -114,22 +117,29 @@ impl Ledger {
     }
 }
 
-fn standing(tx: &Tx, id: &ChannelId) -> Result<Option<Standing>, DatabaseError> {
-    tx.first(
-        "-- accept_voucher_standing
-        SELECT state, closure_started_at, authorized_signer, idle_timeout, deposit, accepted, spent, settled,
-               payout_watermark, sent_cumulative
+/// What is known of those of `channels` that the ledger has.
+fn standings<'a>(
+    tx: &Tx,
+    channels: impl Iterator<Item = &'a ChannelId>,
+) -> Result<HashMap<ChannelId, Standing>, DatabaseError> {
+    let channels = channels.map(|id| [Value::Bytes(id.as_bytes())]).collect();
+    let found = tx.all_of_each(
+        "-- accept_voucher_standings
+        SELECT channel_id, state, closure_started_at, authorized_signer, idle_timeout, deposit, accepted, spent,
+               settled, payout_watermark, sent_cumulative
           FROM channels WHERE channel_id = ?1",
-        params![id.as_bytes()],
+        &channels,
         |row| {
-            Ok(Standing {
+            let standing = Standing {
                 state: row.get("state")?,
                 closure_started_at: row.get("closure_started_at")?,
                 authorized_signer: row.pubkey("authorized_signer")?,
                 idle_timeout: row.get("idle_timeout")?,
                 watermarks: channel::watermarks(row)?,
                 sent: row.amount("sent_cumulative")?,
-            })
+            };
+            Ok((row.channel_id("channel_id")?, standing))
         },
-    )
+    )?;
+    Ok(found.into_iter().collect())
 }

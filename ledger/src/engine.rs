@@ -6,6 +6,7 @@
 //! [`integer`](crate::column::integer) before it gets here.
 
 mod error;
+mod given;
 pub(crate) mod postgres;
 pub(crate) mod sqlite;
 mod value;
@@ -19,6 +20,7 @@ use crate::config::LedgerConfig;
 use crate::error::LedgerError;
 
 pub use self::error::{DatabaseError, DatabaseErrorKind};
+pub(crate) use self::given::Given;
 pub(crate) use self::value::{FromValue, Parameter, Row, Value, params};
 
 /// How often a read is begun that others get in the way of.
@@ -138,6 +140,46 @@ impl Tx {
         }
     }
 
+    /// Runs each statement once for every row that it is given. Returns how many rows each touched.
+    ///
+    /// All of it is sent at once, so on a server this waits for one answer. No run of a statement may depend on another
+    /// of the same one.
+    pub(crate) fn execute_each(
+        &self,
+        work: &[(&'static str, &Given<'_>)],
+    ) -> Result<Vec<usize>, DatabaseError> {
+        match self {
+            Self::Sqlite(sqlite) => work.iter().map(|(sql, given)| sqlite.execute_each(sql, given)).collect(),
+            Self::Postgres(postgres) => postgres.execute_each(work),
+        }
+    }
+
+    /// Runs an `UPDATE` of one row once for every row that it is given, each of which must name another. Returns, in
+    /// order, whether they changed theirs.
+    pub(crate) fn update_each(
+        &self,
+        sql: &'static str,
+        given: &Given<'_>,
+    ) -> Result<Vec<bool>, DatabaseError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.update_each(sql, given),
+            Self::Postgres(postgres) => postgres.update_each(sql, given),
+        }
+    }
+
+    /// Every row that a `SELECT` returns for any row that it is given, in no order.
+    pub(crate) fn all_of_each<T>(
+        &self,
+        sql: &'static str,
+        given: &Given<'_>,
+        read: impl FnMut(&Row<'_>) -> Result<T, DatabaseError>,
+    ) -> Result<Vec<T>, DatabaseError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.all_of_each(sql, given, read),
+            Self::Postgres(postgres) => postgres.all_of_each(sql, given, read),
+        }
+    }
+
     /// Begins a transaction that writes.
     pub(crate) fn begin(&self) -> Result<(), DatabaseError> {
         match self {
@@ -210,6 +252,15 @@ impl Tx {
         match self {
             Self::Sqlite(sqlite) => sqlite.changes(),
             Self::Postgres(postgres) => postgres.changes(),
+        }
+    }
+
+    /// How often this connection waited for an answer of a server.
+    #[cfg(feature = "testing")]
+    pub(crate) fn round_trips(&self) -> u64 {
+        match self {
+            Self::Sqlite(_) => 0,
+            Self::Postgres(postgres) => postgres.round_trips(),
         }
     }
 

@@ -1,11 +1,13 @@
 //! A paid request seen before gets its first answer back, and nothing is charged.
 
+use std::collections::HashMap;
+
 use toll_protocol::{Amount, ChannelId};
 
 use crate::acceptance::Charge;
 use crate::answer::{self, Answer};
 use crate::column::{Columns, amount};
-use crate::engine::{DatabaseError, Row, Tx, params};
+use crate::engine::{DatabaseError, Given, Row, Tx, Value, params};
 use crate::rules::acceptance::Earlier;
 use crate::{Ledger, LedgerError, Watermarks};
 
@@ -53,40 +55,70 @@ fn from_row(row: &Row<'_>, oldest: i64) -> Result<Replay, DatabaseError> {
     })
 }
 
+const FIND: &str = "-- replay\nSELECT * FROM replays WHERE replay_key = ?1";
+
+/// Enters a request that is being charged, unless one was under its key.
+pub(crate) const ENTER: &str = "-- enter_replay
+    INSERT INTO replays
+           (replay_key, fingerprint, channel_id, challenge_id, cost, accepted, spent, accepted_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+    ON CONFLICT (replay_key) DO NOTHING";
+
 /// What was charged under `key`. Answers from before `oldest` (unix seconds) are not kept.
-pub(crate) fn find(connection: &Tx, key: &[u8; 32], oldest: i64) -> Result<Option<Earlier>, DatabaseError> {
-    connection.first("-- replay\nSELECT * FROM replays WHERE replay_key = ?1", params![key], |row| {
-        Ok(Earlier { replay: from_row(row, oldest)?, fingerprint: row.get("fingerprint")? })
-    })
+fn find(tx: &Tx, key: &[u8; 32], oldest: i64) -> Result<Option<Earlier>, DatabaseError> {
+    tx.first(FIND, params![key], |row| earlier(row, oldest))
 }
 
-/// Enters a request that is being charged in this transaction. False, and nothing is entered, if one was under its
-/// key.
-pub(crate) fn enter(
+fn earlier(row: &Row<'_>, oldest: i64) -> Result<Earlier, DatabaseError> {
+    Ok(Earlier { replay: from_row(row, oldest)?, fingerprint: row.get("fingerprint")? })
+}
+
+/// What was charged under each key, each with the time, in unix seconds, from before which answers are not kept.
+pub(crate) fn find_all<'a>(
     tx: &Tx,
-    channel: &ChannelId,
-    charge: &Charge,
-    watermarks: &Watermarks,
-    now: i64,
-) -> Result<bool, LedgerError> {
-    let entered = tx.execute(
-        "-- enter_replay
-        INSERT INTO replays
-               (replay_key, fingerprint, channel_id, challenge_id, cost, accepted, spent, accepted_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-        ON CONFLICT (replay_key) DO NOTHING",
-        params![
-            charge.replay.key,
-            charge.replay.fingerprint,
-            channel.as_bytes(),
-            charge.challenge_id,
-            amount(charge.cost)?,
-            amount(watermarks.accepted)?,
-            amount(watermarks.spent)?,
-            now,
-        ],
-    )?;
-    Ok(entered == 1)
+    keys: impl Iterator<Item = (&'a [u8; 32], i64)>,
+) -> Result<HashMap<[u8; 32], Earlier>, DatabaseError> {
+    let oldest: HashMap<&[u8; 32], i64> = keys.collect();
+    let keys = oldest.keys().map(|key| [Value::Bytes(*key)]).collect();
+    let found = tx.all_of_each(FIND, &keys, |row| {
+        let key: [u8; 32] = row.get("replay_key")?;
+        Ok((key, earlier(row, oldest.get(&key).copied().unwrap_or(i64::MAX))?))
+    })?;
+    Ok(found.into_iter().collect())
+}
+
+/// A request that is charged now, as [`find_all`] finds it once it is entered.
+pub(crate) fn entered(channel: &ChannelId, charge: &Charge, watermarks: &Watermarks, now: i64) -> Earlier {
+    let replay = Replay {
+        channel: *channel,
+        challenge_id: charge.challenge_id.clone(),
+        cost: charge.cost,
+        accepted: watermarks.accepted,
+        spent: watermarks.spent,
+        accepted_at: now,
+        answer: Answer::Unserved,
+    };
+    Earlier { replay, fingerprint: charge.replay.fingerprint }
+}
+
+/// The parameters of [`ENTER`].
+pub(crate) fn to_enter<'a>(
+    charged: impl Iterator<Item = (&'a ChannelId, &'a Charge, Watermarks, i64)>,
+) -> Result<Given<'a>, LedgerError> {
+    charged
+        .map(|(channel, charge, watermarks, now)| {
+            Ok([
+                Value::Bytes(&charge.replay.key),
+                Value::Bytes(&charge.replay.fingerprint),
+                Value::Bytes(channel.as_bytes()),
+                Value::Text(&charge.challenge_id),
+                Value::Integer(amount(charge.cost)?),
+                Value::Integer(amount(watermarks.accepted)?),
+                Value::Integer(amount(watermarks.spent)?),
+                Value::Integer(now),
+            ])
+        })
+        .collect()
 }
 
 impl Ledger {

@@ -76,6 +76,11 @@ impl Ledger {
         self.commit_count()
     }
 
+    /// How often the writer waited for an answer of a server until now: never, for a file.
+    pub async fn round_trips(&self) -> Result<u64, LedgerError> {
+        self.write("round_trips", |tx| Ok(tx.round_trips())).await
+    }
+
     /// Keeps every read waiting until the returned hold is dropped.
     ///
     /// # Panics

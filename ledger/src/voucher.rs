@@ -6,7 +6,7 @@
 use toll_protocol::{Amount, ChannelId, SignedVoucher, Voucher};
 
 use crate::column::{Columns, amount};
-use crate::engine::{DatabaseError, Row, Tx, params};
+use crate::engine::{DatabaseError, Given, Row, Tx, Value, params};
 use crate::{Ledger, LedgerError, channel};
 
 fn from_row(row: &Row<'_>) -> Result<SignedVoucher, DatabaseError> {
@@ -22,34 +22,46 @@ fn from_row(row: &Row<'_>) -> Result<SignedVoucher, DatabaseError> {
 }
 
 /// Stores a voucher; one of the same amount and expiry says the same and stays.
-pub(crate) fn store(tx: &Tx, signed: &SignedVoucher, now: i64) -> Result<(), LedgerError> {
-    tx.execute(
-        "-- store_voucher
-        INSERT INTO vouchers (channel_id, cumulative_amount, expires_at, signer, signature, accepted_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-        ON CONFLICT DO NOTHING",
-        params![
-            signed.voucher.channel_id.as_bytes(),
-            amount(signed.voucher.cumulative_amount)?,
-            signed.voucher.expires_at,
-            signed.signer.to_bytes(),
-            signed.signature.as_ref(),
-            now,
-        ],
-    )?;
-    Ok(())
+pub(crate) const STORE: &str = "-- store_voucher
+    INSERT INTO vouchers (channel_id, cumulative_amount, expires_at, signer, signature, accepted_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    ON CONFLICT DO NOTHING";
+
+/// Drops the vouchers below what is spent, `?2`, that no settlement could want.
+pub(crate) const PRUNE: &str = "-- prune_vouchers
+    DELETE FROM vouchers
+     WHERE channel_id = ?1 AND cumulative_amount < ?2
+       AND (expires_at <> 0 OR cumulative_amount <
+            (SELECT max(cumulative_amount) FROM vouchers WHERE channel_id = ?1 AND expires_at = 0))";
+
+/// The parameters of [`STORE`]: vouchers, and when they were accepted.
+pub(crate) fn to_store<'a>(
+    vouchers: impl Iterator<Item = (&'a SignedVoucher, i64)>,
+) -> Result<Given<'a>, LedgerError> {
+    vouchers
+        .map(|(signed, now)| {
+            Ok([
+                Value::Bytes(signed.voucher.channel_id.as_bytes()),
+                Value::Integer(amount(signed.voucher.cumulative_amount)?),
+                Value::Integer(signed.voucher.expires_at),
+                Value::Bytes(signed.signer.as_ref()),
+                Value::Bytes(signed.signature.as_ref()),
+                Value::Integer(now),
+            ])
+        })
+        .collect()
 }
 
-/// Drops the vouchers below `spent` that no settlement could want.
-pub(crate) fn prune(tx: &Tx, channel: &ChannelId, spent: Amount) -> Result<(), LedgerError> {
-    tx.execute(
-        "-- prune_vouchers
-        DELETE FROM vouchers
-         WHERE channel_id = ?1 AND cumulative_amount < ?2
-           AND (expires_at <> 0 OR cumulative_amount <
-                (SELECT max(cumulative_amount) FROM vouchers WHERE channel_id = ?1 AND expires_at = 0))",
-        params![channel.as_bytes(), amount(spent)?],
-    )?;
+/// The parameters of [`PRUNE`].
+pub(crate) fn to_prune<'a>(
+    spent: impl Iterator<Item = (&'a ChannelId, Amount)>,
+) -> Result<Given<'a>, LedgerError> {
+    spent.map(|(id, spent)| Ok([Value::Bytes(id.as_bytes()), Value::Integer(amount(spent)?)])).collect()
+}
+
+/// Stores one voucher.
+pub(crate) fn store(tx: &Tx, signed: &SignedVoucher, now: i64) -> Result<(), LedgerError> {
+    tx.execute_each(&[(STORE, &to_store([(signed, now)].into_iter())?)])?;
     Ok(())
 }
 

@@ -6,15 +6,14 @@
 
 use std::collections::HashMap;
 
-use toll_protocol::{Amount, ChannelId, SignedVoucher};
+use toll_protocol::{ChannelId, SignedVoucher};
 
-use super::{Acceptance, Charge, standing};
+use super::change::{self, Change};
+use super::{Acceptance, Charge, standings};
 use crate::book::Book;
-use crate::column::amount;
-use crate::engine::{DatabaseError, Tx, params};
-use crate::rules::acceptance::{Raise, Standing, Verdict, decide};
-use crate::rules::retention::retain;
-use crate::{LedgerError, Watermarks, replay, sponsor, voucher};
+use crate::engine::{DatabaseError, Tx};
+use crate::rules::acceptance::{Earlier, Verdict, decide};
+use crate::{LedgerError, replay, sponsor};
 
 /// A voucher that is offered, and what for.
 #[derive(Clone, Debug)]
@@ -43,6 +42,15 @@ pub(crate) enum Basis<'a> {
     Rows,
 }
 
+/// The offers of one channel, in order.
+#[derive(Debug)]
+struct Queue<'a> {
+    id: ChannelId,
+    /// Where each is among all that are offered.
+    places: Vec<usize>,
+    offers: Vec<&'a Offer>,
+}
+
 /// Decides on `offers` and writes what they change. Offers of one channel are taken in order.
 ///
 /// `None`: the book led astray. Take everything back that this has written, as after an error, and go by the rows.
@@ -53,178 +61,94 @@ pub(crate) fn accept_all(
 ) -> Result<Option<Vec<Outcome>>, LedgerError> {
     let funded = sponsor::find(tx)?.is_none_or(|sponsor| sponsor.vouchers);
     let mut outcomes: Vec<Option<Outcome>> = offers.iter().map(|_| None).collect();
-    let mut on_rows = Vec::new();
-    for places in by_channel(offers) {
-        let of_channel: Vec<&Offer> = places.iter().map(|place| offers[*place]).collect();
+    let (mut guessed, mut changes, mut on_rows) = (Vec::new(), Vec::new(), Vec::new());
+    for queue in by_channel(offers) {
         let guess = match basis {
-            Basis::Book(book) if funded => book.standing(&of_channel[0].signed.voucher.channel_id),
+            Basis::Book(book) if funded => book.standing(&queue.id),
             _ => None,
         };
-        let Some(change) = guess.and_then(|guess| Change::of_all(guess, &of_channel)) else {
-            on_rows.push(places);
-            continue;
-        };
-        if !change.carry_out(tx)? {
-            on_rows.push(places);
-            continue;
-        }
-        for (raised, offer) in change.raised.iter().zip(&of_channel) {
-            if !replay::enter(tx, &change.id, &offer.charge, &raised.raise.to, offer.now)? {
-                // A repeat under a voucher that would pay. It is charged nothing, nor do those after it build on it.
-                return Ok(None);
+        match guess.and_then(|guess| Change::of_all(queue.id, guess, &queue.offers)) {
+            Some(change) => {
+                guessed.push(queue);
+                changes.push(change);
             }
-        }
-        for (raised, place) in change.raised.iter().zip(&places) {
-            outcomes[*place] = Some(raised.outcome(&change.before));
+            None => on_rows.push(queue),
         }
     }
-    for places in on_rows {
-        let of_channel: Vec<&Offer> = places.iter().map(|place| offers[*place]).collect();
-        for (outcome, place) in accept_on_row(tx, &of_channel, funded)?.into_iter().zip(&places) {
-            outcomes[*place] = Some(outcome);
+    let written = change::carry_out(tx, &changes)?;
+    if written.repeats {
+        // A repeat under a voucher that would pay. It is charged nothing, nor do those after it build on it.
+        return Ok(None);
+    }
+    for ((queue, change), held) in guessed.into_iter().zip(&changes).zip(written.held) {
+        if held {
+            for (outcome, place) in change.outcomes().zip(&queue.places) {
+                outcomes[*place] = Some(outcome);
+            }
+        } else {
+            on_rows.push(queue);
         }
     }
+    accept_on_rows(tx, &on_rows, funded, &mut outcomes)?;
     Ok(Some(outcomes.into_iter().flatten().collect()))
 }
 
-/// The places of the offers of each channel, in order.
-fn by_channel(offers: &[&Offer]) -> Vec<Vec<usize>> {
-    let mut channels: Vec<Vec<usize>> = Vec::with_capacity(offers.len());
+/// The offers of each channel, by its address: two processes that write the same rows do so in the same order.
+fn by_channel<'a>(offers: &[&'a Offer]) -> Vec<Queue<'a>> {
+    let mut queues: Vec<Queue<'a>> = Vec::with_capacity(offers.len());
     let mut known: HashMap<ChannelId, usize> = HashMap::with_capacity(offers.len());
     for (place, offer) in offers.iter().enumerate() {
-        let at = *known.entry(offer.signed.voucher.channel_id).or_insert_with(|| {
-            channels.push(Vec::new());
-            channels.len() - 1
+        let id = offer.signed.voucher.channel_id;
+        let at = *known.entry(id).or_insert_with(|| {
+            queues.push(Queue { id, places: Vec::new(), offers: Vec::new() });
+            queues.len() - 1
         });
-        channels[at].push(place);
+        queues[at].places.push(place);
+        queues[at].offers.push(offer);
     }
-    channels
+    queues.sort_unstable_by(|one, other| one.id.as_bytes().cmp(other.id.as_bytes()));
+    queues
 }
 
-/// Decides on the offers of one channel by its row.
-fn accept_on_row(tx: &Tx, offers: &[&Offer], funded: bool) -> Result<Vec<Outcome>, LedgerError> {
-    let id = offers[0].signed.voucher.channel_id;
-    let known = standing(tx, &id)?;
-    let mut change = known.map(|known| Change::new(id, known));
-    let mut outcomes = Vec::with_capacity(offers.len());
-    for offer in offers {
-        let Offer { signed, charge, now, oldest } = offer;
-        let earlier = replay::find(tx, &charge.replay.key, *oldest)?;
-        let known = change.as_ref().map(|change| &change.after);
-        let acceptance = match (decide(known, signed, charge, earlier, funded, *now), &mut change) {
-            (Verdict::Raise(raise), Some(change)) => {
-                replay::enter(tx, &id, charge, &raise.to, *now)?;
-                outcomes.push(change.add(raise, offer).outcome(&change.before));
-                continue;
-            }
-            (Verdict::Refuse(refusal), _) => Ok(refusal),
-            (Verdict::ForeignSigner, _) => Err(LedgerError::ForeignSigner(id)),
-            (Verdict::Raise(_), None) => Ok(Acceptance::Unknown),
-        };
-        outcomes.push(Outcome { acceptance, active_at: None });
-    }
-    // The rule and the statement say the same; should they ever differ, nothing is accepted.
-    match change {
-        Some(change) if !change.carry_out(tx)? => Err(DatabaseError::changed_rows(0).into()),
-        _ => Ok(outcomes),
-    }
-}
-
-/// What a group changes of one channel.
-#[derive(Debug)]
-struct Change {
-    id: ChannelId,
-    before: Standing,
-    after: Standing,
-    raised: Vec<Raised>,
-}
-
-/// A voucher that raises the channel.
-#[derive(Clone, Debug)]
-struct Raised {
-    raise: Raise,
-    signed: SignedVoucher,
-    at: i64,
-}
-
-impl Raised {
-    fn outcome(&self, standing: &Standing) -> Outcome {
-        let acceptance = Ok(standing.accepted(&self.raise, self.at));
-        Outcome { acceptance, active_at: self.raise.active_at }
-    }
-}
-
-impl Change {
-    fn new(id: ChannelId, before: Standing) -> Self {
-        Self { id, before, after: before, raised: Vec::new() }
-    }
-
-    /// What all of `offers` change, if each of them is accepted on `guess` as a new request.
-    fn of_all(guess: Standing, offers: &[&Offer]) -> Option<Self> {
-        let mut change = Self::new(offers[0].signed.voucher.channel_id, guess);
-        for offer in offers {
-            match decide(Some(&change.after), &offer.signed, &offer.charge, None, true, offer.now) {
-                Verdict::Raise(raise) => change.add(raise, offer),
-                Verdict::Refuse(_) | Verdict::ForeignSigner => return None,
-            };
-        }
-        Some(change)
-    }
-
-    fn add(&mut self, raise: Raise, offer: &Offer) -> Raised {
-        self.after = self.after.after(&raise);
-        let raised = Raised { raise, signed: offer.signed.clone(), at: offer.now };
-        self.raised.push(raised.clone());
-        raised
-    }
-
-    /// Writes the row and its vouchers. False, and nothing is written, when the row is not what this was decided on.
-    fn carry_out(&self, tx: &Tx) -> Result<bool, LedgerError> {
-        let Some(first) = self.raised.first() else { return Ok(true) };
-        let active_at = self.raised.iter().filter_map(|raised| raised.raise.active_at).max();
-        let lowest = first.signed.voucher.cumulative_amount;
-        let (from, to) = (&self.before.watermarks, &self.after.watermarks);
-        if !raise_row(tx, &self.id, from, to, lowest, active_at)? {
-            return Ok(false);
-        }
-        let mut vouchers: Vec<&Raised> = self.raised.iter().collect();
-        retain(&mut vouchers, |raised| &raised.signed.voucher, to.spent);
-        for raised in vouchers {
-            voucher::store(tx, &raised.signed, raised.at)?;
-        }
-        voucher::prune(tx, &self.id, to.spent)?;
-        Ok(true)
-    }
-}
-
-/// Raises an open channel's amounts by vouchers of which the lowest is for `lowest`, if they are `from`.
-fn raise_row(
+/// Decides on offers by the rows of their channels.
+fn accept_on_rows(
     tx: &Tx,
-    id: &ChannelId,
-    from: &Watermarks,
-    to: &Watermarks,
-    lowest: Amount,
-    active_at: Option<i64>,
-) -> Result<bool, LedgerError> {
-    let raised = tx.execute(
-        "-- accept_vouchers
-        UPDATE channels
-           SET accepted = ?2, spent = ?3, last_activity_at = max(last_activity_at, ?4)
-         WHERE channel_id = ?1 AND state = 'open' AND closure_started_at IS NULL
-           AND deposit = ?5 AND accepted = ?6 AND spent = ?7 AND settled = ?8 AND payout_watermark = ?9
-           AND sent_cumulative < ?10",
-        params![
-            id.as_bytes(),
-            amount(to.accepted)?,
-            amount(to.spent)?,
-            active_at.unwrap_or(i64::MIN),
-            amount(from.deposit)?,
-            amount(from.accepted)?,
-            amount(from.spent)?,
-            amount(from.settled)?,
-            amount(from.payout_watermark)?,
-            amount(lowest)?,
-        ],
-    )?;
-    Ok(raised == 1)
+    queues: &[Queue<'_>],
+    funded: bool,
+    outcomes: &mut [Option<Outcome>],
+) -> Result<(), LedgerError> {
+    if queues.is_empty() {
+        return Ok(());
+    }
+    let standings = standings(tx, queues.iter().map(|queue| &queue.id))?;
+    let offered = || queues.iter().flat_map(|queue| &queue.offers);
+    let keys = offered().map(|offer| (&offer.charge.replay.key, offer.oldest));
+    let mut charged: HashMap<[u8; 32], Earlier> = replay::find_all(tx, keys)?;
+    let mut changes = Vec::with_capacity(queues.len());
+    for queue in queues {
+        let mut change = standings.get(&queue.id).map(|known| Change::new(queue.id, *known));
+        for (offer, place) in queue.offers.iter().zip(&queue.places) {
+            let Offer { signed, charge, now, .. } = offer;
+            let earlier = charged.get(&charge.replay.key).cloned();
+            let known = change.as_ref().map(Change::standing);
+            let acceptance = match (decide(known, signed, charge, earlier, funded, *now), &mut change) {
+                (Verdict::Raise(raise), Some(change)) => {
+                    charged.insert(charge.replay.key, replay::entered(&queue.id, charge, &raise.to, *now));
+                    outcomes[*place] = Some(change.add(raise, offer));
+                    continue;
+                }
+                (Verdict::Refuse(refusal), _) => Ok(refusal),
+                (Verdict::ForeignSigner, _) => Err(LedgerError::ForeignSigner(queue.id)),
+                (Verdict::Raise(_), None) => Ok(Acceptance::Unknown),
+            };
+            outcomes[*place] = Some(Outcome { acceptance, active_at: None });
+        }
+        changes.extend(change.filter(|change| !change.is_empty()));
+    }
+    let written = change::carry_out(tx, &changes)?;
+    // The rule and the statements say the same; should they ever differ, nothing is accepted.
+    if written.repeats || written.held.contains(&false) {
+        return Err(DatabaseError::changed_rows(0).into());
+    }
+    Ok(())
 }

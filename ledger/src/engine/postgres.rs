@@ -6,6 +6,7 @@
 //! CockroachDB or YugabyteDB lack.
 
 mod address;
+mod arrays;
 mod dialect;
 mod link;
 mod migrate;
@@ -16,6 +17,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use super::error::{DatabaseError, DatabaseErrorKind};
+use super::given::Given;
 use super::value::{Parameter, Row};
 use crate::error::LedgerError;
 
@@ -87,6 +89,45 @@ impl Postgres {
         rows.iter().map(|row| read(&Row::Postgres(row))).collect()
     }
 
+    pub(super) fn execute_each(
+        &self,
+        work: &[(&'static str, &Given<'_>)],
+    ) -> Result<Vec<usize>, DatabaseError> {
+        if work.iter().all(|(_, given)| given.is_empty()) {
+            return Ok(vec![0; work.len()]);
+        }
+        let touched = self.run(|link, ahead| link.execute_each(ahead, work))?;
+        self.changes.set(self.changes.get() + touched.iter().sum::<u64>());
+        Ok(touched.into_iter().map(|rows| rows as usize).collect())
+    }
+
+    pub(super) fn update_each(
+        &self,
+        sql: &'static str,
+        given: &Given<'_>,
+    ) -> Result<Vec<bool>, DatabaseError> {
+        let mut changed: Vec<bool> = given.rows().map(|_| false).collect();
+        for place in self.all_of_each(sql, given, |row| row.get::<_, usize>("nth"))? {
+            let place = place.checked_sub(1).and_then(|place| changed.get_mut(place));
+            *place.ok_or_else(|| DatabaseError::undecodable("nth"))? = true;
+            self.changes.set(self.changes.get() + 1);
+        }
+        Ok(changed)
+    }
+
+    pub(super) fn all_of_each<T>(
+        &self,
+        sql: &'static str,
+        given: &Given<'_>,
+        mut read: impl FnMut(&Row<'_>) -> Result<T, DatabaseError>,
+    ) -> Result<Vec<T>, DatabaseError> {
+        if given.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = self.run(|link, ahead| link.query_each(ahead, sql, given))?;
+        rows.iter().map(|row| read(&Row::Postgres(row))).collect()
+    }
+
     fn query(
         &self,
         sql: &'static str,
@@ -147,6 +188,12 @@ impl Postgres {
 
     pub(super) fn changes(&self) -> u64 {
         self.changes.get()
+    }
+
+    /// How often an answer was waited for.
+    #[cfg(feature = "testing")]
+    pub(super) fn round_trips(&self) -> u64 {
+        self.link.borrow().as_ref().map_or(0, Link::round_trips)
     }
 
     /// Connects unless it is connected.

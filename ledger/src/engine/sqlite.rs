@@ -7,6 +7,7 @@ use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags};
 
 use super::error::{DatabaseError, DatabaseErrorKind};
+use super::given::Given;
 use super::value::{Parameter, Row, Value};
 use crate::error::LedgerError;
 use crate::migrations;
@@ -97,6 +98,44 @@ impl Sqlite {
         Ok(values)
     }
 
+    pub(super) fn execute_each(&self, sql: &str, given: &Given<'_>) -> Result<usize, DatabaseError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut touched = 0;
+        for row in given.rows() {
+            bind(&mut statement, row)?;
+            touched += statement.raw_execute()?;
+        }
+        Ok(touched)
+    }
+
+    pub(super) fn update_each(&self, sql: &str, given: &Given<'_>) -> Result<Vec<bool>, DatabaseError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut changed = Vec::new();
+        for row in given.rows() {
+            bind(&mut statement, row)?;
+            changed.push(statement.raw_execute()? > 0);
+        }
+        Ok(changed)
+    }
+
+    pub(super) fn all_of_each<T>(
+        &self,
+        sql: &str,
+        given: &Given<'_>,
+        mut read: impl FnMut(&Row<'_>) -> Result<T, DatabaseError>,
+    ) -> Result<Vec<T>, DatabaseError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut values = Vec::new();
+        for row in given.rows() {
+            bind(&mut statement, row)?;
+            let mut rows = statement.raw_query();
+            while let Some(row) = rows.next()? {
+                values.push(read(&Row::Sqlite(row))?);
+            }
+        }
+        Ok(values)
+    }
+
     /// A full disk or an I/O error makes SQLite roll back everything at once.
     pub(super) fn is_over(&self) -> bool {
         self.connection.is_autocommit()
@@ -113,6 +152,13 @@ impl Sqlite {
         }
         Ok(statement)
     }
+}
+
+fn bind(statement: &mut CachedStatement<'_>, row: &[Value<'_>]) -> Result<(), DatabaseError> {
+    for (index, value) in row.iter().enumerate() {
+        statement.raw_bind_parameter(index + 1, Bound(*value))?;
+    }
+    Ok(())
 }
 
 fn count(mut rows: rusqlite::Rows<'_>) -> Result<usize, rusqlite::Error> {

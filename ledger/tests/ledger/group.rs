@@ -1,8 +1,6 @@
 //! Vouchers that wait for one commit are decided together, on what the process remembers if that still holds.
 
-use toll_ledger::{
-    Acceptance, Accepted, ChannelFixture, Charge, CloseReason, Ledger, LedgerConfig, ManualClock,
-};
+use toll_ledger::{Acceptance, Accepted, ChannelFixture, Charge, CloseReason, Ledger, ManualClock};
 
 use crate::{START, World, amount};
 
@@ -25,6 +23,12 @@ async fn group(ledger: &Ledger, offers: Vec<(&ChannelFixture, u64, Charge)>) -> 
     }
     assert!(ledger.commits() <= commits + 1, "one group is one commit");
     outcomes
+}
+
+/// One ledger as two processes have it.
+fn processes() -> [Ledger; 2] {
+    let ledger = Ledger::temporary(ManualClock::new(START));
+    [ledger.clone(), ledger.again(ManualClock::new(START))]
 }
 
 /// What was spent after a voucher was accepted; `None` when it was refused.
@@ -88,9 +92,7 @@ async fn a_repeat_in_a_group_is_charged_nothing_and_nothing_builds_on_it() {
 
 #[tokio::test]
 async fn what_another_process_took_is_not_taken_again_on_what_this_one_remembers() {
-    let directory = tempfile::tempdir().unwrap();
-    let config = LedgerConfig::new(directory.path().join("ledger.db"));
-    let [here, there] = [(); 2].map(|()| Ledger::with(config.clone(), ManualClock::new(START)).unwrap());
+    let [here, there] = processes();
     let channel = ChannelFixture::new(1, 1_000);
     let id = channel.open(&here).await.unwrap();
     here.booked(&id).await.unwrap();
@@ -113,9 +115,7 @@ async fn what_another_process_took_is_not_taken_again_on_what_this_one_remembers
 
 #[tokio::test]
 async fn a_voucher_that_the_chain_shows_meanwhile_buys_nothing() {
-    let directory = tempfile::tempdir().unwrap();
-    let config = LedgerConfig::new(directory.path().join("ledger.db"));
-    let [here, there] = [(); 2].map(|()| Ledger::with(config.clone(), ManualClock::new(START)).unwrap());
+    let [here, there] = processes();
     let channel = ChannelFixture::new(1, 1_000);
     let id = channel.open(&here).await.unwrap();
     here.booked(&id).await.unwrap();
@@ -158,4 +158,59 @@ async fn a_group_that_cannot_be_written_leaves_the_book_as_it_was() {
     let booked = world.ledger.booked(&world.id).await.unwrap().unwrap();
     assert_eq!(booked.channel.record.watermarks, world.watermarks().await);
     assert_eq!(booked.channel.record.watermarks.accepted, amount(cumulative - 16));
+}
+
+#[tokio::test]
+async fn a_group_costs_as_many_round_trips_as_one_voucher() {
+    let ledger = Ledger::temporary(ManualClock::new(START));
+    let channels: Vec<_> = (0..64).map(|salt| ChannelFixture::new(salt, 1_000)).collect();
+    ledger.open_all(channels.clone()).await.unwrap();
+    let mut next = 0;
+    for in_the_book in [false, true] {
+        if in_the_book {
+            for channel in &channels {
+                ledger.reload(&channel.id()).await.unwrap();
+            }
+        }
+        let mut costs = Vec::new();
+        for many in [1, 1, 64] {
+            next += 1;
+            let before = ledger.round_trips().await.unwrap();
+            let offers = channels.iter().take(many).map(|channel| {
+                let request = next * 1_000 + channel.channel.agreement.terms.salt;
+                let cumulative =
+                    if channel.channel.agreement.terms.salt == 0 { next } else { 1 + (next - 1) / 3 };
+                (channel, cumulative * 16, Charge::of(16, request))
+            });
+            let outcomes = group(&ledger, offers.collect()).await;
+            assert!(outcomes.iter().all(|outcome| spent(outcome).is_some()), "{outcomes:?}");
+            costs.push(ledger.round_trips().await.unwrap() - before);
+        }
+        // The first one of a kind prepares its statements.
+        assert_eq!(costs[1], costs[2], "in the book: {in_the_book}");
+        // Two of them are this test's own.
+        let most = if in_the_book { 6 } else { 8 };
+        assert!(costs[2] <= most, "{costs:?} in the book: {in_the_book}");
+    }
+}
+
+#[tokio::test]
+async fn in_a_group_only_what_another_process_moved_is_read_anew() {
+    let [here, there] = processes();
+    let channels: Vec<_> = (0..8).map(|salt| ChannelFixture::new(salt, 1_000)).collect();
+    here.open_all(channels.clone()).await.unwrap();
+    for channel in &channels {
+        here.reload(&channel.id()).await.unwrap();
+    }
+    for (nth, channel) in channels.iter().enumerate().step_by(2) {
+        there.accept(&channel.voucher(16), Charge::of(16, nth as u64)).await.unwrap();
+    }
+    let offers = (100..).zip(&channels).map(|(request, channel)| (channel, 32, Charge::of(16, request)));
+    let outcomes = group(&here, offers.collect()).await;
+    for (nth, outcome) in outcomes.iter().enumerate() {
+        match nth % 2 {
+            0 => assert_eq!(spent(outcome), Some(32), "channel {nth}"),
+            _ => assert!(matches!(outcome, Acceptance::Excessive { .. }), "channel {nth}: {outcome:?}"),
+        }
+    }
 }

@@ -19,6 +19,7 @@ mod opening;
 mod postgres;
 mod renewal;
 mod replay;
+mod shared;
 mod spending;
 mod sponsor;
 mod store;

@@ -1,18 +1,21 @@
 //! One connection to a server, and the thread of work on it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Statement};
 
 use super::address::Address;
+use super::arrays::over_arrays;
 use super::dialect;
 use super::value::Bound;
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
+use crate::engine::given::Given;
 use crate::engine::value::Parameter;
 
 /// A connection. Its traffic moves only while somebody waits for an answer.
@@ -22,6 +25,10 @@ pub(super) struct Link {
     client: Client,
     patience: Duration,
     statements: RefCell<HashMap<&'static str, Statement>>,
+    /// The same over arrays.
+    over_arrays: RefCell<HashMap<&'static str, Statement>>,
+    /// How often an answer was waited for.
+    round_trips: Cell<u64>,
 }
 
 impl Link {
@@ -44,7 +51,14 @@ impl Link {
                 return Err(error);
             }
         };
-        let link = Self { runtime: Some(runtime), client, patience, statements: RefCell::default() };
+        let link = Self {
+            runtime: Some(runtime),
+            client,
+            patience,
+            statements: RefCell::default(),
+            over_arrays: RefCell::default(),
+            round_trips: Cell::default(),
+        };
         link.prepare_session()?;
         Ok(link)
     }
@@ -100,6 +114,58 @@ impl Link {
         Ok((rows, changed))
     }
 
+    /// Sends all of `work` at once. Returns how many rows each touched.
+    pub(super) fn execute_each(
+        &self,
+        ahead: &str,
+        work: &[(&'static str, &Given<'_>)],
+    ) -> Result<Vec<u64>, DatabaseError> {
+        let mut statements = Vec::with_capacity(work.len());
+        for (sql, given) in work {
+            let statement = if given.is_empty() { None } else { Some(self.statement_over_arrays(sql)?) };
+            statements.push(statement);
+        }
+        let arrays: Vec<_> = work.iter().map(|(_, given)| arrays(given)).collect();
+        let parameters: Vec<_> = arrays.iter().map(|arrays| refer(arrays)).collect();
+        let answers =
+            statements.iter().zip(&parameters).map(async |(statement, parameters)| match statement {
+                Some(statement) => self.client.execute(statement, parameters).await,
+                None => Ok(0),
+            });
+        self.after(ahead, together(answers))
+    }
+
+    /// What `sql` finds, or changes, for all that is given.
+    pub(super) fn query_each(
+        &self,
+        ahead: &str,
+        sql: &'static str,
+        given: &Given<'_>,
+    ) -> Result<Vec<Row>, DatabaseError> {
+        let statement = self.statement_over_arrays(sql)?;
+        let arrays = arrays(given);
+        self.after(ahead, self.client.query(&statement, &refer(&arrays)))
+    }
+
+    /// How often an answer was waited for.
+    #[cfg(feature = "testing")]
+    pub(super) fn round_trips(&self) -> u64 {
+        self.round_trips.get()
+    }
+
+    /// The server knows the types of parameters by where they are, those of arrays only by their names.
+    fn statement_over_arrays(&self, sql: &'static str) -> Result<Statement, DatabaseError> {
+        if let Some(statement) = self.over_arrays.borrow().get(sql) {
+            return Ok(statement.clone());
+        }
+        let spelled = dialect::statement(sql);
+        let one = self.wait(self.client.prepare(&spelled))?;
+        let types: Vec<&str> = one.params().iter().map(Type::name).collect();
+        let many = self.wait(self.client.prepare(&over_arrays(&spelled, &types)))?;
+        self.over_arrays.borrow_mut().insert(sql, many.clone());
+        Ok(many)
+    }
+
     fn statement(&self, sql: &'static str) -> Result<Statement, DatabaseError> {
         if let Some(statement) = self.statements.borrow().get(sql) {
             return Ok(statement.clone());
@@ -130,6 +196,7 @@ impl Link {
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, DatabaseError> {
         let runtime = self.runtime.as_ref().ok_or_else(DatabaseError::not_connected)?;
+        self.round_trips.set(self.round_trips.get() + 1);
         match runtime.block_on(async { tokio::time::timeout(self.patience, answer).await }) {
             Ok(answer) => Ok(answer?),
             Err(_) => Err(silent(self.patience)),
@@ -149,8 +216,30 @@ fn bind<'a>(parameters: &'a [&'a dyn Parameter]) -> Vec<Bound<'a>> {
     parameters.iter().map(|parameter| Bound(parameter.value())).collect()
 }
 
-fn refer<'a>(bound: &'a [Bound<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
+/// An array for each parameter.
+fn arrays<'a>(given: &Given<'a>) -> Vec<Vec<Bound<'a>>> {
+    given.columns().map(|values| values.map(Bound).collect()).collect()
+}
+
+fn refer<T: ToSql + Sync>(bound: &[T]) -> Vec<&(dyn ToSql + Sync)> {
     bound.iter().map(|bound| bound as &(dyn ToSql + Sync)).collect()
+}
+
+/// Begins all of `work` before it waits for any. Of several failures the first is told: the others follow from it.
+async fn together<T>(
+    work: impl Iterator<Item = impl Future<Output = Result<T, tokio_postgres::Error>>>,
+) -> Result<Vec<T>, tokio_postgres::Error> {
+    let mut work: Vec<_> = work.map(|each| (Box::pin(each), None)).collect();
+    poll_fn(|context| {
+        for (each, answer) in work.iter_mut().filter(|(_, answer)| answer.is_none()) {
+            if let Poll::Ready(ready) = each.as_mut().poll(context) {
+                *answer = Some(ready);
+            }
+        }
+        if work.iter().all(|(_, answer)| answer.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    work.into_iter().filter_map(|(_, answer)| answer).collect()
 }
 
 fn lost(cause: &dyn std::fmt::Display) -> DatabaseError {
