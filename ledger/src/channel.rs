@@ -4,7 +4,7 @@ use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use toll_protocol::{Agreement, Amount, ChannelAccount, ChannelId, ChannelStatus, ChannelTerms, Splits};
 
-use crate::column::{Columns, undecodable, words};
+use crate::column::{Columns, amount, integer, undecodable, words};
 use crate::engine::{DatabaseError, Row, Tx, params};
 use crate::{Ledger, LedgerError, SubmissionId, Watermarks};
 
@@ -243,6 +243,43 @@ pub(crate) fn find(connection: &Tx, id: &ChannelId) -> Result<Option<ChannelReco
         params![id.as_bytes()],
         ChannelRecord::from_row,
     )
+}
+
+/// Writes the channel's row as it is `after` a decision on that row, in the same transaction. What never changes, what
+/// vouchers change and what the payer asked for is not written.
+pub(crate) fn store(tx: &Tx, after: &ChannelRecord) -> Result<(), LedgerError> {
+    let marks = &after.watermarks;
+    tx.execute(
+        "-- store_channel
+        UPDATE channels
+           SET state = ?2, deposit = ?3, accepted = ?4, settled = ?5, payout_watermark = ?6, chain_status = ?7,
+               closure_started_at = ?8, payer_withdrawn_at = ?9, refunded = ?10, last_activity_at = ?11,
+               close_reason = ?12, closing_at = ?13, failure = ?14, observed_slot = ?15, pay_out_to = ?16,
+               renewing = ?17, rearmed = ?18, close_signature = ?19
+         WHERE channel_id = ?1",
+        params![
+            after.id.as_bytes(),
+            after.state,
+            amount(marks.deposit)?,
+            amount(marks.accepted)?,
+            amount(marks.settled)?,
+            amount(marks.payout_watermark)?,
+            after.chain_status.map(|status| status as u8),
+            after.closure_started_at,
+            after.payer_withdrawn_at,
+            after.refunded.map(amount).transpose()?,
+            after.last_activity_at,
+            after.close_reason,
+            after.closing_at,
+            after.failure,
+            integer(after.observed_slot)?,
+            after.pay_out_to.map(amount).transpose()?,
+            after.renewing,
+            after.rearmed.map(amount).transpose()?,
+            after.close_signature.as_ref().map(AsRef::<[u8]>::as_ref),
+        ],
+    )?;
+    Ok(())
 }
 
 pub(crate) const FORCED_CLOSES: &str = "-- forced_closes

@@ -3,10 +3,9 @@
 use solana_signature::Signature;
 use toll_protocol::{Amount, ChannelId, VerifiedVoucher};
 
-use crate::column::{amount, integer};
+use crate::column::amount;
 use crate::engine::{Tx, params};
 use crate::rules::closing::{self as rules, CloseVerdict};
-use crate::rules::observation::further;
 use crate::{
     ChannelState, CloseReason, Ledger, LedgerError, Watermarks, channel, finality, renewal, voucher,
 };
@@ -152,34 +151,15 @@ impl Ledger {
         let (id, now) = (*id, self.now());
         self.write("close_landed", move |tx| {
             let record = channel::find(tx, &id)?.ok_or(LedgerError::UnknownChannel(id))?;
-            let settled = close.settled.max(record.watermarks.settled);
-            // Value is conserved: the deposit is what was paid out plus what was refunded.
-            let deposit = settled.get().saturating_add(close.refunded.get());
-            tx.execute(
-                "-- close_landed
-                UPDATE channels
-                   SET state = ?2, deposit = max(deposit, ?3), accepted = max(accepted, ?4), settled = ?4,
-                       payout_watermark = ?4, close_signature = ?5, refunded = ?6,
-                       closing_at = coalesce(closing_at, ?7),
-                       closure_started_at = NULL, observed_slot = max(observed_slot, ?8)
-                 WHERE channel_id = ?1",
-                params![
-                    id.as_bytes(),
-                    further(record.state, ChannelState::Closed),
-                    integer(deposit)?,
-                    amount(settled)?,
-                    close.signature.as_ref(),
-                    amount(close.refunded)?,
-                    now,
-                    integer(close.slot)?,
-                ],
-            )?;
+            channel::store(tx, &rules::landed(&record, &close, now))?;
             finality::await_finality(tx, &id, close.slot)
         })
         .await
     }
 }
 
+/// Stops service, and raises what is accepted to a voucher that is to be settled. The statement changes an open channel
+/// only: whoever stopped it first has the say.
 fn stop(
     tx: &Tx,
     id: &ChannelId,

@@ -10,10 +10,9 @@
 
 use toll_protocol::{ChannelAccount, ChannelId};
 
-use crate::column::{amount, integer};
-use crate::engine::{Tx, params};
+use crate::engine::Tx;
 use crate::rules::observation::{self as rules, Seen};
-use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, channel, finality};
+use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, SubmissionKind, channel, finality};
 
 /// What an observation did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,37 +93,12 @@ pub(crate) fn apply(
 /// Writes what an observation changes.
 fn write(tx: &Tx, record: &ChannelRecord, seen: &Seen) -> Result<Observation, LedgerError> {
     let Seen { after, awaits_finality, lost_top_up } = seen;
-    let marks = &after.watermarks;
-    tx.execute(
-        "-- observe
-        UPDATE channels
-           SET state = ?2, deposit = ?3, accepted = ?4, settled = ?5, payout_watermark = ?6, chain_status = ?7,
-               closure_started_at = ?8, payer_withdrawn_at = ?9, refunded = ?10, last_activity_at = ?11,
-               close_reason = ?12, closing_at = ?13, failure = NULL, observed_slot = ?14, pay_out_to = ?15
-         WHERE channel_id = ?1",
-        params![
-            after.id.as_bytes(),
-            after.state,
-            amount(marks.deposit)?,
-            amount(marks.accepted)?,
-            amount(marks.settled)?,
-            amount(marks.payout_watermark)?,
-            after.chain_status.map(|status| status as u8),
-            after.closure_started_at,
-            after.payer_withdrawn_at,
-            after.refunded.map(amount).transpose()?,
-            after.last_activity_at,
-            after.close_reason,
-            after.closing_at,
-            integer(after.observed_slot)?,
-            after.pay_out_to.map(amount).transpose()?,
-        ],
-    )?;
+    channel::store(tx, after)?;
     if *awaits_finality {
         finality::await_finality(tx, &after.id, after.observed_slot)?;
     }
     if *lost_top_up {
-        finality::unresolve(tx, &after.id, &["top_up"])?;
+        finality::unresolve(tx, &after.id, &[SubmissionKind::TopUp])?;
     }
     Ok(Observation::Applied { before: record.state, after: after.state })
 }

@@ -1,9 +1,11 @@
-//! Opening channels and raising their deposits: what the gateway wants from the chain, on record.
+//! Opening channels and raising their deposits: what the gateway wants from the chain, on record. What is taken is decided
+//! in [`crate::rules::opening`].
 
 use toll_protocol::{Agreement, Amount, ChannelId};
 
 use crate::column::{amount, integer};
 use crate::engine::{DatabaseError, Tx, params};
+use crate::rules::opening::{self as rules, OpenAsked};
 use crate::submission::{self, Submission, SubmissionId, SubmissionKind};
 use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, Unsponsored, channel, renewal, sponsor};
 
@@ -81,28 +83,25 @@ impl Ledger {
     ) -> Result<RecordedOpen, LedgerError> {
         let (id, bump) = channel.agreement.terms.address(&channel.agreement.program);
         let challenge = challenge_id.to_owned();
-        let (now, most) = (self.now(), self.settings().max_requested as usize);
+        let (now, most_waiting) = (self.now(), self.settings().max_requested as usize);
         self.write("record_open", move |tx| {
-            if let Some(used_by) = challenge_use(tx, &challenge)? {
-                let same = submission::requested_by(tx, SubmissionKind::Open, &id, &transaction)?;
-                return Ok(match channel::find(tx, &id)? {
-                    Some(record) if same == Some(used_by) => {
-                        RecordedOpen::Existing(Box::new(record), used_by)
-                    }
-                    _ => RecordedOpen::ChallengeUsed,
-                });
-            }
-            if channel::find(tx, &id)?.is_some() || archived(tx, &id)? {
-                return Ok(RecordedOpen::ChannelExists);
-            }
-            if submission::requested_count(tx)? >= most {
-                return Ok(RecordedOpen::Crowded);
-            }
-            if let Some(refusal) = sponsorship(tx, &channel, now)? {
-                return Ok(refusal);
+            let terms = &channel.agreement.terms;
+            let pays_rent = channel.agreement.rent_payer == terms.payer;
+            let asked = OpenAsked {
+                challenge_used_by: challenge_use(tx, &challenge)?,
+                same: submission::requested_by(tx, SubmissionKind::Open, &id, &transaction)?,
+                known: channel::find(tx, &id)?,
+                is_archived: archived(tx, &id)?,
+                waiting: submission::requested_count(tx)?,
+                most_waiting,
+                pays_rent,
+                sponsor: sponsor::as_seen_by(tx, &terms.payer, now)?,
+            };
+            if let Err(answer) = rules::open(asked, now) {
+                return Ok(answer);
             }
             insert(tx, &id, bump, &channel, &challenge, now)?;
-            if channel.agreement.rent_payer != channel.agreement.terms.payer {
+            if !pays_rent {
                 sponsor::count_open(tx, now)?;
             }
             let submission =
@@ -125,15 +124,16 @@ impl Ledger {
     pub async fn open_failed(&self, id: &ChannelId, reason: &str) -> Result<ChannelState, LedgerError> {
         let (id, reason) = (*id, reason.to_owned());
         self.write("open_failed", move |tx| {
+            // One comparison, made by the statement: an account that was seen meanwhile has opened.
             let failed = tx.execute(
                 "-- open_failed
                 UPDATE channels SET state = 'failed', failure = ?2 WHERE channel_id = ?1 AND state = 'opening'",
                 params![id.as_bytes(), reason],
             )?;
-            if failed > 0 {
-                sponsor::uncount_open(tx, &id)?;
-            }
             let record = channel::find(tx, &id)?.ok_or(LedgerError::UnknownChannel(id))?;
+            if failed > 0 {
+                sponsor::give_back(tx, &record)?;
+            }
             Ok(record.state)
         })
         .await
@@ -178,14 +178,12 @@ impl Ledger {
     ) -> Result<RecordedTopUp, LedgerError> {
         let (id, now) = (*id, self.now());
         self.write("record_top_up", move |tx| {
-            let Some(record) = channel::find(tx, &id)? else { return Ok(RecordedTopUp::Unknown) };
-            let existing = submission::requested_by(tx, SubmissionKind::TopUp, &id, &transaction)?;
-            if let Some(existing) = existing {
-                return Ok(RecordedTopUp::Existing(existing));
-            }
-            if record.state != ChannelState::Open {
-                return Ok(RecordedTopUp::NotOpen(record.state));
-            }
+            let record = channel::find(tx, &id)?;
+            let same = submission::requested_by(tx, SubmissionKind::TopUp, &id, &transaction)?;
+            let record = match rules::top_up(record.as_ref(), same) {
+                Ok(record) => record,
+                Err(answer) => return Ok(answer),
+            };
             let raised = record.watermarks.deposit.get().saturating_add(additional.get());
             integer(raised)?;
             let submission =
@@ -197,21 +195,6 @@ impl Ledger {
         })
         .await
     }
-}
-
-/// Why the sponsor's conditions forbid the channel. One whose payer pays its rent costs the sponsor no more than
-/// its close, but that as well.
-fn sponsorship(tx: &Tx, new: &NewChannel, now: i64) -> Result<Option<RecordedOpen>, DatabaseError> {
-    let Some(sponsor) = sponsor::find(tx)? else { return Ok(None) };
-    let payer = &new.agreement.terms.payer;
-    let live = sponsor::live_channels(tx, payer)?;
-    if live >= sponsor.channels_per_payer {
-        return Ok(Some(RecordedOpen::TooManyChannels { live }));
-    }
-    if new.agreement.rent_payer == *payer {
-        return Ok(None);
-    }
-    Ok(sponsor::refusal(tx, &sponsor, payer, now)?.map(RecordedOpen::Unsponsored))
 }
 
 fn challenge_use(tx: &Tx, challenge: &str) -> Result<Option<SubmissionId>, DatabaseError> {

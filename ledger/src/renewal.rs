@@ -10,14 +10,11 @@
 //! so a voucher of the earlier session neither buys nor settles anything in the next one.
 
 use solana_pubkey::Pubkey;
-use toll_protocol::{Amount, ChannelAccount, ChannelId, ChannelStatus};
+use toll_protocol::{Amount, ChannelAccount, ChannelId};
 
-use crate::column::amount;
 use crate::engine::{DatabaseError, Tx, params};
-use crate::{
-    ChannelRecord, ChannelState, Ledger, LedgerError, Observation, SubmissionId, channel, finality,
-    observation,
-};
+use crate::rules::renewal::{self as rules, Renewed};
+use crate::{ChannelRecord, Ledger, LedgerError, Observation, SubmissionId, channel, finality, observation};
 
 /// Which idle channels are rearmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,20 +62,15 @@ impl Ledger {
         let id = *id;
         self.write("request_renewal", move |tx| {
             let Some(record) = channel::find(tx, &id)? else { return Ok(RenewalRequested::Unknown) };
-            let idle_at = record.last_activity_at.saturating_add(i64::from(record.idle_timeout));
-            let is_idle = record.state == ChannelState::Open && idle_at <= now;
-            if !is_idle || record.closure_started_at.is_some() || !is_expected(tx, &record, renewal)? {
-                return Ok(RenewalRequested::Not);
+            let was_here =
+                renewal.returning && was_here(tx, &record.agreement.terms.payer, record.created_at)?;
+            match rules::renew(&record, renewal, was_here, now) {
+                Renewed::To(after, outcome) => {
+                    channel::store(tx, &after)?;
+                    Ok(outcome)
+                }
+                Renewed::Not => Ok(RenewalRequested::Not),
             }
-            if is_keepable(&record, renewal) {
-                pay_out(tx, &record, now)?;
-                return Ok(RenewalRequested::Kept);
-            }
-            if !is_renewable(&record, renewal) {
-                return Ok(RenewalRequested::Not);
-            }
-            stop_to_renew(tx, &id, now)?;
-            Ok(RenewalRequested::Recorded)
         })
         .await
     }
@@ -101,48 +93,15 @@ impl Ledger {
             } else {
                 observation::apply(tx, &record, &account, slot, now)?
             };
-            let rearmed = tx.execute(
-                "-- rearm_landed
-                UPDATE channels
-                   SET state = 'open', renewing = 0, rearmed = settled, close_reason = NULL, closing_at = NULL,
-                       last_activity_at = max(last_activity_at, ?2)
-                 WHERE channel_id = ?1 AND state = 'closing' AND renewing = 1 AND chain_status = ?3
-                   AND settled = accepted",
-                params![id.as_bytes(), now, ChannelStatus::Open as u8],
-            )?;
-            if rearmed > 0 {
-                finality::await_finality(tx, &id, slot.max(record.observed_slot))?;
+            let left = channel::find(tx, &id)?.ok_or(LedgerError::UnknownChannel(id))?;
+            if let Some(after) = rules::rearmed(&left, now) {
+                channel::store(tx, &after)?;
+                finality::await_finality(tx, &id, after.observed_slot)?;
             }
             Ok(observed)
         })
         .await
     }
-}
-
-/// Whether the payer is one whose return is waited for.
-fn is_expected(tx: &Tx, record: &ChannelRecord, renewal: Renewal) -> Result<bool, LedgerError> {
-    Ok(!renewal.returning
-        || record.rearmed.is_some()
-        || !record.watermarks.payout_watermark.is_zero()
-        || was_here(tx, &record.agreement.terms.payer, record.created_at)?)
-}
-
-/// Whether the payer wants the deposit to stay, there is enough of it for another unit, and something to pay out now.
-fn is_keepable(record: &ChannelRecord, renewal: Renewal) -> bool {
-    let marks = &record.watermarks;
-    let earned = marks.accepted.saturating_sub(marks.settled);
-    let left = marks.deposit.saturating_sub(marks.accepted);
-    // What could not be paid out for a whole idle timeout is not waited for any longer.
-    let wanted = record.kept_by.is_some() && record.pay_out_to.is_none();
-    wanted && !earned.is_zero() && earned >= renewal.worth && left >= record.price
-}
-
-/// Whether the session can end whole, and was worth it.
-fn is_renewable(record: &ChannelRecord, renewal: Renewal) -> bool {
-    let marks = &record.watermarks;
-    let earned = marks.accepted.saturating_sub(record.rearmed.unwrap_or(Amount::ZERO));
-    let whole = marks.spent == marks.accepted && marks.accepted > marks.settled;
-    renewal.can_rearm && whole && earned >= renewal.worth
 }
 
 /// Whether the payer paid on a channel that is over, or that was recorded before `since` (unix seconds).
@@ -167,28 +126,8 @@ pub(crate) fn note_word(tx: &Tx, id: &ChannelId, kept_by: Option<SubmissionId>) 
     Ok(())
 }
 
-/// The payee takes what it has earned, and the payer has another idle timeout to come back in.
-fn pay_out(tx: &Tx, record: &ChannelRecord, now: i64) -> Result<(), LedgerError> {
-    tx.execute(
-        "-- pay_out
-        UPDATE channels SET pay_out_to = ?2, last_activity_at = max(last_activity_at, ?3) WHERE channel_id = ?1",
-        params![record.id.as_bytes(), amount(record.watermarks.accepted)?, now],
-    )?;
-    Ok(())
-}
-
-/// Stops service until a rearm has landed: it refunds what is escrowed, so nothing may be sold on that.
-pub(crate) fn stop_to_renew(tx: &Tx, id: &ChannelId, now: i64) -> Result<(), LedgerError> {
-    tx.execute(
-        "-- stop_to_renew
-        UPDATE channels SET state = 'closing', renewing = 1, close_reason = 'idle', closing_at = ?2
-         WHERE channel_id = ?1 AND state = 'open'",
-        params![id.as_bytes(), now],
-    )?;
-    Ok(())
-}
-
-/// The payer wants the channel closed, whatever else was planned for it.
+/// The payer wants the channel closed, whatever else was planned for it. One comparison, made by the statement: only a
+/// channel that waits for its rearm has anything planned.
 pub(crate) fn give_up(tx: &Tx, id: &ChannelId, reason: crate::CloseReason) -> Result<(), LedgerError> {
     tx.execute(
         "-- give_up_renewal

@@ -6,10 +6,18 @@
 
 pub(crate) mod acceptance;
 pub(crate) mod closing;
+pub(crate) mod finality;
 pub(crate) mod observation;
+pub(crate) mod opening;
+pub(crate) mod renewal;
 pub(crate) mod retention;
+pub(crate) mod spending;
+pub(crate) mod sponsorship;
+pub(crate) mod submission;
 
 #[cfg(test)]
 mod channel_laws;
+#[cfg(test)]
+mod fixture;
 #[cfg(test)]
 mod laws;

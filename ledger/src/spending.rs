@@ -7,6 +7,7 @@ use solana_signature::Signature;
 
 use crate::column::{Columns, integer, undecodable, words};
 use crate::engine::{DatabaseError, Row, Tx, params};
+use crate::rules::spending as rules;
 use crate::{Ledger, LedgerError};
 
 /// Seconds of a day. Days are counted from the unix epoch, so they begin at midnight UTC.
@@ -140,10 +141,8 @@ impl Ledger {
     pub async fn resolve_hold(&self, signature: &Signature, spent: &[Spent]) -> Result<(), LedgerError> {
         let (signature, spent) = (*signature, spent.to_vec());
         self.write("resolve_hold", move |tx| {
-            let held = holds_of(tx, &signature)?;
-            for hold in held {
-                let Some(spent) = spent.iter().find(|spent| spent.is_of(&hold)) else { continue };
-                add(tx, &hold, spent)?;
+            for cost in rules::costs(&holds_of(tx, &signature)?, &spent) {
+                add(tx, &cost)?;
             }
             tx.execute(
                 "-- release_hold\nDELETE FROM holds WHERE signature = ?1",
@@ -198,13 +197,13 @@ impl Ledger {
     /// What all spending that could have been refused ever has charged to budgets, in lamports.
     pub async fn charged_in_all(&self) -> Result<u64, LedgerError> {
         self.read("charged_in_all", |tx| {
-            let charged: i64 = tx.one(
+            let charged = tx.all(
                 "-- charged_in_all
-                SELECT CAST(coalesce(sum(charged), 0) AS BIGINT) FROM spending WHERE kind NOT IN ('close', 'own_account')",
+                SELECT kind, CAST(sum(charged) AS BIGINT) AS charged FROM spending GROUP BY kind",
                 &[],
-                |row| row.get(0),
+                |row| Ok((row.get("kind")?, row.unsigned("charged")?)),
             )?;
-            Ok(charged.unsigned_abs())
+            Ok(rules::refusable(&charged))
         })
         .await
     }
@@ -288,19 +287,20 @@ fn holds_of(tx: &Tx, signature: &Signature) -> Result<Vec<Hold>, DatabaseError> 
     )
 }
 
-fn add(tx: &Tx, hold: &Hold, spent: &Spent) -> Result<(), LedgerError> {
+fn add(tx: &Tx, cost: &Spending) -> Result<(), LedgerError> {
     tx.execute(
         "-- spend
-        INSERT INTO spending (day, kind, payer, transactions, spent, charged) VALUES (?1, ?2, ?3, 1, ?4, ?5)
+        INSERT INTO spending (day, kind, payer, transactions, spent, charged) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
         ON CONFLICT (day, kind, payer) DO UPDATE SET
-            transactions = spending.transactions + 1, spent = spending.spent + excluded.spent,
-            charged = spending.charged + excluded.charged",
+            transactions = spending.transactions + excluded.transactions,
+            spent = spending.spent + excluded.spent, charged = spending.charged + excluded.charged",
         params![
-            hold.day,
-            hold.kind,
-            payer_bytes(hold.payer.as_ref()),
-            integer(spent.spent)?,
-            integer(spent.charged)?,
+            cost.day,
+            cost.kind,
+            payer_bytes(cost.payer.as_ref()),
+            integer(cost.transactions)?,
+            integer(cost.spent)?,
+            integer(cost.charged)?,
         ],
     )?;
     Ok(())

@@ -6,8 +6,9 @@ use toll_protocol::{Amount, ChannelId};
 
 use crate::column::{Columns, amount, integer};
 use crate::engine::{DatabaseError, Row, Tx, params};
+use crate::rules::sponsorship::{self as rules, OpensInMinute, Share};
 use crate::spending::{self, day_of};
-use crate::{Ledger, LedgerError};
+use crate::{ChannelRecord, Ledger, LedgerError};
 
 /// What the sponsor pays for, and on which conditions.
 ///
@@ -89,7 +90,7 @@ impl Ledger {
         let now = self.now();
         self.read("sponsors_opens", move |tx| {
             let Some(sponsor) = find(tx)? else { return Ok(true) };
-            Ok(sponsor.opens && !is_at_rate(tx, &sponsor, now)?)
+            Ok(rules::pays_for_opens(&sponsor, opens_in_minute(tx)?, now).is_ok())
         })
         .await
     }
@@ -100,54 +101,64 @@ pub(crate) fn find(connection: &Tx) -> Result<Option<Sponsor>, DatabaseError> {
     connection.first("-- sponsor\nSELECT * FROM sponsor WHERE id = 1", &[], from_row)
 }
 
+/// The sponsor's conditions, what `payer` has of it at `now` (unix seconds), and what it has paid for lately.
+pub(crate) fn as_seen_by(
+    connection: &Tx,
+    payer: &Pubkey,
+    now: i64,
+) -> Result<Option<(Sponsor, Share, OpensInMinute)>, DatabaseError> {
+    let Some(sponsor) = find(connection)? else { return Ok(None) };
+    let live = live_channels(connection, payer)?;
+    let charged = spending::charged_to(connection, payer, day_of(now))?;
+    Ok(Some((sponsor, Share { live, charged }, opens_in_minute(connection)?)))
+}
+
 /// Counts an open that the sponsor pays for at `now` (unix seconds).
-pub(crate) fn count_open(connection: &Tx, now: i64) -> Result<(), DatabaseError> {
-    connection.execute(
-        "-- count_sponsored_open
-        UPDATE sponsor
-           SET opens_in_minute = CASE WHEN minute = ?1 THEN opens_in_minute + 1 ELSE 1 END, minute = ?1",
-        params![minute_of(now)],
-    )?;
-    Ok(())
+pub(crate) fn count_open(connection: &Tx, now: i64) -> Result<(), LedgerError> {
+    let opened = opens_in_minute(connection)?;
+    set_opens_in_minute(connection, opened.counted(now))
 }
 
-/// Gives back the place of an open that nobody but its payer ever signed: it cost the sponsor nothing, and whoever
-/// sends many of those must not use up the minute for all others.
-pub(crate) fn uncount_open(connection: &Tx, channel: &ChannelId) -> Result<(), DatabaseError> {
-    connection.execute(
-        "-- uncount_sponsored_open
-        UPDATE sponsor
-           SET opens_in_minute = opens_in_minute - 1
-         WHERE opens_in_minute > 0
-           AND EXISTS (SELECT 1
-                         FROM channels JOIN submission_channels USING (channel_id)
-                              JOIN submissions USING (submission_id)
-                        WHERE channel_id = ?1 AND payer <> rent_payer
-                          AND channels.created_at / 60 = sponsor.minute
-                          AND kind = 'open' AND signature IS NULL)",
+/// Gives back the place of an open that failed, if the sponsor was to pay for it and nobody but its payer ever signed it.
+pub(crate) fn give_back(connection: &Tx, failed: &ChannelRecord) -> Result<(), LedgerError> {
+    if failed.agreement.rent_payer == failed.agreement.terms.payer || !is_unsigned(connection, &failed.id)? {
+        return Ok(());
+    }
+    let opened = opens_in_minute(connection)?;
+    set_opens_in_minute(connection, opened.given_back(failed.created_at))
+}
+
+/// Whether the settler has not signed the channel's open.
+fn is_unsigned(connection: &Tx, channel: &ChannelId) -> Result<bool, DatabaseError> {
+    connection.one(
+        "-- is_unsigned
+        SELECT EXISTS (SELECT 1 FROM submission_channels JOIN submissions USING (submission_id)
+                        WHERE channel_id = ?1 AND kind = 'open' AND signature IS NULL)",
         params![channel.as_bytes()],
+        |row| row.get(0),
+    )
+}
+
+fn opens_in_minute(connection: &Tx) -> Result<OpensInMinute, DatabaseError> {
+    let found = connection.first(
+        "-- opens_in_minute\nSELECT minute, opens_in_minute FROM sponsor WHERE id = 1",
+        &[],
+        |row| Ok(OpensInMinute { minute: row.get("minute")?, opens: row.unsigned("opens_in_minute")? }),
+    )?;
+    Ok(found.unwrap_or_default())
+}
+
+/// Where nothing is published, nothing is counted.
+fn set_opens_in_minute(connection: &Tx, opened: OpensInMinute) -> Result<(), LedgerError> {
+    connection.execute(
+        "-- set_opens_in_minute\nUPDATE sponsor SET minute = ?1, opens_in_minute = ?2",
+        params![opened.minute, integer(opened.opens)?],
     )?;
     Ok(())
-}
-
-/// Whether the sponsor has paid for as many opens as it does in the minute of `now` (unix seconds).
-fn is_at_rate(connection: &Tx, sponsor: &Sponsor, now: i64) -> Result<bool, DatabaseError> {
-    let Some(limit) = sponsor.opens_per_minute else { return Ok(false) };
-    let opened: i64 = connection.one(
-        "-- sponsored_opens
-        SELECT CASE WHEN minute = ?1 THEN opens_in_minute ELSE 0 END FROM sponsor WHERE id = 1",
-        params![minute_of(now)],
-        |row| row.get(0),
-    )?;
-    Ok(opened.unsigned_abs() >= limit)
-}
-
-fn minute_of(now: i64) -> i64 {
-    now.div_euclid(60)
 }
 
 /// How many channels of `payer` are not closed.
-pub(crate) fn live_channels(connection: &Tx, payer: &Pubkey) -> Result<u64, DatabaseError> {
+fn live_channels(connection: &Tx, payer: &Pubkey) -> Result<u64, DatabaseError> {
     let count: i64 = connection.one(
         "-- live_channels_of
         SELECT count(*) FROM channels
@@ -156,24 +167,6 @@ pub(crate) fn live_channels(connection: &Tx, payer: &Pubkey) -> Result<u64, Data
         |row| row.get(0),
     )?;
     Ok(count.unsigned_abs())
-}
-
-/// Why `sponsor` would not pay for another channel of `payer` at `now` (unix seconds).
-pub(crate) fn refusal(
-    connection: &Tx,
-    sponsor: &Sponsor,
-    payer: &Pubkey,
-    now: i64,
-) -> Result<Option<Unsponsored>, DatabaseError> {
-    if !sponsor.opens {
-        return Ok(Some(Unsponsored::OutOfFunds));
-    }
-    if is_at_rate(connection, sponsor, now)? {
-        return Ok(Some(Unsponsored::TooManyOpens));
-    }
-    let charged = spending::charged_to(connection, payer, day_of(now))?;
-    let left = sponsor.payer_budget.saturating_sub(charged);
-    Ok((left < sponsor.open_charge).then_some(Unsponsored::PayerBudget))
 }
 
 fn from_row(row: &Row<'_>) -> Result<Sponsor, DatabaseError> {

@@ -3,92 +3,12 @@
 use proptest::prelude::*;
 use solana_pubkey::Pubkey;
 use solana_signature::Signature;
-use toll_protocol::{
-    Agreement, Amount, ChannelAccount, ChannelStatus, ChannelTerms, PROGRAM_ID, SignedVoucher, Splits,
-    TOKEN_PROGRAM, Voucher,
-};
+use toll_protocol::{Amount, ChannelAccount, ChannelStatus, SignedVoucher, Voucher};
 
-use super::closing::{CloseVerdict, request_close, request_idle_close};
+use super::closing::{CloseVerdict, landed, request_close, request_idle_close};
+use super::fixture::{NOW, SIGNER, account, open, opening, watermarks};
 use super::observation::{account_missing, account_seen};
-use crate::{ChannelRecord, ChannelState, CloseReason, CloseRequested, IdleCloseRequested, Watermarks};
-
-const NOW: i64 = 1_790_000_000;
-const SIGNER: Pubkey = Pubkey::new_from_array([7; 32]);
-
-/// A channel of which only the open is on record.
-fn opening() -> ChannelRecord {
-    let agreement = Agreement {
-        program: PROGRAM_ID,
-        terms: ChannelTerms {
-            payer: Pubkey::new_from_array([1; 32]),
-            payee: Pubkey::new_from_array([2; 32]),
-            mint: Pubkey::new_from_array([3; 32]),
-            authorized_signer: SIGNER,
-            salt: 1,
-            open_slot: 100,
-        },
-        token_program: TOKEN_PROGRAM,
-        rent_payer: Pubkey::new_from_array([4; 32]),
-        grace_period: 900,
-        splits: Splits::none(),
-    };
-    let (id, bump) = agreement.terms.address(&agreement.program);
-    ChannelRecord {
-        id,
-        bump,
-        agreement,
-        price: Amount::new(16),
-        unit_type: None,
-        idle_timeout: 600,
-        opening_challenge_id: "challenge".to_owned(),
-        proof: None,
-        state: ChannelState::Opening,
-        watermarks: Watermarks { deposit: Amount::new(1_000), ..Watermarks::default() },
-        sent: Amount::ZERO,
-        chain_status: None,
-        closure_started_at: None,
-        payer_withdrawn_at: None,
-        last_activity_at: NOW - 10,
-        close_reason: None,
-        closing_at: None,
-        renewing: false,
-        rearmed: None,
-        kept_by: None,
-        pay_out_to: None,
-        close_signature: None,
-        refunded: None,
-        failure: Some("lost".to_owned()),
-        observed_slot: 0,
-        created_at: NOW - 10,
-    }
-}
-
-fn account(record: &ChannelRecord) -> ChannelAccount {
-    let Agreement { terms, rent_payer, grace_period, splits, .. } = &record.agreement;
-    ChannelAccount {
-        bump: record.bump,
-        status: ChannelStatus::Open,
-        salt: terms.salt,
-        deposit: record.watermarks.deposit,
-        settled: record.watermarks.settled,
-        payout_watermark: record.watermarks.payout_watermark,
-        closure_started_at: 0,
-        payer_withdrawn_at: 0,
-        grace_period: *grace_period,
-        distribution_hash: splits.hash(),
-        payer: terms.payer,
-        payee: terms.payee,
-        authorized_signer: terms.authorized_signer,
-        mint: terms.mint,
-        rent_payer: *rent_payer,
-        open_slot: terms.open_slot,
-    }
-}
-
-fn open() -> ChannelRecord {
-    let record = opening();
-    account_seen(&record, &account(&record), 100, NOW).expect("its own account").after
-}
+use crate::{ChannelRecord, ChannelState, CloseLanded, CloseReason, CloseRequested, IdleCloseRequested};
 
 fn voucher(record: &ChannelRecord, cumulative: u64) -> SignedVoucher {
     let cumulative_amount = Amount::new(cumulative);
@@ -164,6 +84,34 @@ proptest! {
                 record.watermarks.spent = Amount::new(accepted);
             }
         }
+    }
+
+    #[test]
+    fn a_close_that_landed_pays_out_what_is_settled_whatever_else_is_known(
+        state in proptest::sample::select(ChannelState::ALL),
+        watermarks in watermarks(), settled in 0u64..2_000, refunded in 0u64..2_000, slot in 50u64..150,
+    ) {
+        let closing_at = (state == ChannelState::Closing).then_some(NOW);
+        let record = ChannelRecord { state, watermarks, closing_at, closure_started_at: Some(NOW), ..open() };
+        let close = CloseLanded {
+            signature: Signature::from([5; 64]),
+            settled: Amount::new(settled),
+            refunded: Amount::new(refunded),
+            slot,
+        };
+        let after = landed(&record, &close, NOW + 9);
+        let marks = after.watermarks;
+        prop_assert!(marks.are_lawful(), "{:?}", marks);
+        prop_assert_eq!(marks.settled, close.settled.max(watermarks.settled));
+        prop_assert_eq!(marks.payout_watermark, marks.settled);
+        prop_assert_eq!(marks.spent, watermarks.spent);
+        prop_assert!(marks.deposit.get() >= marks.settled.get() + refunded && marks.deposit >= watermarks.deposit);
+        let over = if state == ChannelState::Gone { state } else { ChannelState::Closed };
+        prop_assert_eq!((after.state, after.close_signature), (over, Some(close.signature)));
+        prop_assert_eq!((after.refunded, after.closure_started_at), (Some(close.refunded), None));
+        prop_assert_eq!(after.closing_at, Some(closing_at.unwrap_or(NOW + 9)));
+        prop_assert_eq!(after.observed_slot, slot.max(100));
+        prop_assert_eq!(landed(&after, &close, NOW + 99), after, "repeats change nothing");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use toll_protocol::{Amount, SignedVoucher};
 
-use crate::{ChannelRecord, ChannelState, CloseRequested, IdleCloseRequested};
+use super::observation::further;
+use crate::{ChannelRecord, ChannelState, CloseLanded, CloseRequested, IdleCloseRequested, Watermarks};
 
 /// What is to be done about a request to close.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +69,31 @@ pub(crate) fn request_idle_close(known: Option<&ChannelRecord>, now: i64) -> Res
     Ok(())
 }
 
-fn is_idle(known: &ChannelRecord, now: i64) -> bool {
+/// Whether nothing has happened on the channel for as long as it may, at `now` (unix seconds).
+pub(crate) fn is_idle(known: &ChannelRecord, now: i64) -> bool {
     known.last_activity_at.saturating_add(i64::from(known.idle_timeout)) <= now
+}
+
+/// The channel after its close has landed: everything settled is paid out, the rest refunded.
+pub(crate) fn landed(known: &ChannelRecord, close: &CloseLanded, now: i64) -> ChannelRecord {
+    let was = &known.watermarks;
+    let settled = close.settled.max(was.settled);
+    // Value is conserved: the deposit is what was paid out plus what was refunded.
+    let deposit = Amount::new(settled.get().saturating_add(close.refunded.get()));
+    ChannelRecord {
+        state: further(known.state, ChannelState::Closed),
+        watermarks: Watermarks {
+            deposit: deposit.max(was.deposit),
+            accepted: was.accepted.max(settled),
+            spent: was.spent,
+            settled,
+            payout_watermark: settled,
+        },
+        close_signature: Some(close.signature),
+        refunded: Some(close.refunded),
+        closing_at: known.closing_at.or(Some(now)),
+        closure_started_at: None,
+        observed_slot: known.observed_slot.max(close.slot),
+        ..known.clone()
+    }
 }

@@ -4,9 +4,10 @@ use solana_signature::Signature;
 use toll_protocol::{Amount, ChannelId};
 
 use super::intent::{Effect, Intent, attach};
-use super::{SubmissionId, SubmissionKind, SubmissionState, find};
+use super::{SubmissionId, SubmissionKind, find};
 use crate::column::{amount, integer};
 use crate::engine::{DatabaseError, Tx, params};
+use crate::rules::submission::{self as rules, Signing};
 use crate::{Ledger, LedgerError, channel, settler_lock};
 
 /// Records a transaction that the payer has signed and the settler has yet to.
@@ -82,13 +83,12 @@ impl Ledger {
         self.write("record_signed", move |tx| {
             settler_lock::check(tx, holder)?;
             let found = find(tx, id)?.ok_or(LedgerError::UnknownSubmission(id))?;
-            match found.state {
-                SubmissionState::Requested => {}
-                SubmissionState::Recorded if found.signature == Some(signature) => return Ok(()),
-                state => return Err(LedgerError::NotRequested { id, state }),
-            }
-            if let Some(earlier) = signed_by(tx, &signature)? {
-                return Err(LedgerError::SameTransaction { id, earlier });
+            let elsewhere = signed_by(tx, &signature)?;
+            match rules::sign(found.state, found.signature, signature, elsewhere) {
+                Signing::Record => {}
+                Signing::Done => return Ok(()),
+                Signing::GoneOn(state) => return Err(LedgerError::NotRequested { id, state }),
+                Signing::Same(earlier) => return Err(LedgerError::SameTransaction { id, earlier }),
             }
             tx.execute(
                 "-- record_signed

@@ -3,6 +3,7 @@
 use super::{SubmissionId, SubmissionState, find};
 use crate::column::integer;
 use crate::engine::params;
+use crate::rules::submission as rules;
 use crate::{Ledger, LedgerError};
 
 /// What telling a submission's fate did.
@@ -33,7 +34,7 @@ impl Ledger {
         let now = self.now();
         self.write("submission_landed", move |tx| {
             let found = find(tx, id)?.ok_or(LedgerError::UnknownSubmission(id))?;
-            if !matches!(found.state, SubmissionState::Recorded | SubmissionState::Expired) {
+            if !rules::can_land(found.state) {
                 return Ok(Resolution::Already(found.state));
             }
             tx.execute(
@@ -84,7 +85,7 @@ impl Ledger {
         let now = self.now();
         self.write("give_up_submission", move |tx| {
             let found = find(tx, id)?.ok_or(LedgerError::UnknownSubmission(id))?;
-            if !matches!(found.state, SubmissionState::Requested | SubmissionState::Recorded) {
+            if !rules::can_be_given_up(found.state) {
                 return Ok(Resolution::Already(found.state));
             }
             tx.execute(
