@@ -7,6 +7,7 @@
 //! channels at once.
 
 mod book;
+mod denial;
 mod error;
 mod outlays;
 mod price;
@@ -24,7 +25,8 @@ use toll_protocol::Amount;
 use tracing::{info, warn};
 
 use self::book::Book;
-pub(crate) use self::book::{Denial, Outlay};
+pub(crate) use self::book::Outlay;
+pub(crate) use self::denial::Denial;
 pub use self::error::PurseError;
 pub(crate) use self::outlays::Outlays;
 use self::price::FeeTerms;
