@@ -122,7 +122,9 @@ async fn a_forced_close_is_seen_while_the_launch_of_another_hangs() {
     let config = SettlerConfig { drain_timeout: Duration::from_secs(3), ..world.config() };
     let settler = chain.settler(&world, config).await;
     let (began, mut launching) = tokio::sync::mpsc::unbounded_channel();
-    let settler = settler.on_step(move |_, _| drop(began.send(())));
+    let settler = settler.on_step(move |_, _| {
+        let _ = began.send(());
+    });
     chain.trouble(Trouble { hangs: &["simulate"], ..Default::default() });
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(settler.run(async move { stopped.await.unwrap_or(()) }));
