@@ -13,7 +13,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
-use toll_gateway::{GatewayConfig, RouteConfig, RouteTable, SessionConfig, Terms, parse_tokens, route_table};
+use toll_gateway::{
+    DiscoveryConfig, GatewayConfig, RouteConfig, RouteTable, SessionConfig, Terms, parse_tokens, route_table,
+};
 use toll_ledger::LedgerConfig;
 use toll_protocol::{Amount, Network, ProgramProfile, TREASURY_OWNER};
 use toll_settler::{ListedMint, Renew, SettlerConfig, SettlerSettings, Surroundings};
@@ -40,6 +42,9 @@ pub struct Config {
     pub session: SessionConfig,
     /// How to reach the chain, and what to do there how eagerly.
     pub settler: SettlerSettings,
+    /// How people and agents find what is sold.
+    #[serde(default)]
+    pub discovery: DiscoveryConfig,
     /// Metrics and probes.
     #[serde(default)]
     pub admin: AdminConfig,
@@ -98,9 +103,10 @@ impl Config {
 
     /// Checks what the values mean, beyond their spelling.
     pub fn validate(&self) -> Result<()> {
-        let Self { ledger, gateway, session: _, settler, admin, telemetry, routes: _ } = self;
+        let Self { ledger, gateway, session: _, settler, discovery, admin, telemetry, routes: _ } = self;
         ledger.validate().map_err(invalid)?;
         gateway.validate().map_err(invalid)?;
+        discovery.validate().map_err(invalid)?;
         settler.validate().map_err(invalid)?;
         admin.validate().map_err(invalid)?;
         telemetry.validate().map_err(invalid)?;

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use toll_chain::{ChainError, RpcChain};
-use toll_gateway::{ConfigError, Gateway, GatewayError, RouteSigner, proxy_router, serve};
+use toll_gateway::{ConfigError, Discovery, Gateway, GatewayError, Proxy, RouteSigner, proxy_router, serve};
 use toll_ledger::{Ledger, LedgerError, SystemClock};
 use toll_protocol::OperatorKey;
 use toll_settler::{ListedMint, Settler, SettlerError, SettlerKeys, Summary};
@@ -175,7 +175,7 @@ fn open_ledger(config: &Config) -> Result<Ledger> {
 
 async fn bind(config: &Config, ledger: Ledger, eyes: &mut Eyes) -> Result<(SocketAddr, TcpListener, Router)> {
     let terms = config.terms()?;
-    let routes = config.routes(&terms)?;
+    let routes = Arc::new(config.routes(&terms)?);
     let mut settings = config.gateway.clone();
     if settings.secret_file.is_none() {
         let path = config.secret_file();
@@ -188,14 +188,19 @@ async fn bind(config: &Config, ledger: Ledger, eyes: &mut Eyes) -> Result<(Socke
         let what = "gateway.operator_key_file: is needed by routes with voucher_signer = \"operator\"";
         return Err(CliError::new(Exit::Config, what, "name the key file; `toll keygen` makes one"));
     }
+    let proxy = Proxy::new(&config.gateway).map_err(|error| gateway_error(&error))?;
+    let discovery = Discovery::new(&config.discovery, &config.routes, Arc::clone(&routes), &terms, &proxy);
     let gateway = Gateway::new(ledger, terms, secret);
     let gateway = Arc::new(match operator {
         Some(operator) => gateway.with_operator(operator),
         None => gateway,
     });
     eyes.on_gateway(&gateway);
-    let router =
-        proxy_router(gateway, Arc::new(routes), &config.gateway).map_err(|error| gateway_error(&error))?;
+    let router = proxy_router(gateway, routes, &config.gateway).map_err(|error| gateway_error(&error))?;
+    let router = match discovery {
+        Some(discovery) => discovery.in_front_of(router),
+        None => router,
+    };
     let listen = config.gateway.listen;
     let unavailable = |error: std::io::Error| {
         let what = format_args!("cannot listen on {listen}: {error}").to_string();

@@ -1,4 +1,4 @@
-//! The gateway's part of `toll.toml`: sections `[gateway]`, `[session]` and `[[routes]]`.
+//! The gateway's part of `toll.toml`: sections `[gateway]`, `[session]`, `[discovery]` and `[[routes]]`.
 //!
 //! The structs are plain serde, so that a program with more sections embeds them in its own root struct.
 //! Deserializing checks spelling and types; [`GatewayConfig::validate`] and [`SessionConfig::terms`] check
@@ -9,12 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ConfigError;
 
+mod discovery;
 mod gateway;
 mod routes;
 mod session;
 mod tokens;
 mod transport;
 
+pub use discovery::DiscoveryConfig;
 pub use gateway::GatewayConfig;
 pub use routes::{RouteConfig, RouteSigner, route_table};
 pub use session::{SessionConfig, SplitConfig};
@@ -30,16 +32,20 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// The terms of every channel.
     pub session: SessionConfig,
+    /// How people and agents find what is sold.
+    #[serde(default)]
+    pub discovery: DiscoveryConfig,
     /// What costs how much.
     #[serde(default)]
     pub routes: Vec<RouteConfig>,
 }
 
 impl Config {
-    /// Parses a file with these three sections and nothing else, and validates it.
+    /// Parses a file with these sections and nothing else, and validates it.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let config: Self = toml::from_str(text).map_err(|error| ConfigError::Syntax(error.to_string()))?;
         config.gateway.validate()?;
+        config.discovery.validate()?;
         let terms = config.session.terms(&config.gateway)?;
         route_table(&config.routes, &terms, config.gateway.unpriced)?;
         Ok(config)

@@ -29,6 +29,7 @@ mod binding;
 mod body;
 mod config;
 mod deliver;
+mod discovery;
 mod error;
 mod extract;
 mod fingerprint;
@@ -54,10 +55,11 @@ mod trace;
 mod wait;
 
 pub use config::{
-    Config, GatewayConfig, RouteConfig, RouteSigner, SessionConfig, SplitConfig, TransportConfig,
-    parse_tokens, route_table,
+    Config, DiscoveryConfig, GatewayConfig, RouteConfig, RouteSigner, SessionConfig, SplitConfig,
+    TransportConfig, parse_tokens, route_table,
 };
 pub use deliver::MAX_REPLAY_BODY;
+pub use discovery::Discovery;
 pub use error::{ConfigError, GatewayError};
 pub use extract::Paid;
 pub use gateway::Gateway;

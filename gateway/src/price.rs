@@ -10,6 +10,8 @@ pub struct Price {
     pub amount: Amount,
     /// What one unit is, `request` for instance; quoted in the challenge.
     pub unit_type: Option<String>,
+    /// What it is, for people; quoted in the challenge. Nothing is decided by it.
+    pub description: Option<String>,
     /// How far a voucher may run ahead of the charge, in base units.
     pub headroom: Amount,
     /// Names the route in challenges, so that an `open` answers the route it was asked by.
@@ -51,6 +53,7 @@ impl FixedPrice {
         Self(Price {
             amount,
             unit_type: Some("request".to_owned()),
+            description: None,
             headroom: Amount::ZERO,
             route: "*".to_owned(),
             bind_body: false,

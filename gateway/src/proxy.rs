@@ -76,6 +76,23 @@ impl Proxy {
         Router::new().fallback(move |request: Request| async move { self.forward(request).await })
     }
 
+    /// What the upstream has at `path`, if it answers 200 with at most `largest` bytes.
+    pub(crate) async fn fetch(&self, path: &str, largest: usize) -> Option<Vec<u8>> {
+        let mut response = self.client.get(format!("{}{path}", self.upstream)).send().await.ok()?;
+        if response.status() != StatusCode::OK {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        while let Some(more) = response.chunk().await.ok()? {
+            if bytes.len() + more.len() > largest {
+                tracing::warn!(path, largest, "what the upstream has there is too large");
+                return None;
+            }
+            bytes.extend_from_slice(&more);
+        }
+        Some(bytes)
+    }
+
     /// Forwards one request. A failure before the first byte of an answer is a 502 or 504 problem.
     pub async fn forward(&self, request: Request) -> Response {
         let upstream_request = match self.upstream_request(request) {

@@ -50,6 +50,7 @@ const OUTAGE: &str = "gateway/tests/gateway/outage.rs";
 const VOUCHER: &str = "gateway/tests/gateway/voucher.rs";
 const PROXY: &str = "gateway/tests/gateway/proxy.rs";
 const ACT: &str = "cli/tests/settings/act.rs";
+const DISCOVERY: &str = "gateway/tests/gateway/discovery.rs";
 const EYES: &str = "cli/tests/eyes/admin.rs";
 const TRACES: &str = "cli/tests/eyes/traces.rs";
 
@@ -176,6 +177,13 @@ const ROWS: &[(&str, Effect)] = &[
     ("settler.renew_wait_seconds", Acts("31", |built| format!("{:?}", built.settler.renew_wait), "31s", "settler/tests/kept.rs", "renew_wait_seconds_lets_idle_channels_wait_for_company")),
     ("settler.renew", Acts("\"always\"", |built| format!("{:?}", built.settler.renew), "Always", "settler/tests/renewal.rs", "renew_says_whose_channels_are_rearmed")),
 
+    ("discovery.public_url", Tested(DISCOVERY, "nothing_is_listed_without_a_public_url_and_below_it_with_one")),
+    ("discovery.title", Tested(DISCOVERY, "the_service_is_called_as_the_file_says")),
+    ("discovery.description", Tested(DISCOVERY, "the_service_is_called_as_the_file_says")),
+    ("discovery.categories", Tested(DISCOVERY, "the_service_is_called_as_the_file_says")),
+    ("discovery.homepage", Tested(DISCOVERY, "the_service_is_called_as_the_file_says")),
+    ("discovery.upstream_document", Tested(DISCOVERY, "the_upstreams_own_document_gets_prices_and_loses_what_nobody_reaches")),
+
     ("admin.listen", Tested(EYES, "metrics_and_probes_are_there_when_they_are_asked_for_and_only_then")),
     ("admin.token_file", Tested(EYES, "only_who_brings_the_token_sees_anything")),
     ("telemetry.otlp_endpoint", Tested(TRACES, "a_collector_that_is_named_gets_a_trace_of_every_request")),
@@ -183,6 +191,7 @@ const ROWS: &[(&str, Effect)] = &[
     ("routes.method", Asked("\"POST\"", |built| built.ask(&Method::POST, WEATHER).status.to_string(), "402 Payment Required")),
     ("routes.path", Asked("\"/other\"", |built| built.ask(&Method::GET, "/other").status.to_string(), "402 Payment Required")),
     ("routes.price", Asked("\"0.002\"", |built| weather(built).request().amount.to_string(), "2000")),
+    ("routes.description", Asked("\"one call\"", |built| weather(built).challenge().description.clone().unwrap_or_default(), "one call")),
     ("routes.unit_type", Asked("\"call\"", |built| weather(built).request().unit_type.unwrap_or_default(), "call")),
     ("routes.voucher_signer", Tested("gateway/tests/gateway/operator.rs", "the_challenge_names_the_operator_on_its_routes_and_no_others")),
     ("routes.bind_body", Acts("true", |built| price(built, |price| price.bind_body.to_string()), "true", "gateway/tests/gateway/binding.rs", "a_credential_for_one_body_does_not_buy_another")),

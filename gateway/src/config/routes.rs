@@ -22,6 +22,9 @@ pub struct RouteConfig {
     pub path: String,
     /// Price of one request, in tokens.
     pub price: String,
+    /// What it is, in printable ASCII: people see it in challenges, and where the route is listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     /// What one unit is called.
     #[serde(default = "default_unit_type")]
     pub unit_type: String,
@@ -48,6 +51,9 @@ pub enum RouteSigner {
     /// The gateway, with the operator's key.
     Operator,
 }
+
+/// Longest description, in characters: it is part of a header.
+const LONGEST_DESCRIPTION: usize = 200;
 
 fn default_unit_type() -> String {
     "request".to_owned()
@@ -88,6 +94,15 @@ impl RouteConfig {
                 "price must not be zero; leave the route out and set unpriced = \"free\"".to_owned(),
             ));
         }
+        let is_printable = |text: &String| {
+            (1..=LONGEST_DESCRIPTION).contains(&text.len())
+                && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        };
+        if !self.description.as_ref().is_none_or(is_printable) {
+            return Err(fail(format!(
+                "description must be 1 to {LONGEST_DESCRIPTION} characters of printable ASCII"
+            )));
+        }
         let headroom = self.headroom.as_deref().map(tokens).transpose()?.unwrap_or(Amount::ZERO);
         let route = format!("{} {}", self.method.as_deref().unwrap_or("*"), self.path);
         let unit_type = Some(self.unit_type.clone());
@@ -104,7 +119,8 @@ impl RouteConfig {
                 "headroom does not go with voucher_signer = \"operator\": nothing is signed ahead of use";
             return Err(fail(reason.to_owned()));
         }
-        let price = Price { amount, unit_type, headroom, route, bind_body: self.bind_body, operator_signed };
+        let (bind_body, description) = (self.bind_body, self.description.clone());
+        let price = Price { amount, unit_type, description, headroom, route, bind_body, operator_signed };
         Route::new(method, &self.path, price).map_err(|error| fail(error.to_string()))
     }
 }

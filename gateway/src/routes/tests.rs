@@ -5,6 +5,7 @@ use super::*;
 fn table(unpriced: Unpriced) -> RouteTable {
     let route = |method: Option<Method>, pattern: &str, amount: u64| {
         let price = Price {
+            description: None,
             amount: Amount::new(amount),
             unit_type: None,
             headroom: Amount::ZERO,
@@ -70,6 +71,7 @@ fn priced(routes: &[(&str, u64)]) -> RouteTable {
     let route = |(pattern, amount): &(&str, u64)| {
         let amount = Amount::new(*amount);
         let price = Price {
+            description: None,
             amount,
             unit_type: None,
             headroom: Amount::ZERO,

@@ -122,6 +122,7 @@ fn table(routes: &[(impl AsRef<str>, u64)], unpriced: Unpriced) -> RouteTable {
         let pattern: &str = AsRef::as_ref(pattern);
         let amount = Amount::new(*amount);
         let price = Price {
+            description: None,
             amount,
             unit_type: None,
             headroom: Amount::ZERO,

@@ -1,0 +1,132 @@
+//! What is sold here and for how much, for whoever looks before it pays.
+//!
+//! Everything is made from the one route table, and its prices are asked as a request would ask them, so that no
+//! document says anything else than the 402 (draft-payment-discovery). They are advice: clients pay by the challenge.
+//! The documents cost nothing, change nothing and carry no secret.
+
+mod catalog;
+mod listing;
+mod llms;
+mod openapi;
+mod upstream;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method};
+use serde_json::Value;
+
+pub(crate) use self::listing::Listing;
+use self::upstream::Upstream;
+use crate::config::{DiscoveryConfig, RouteConfig};
+use crate::price::Pricer;
+use crate::proxy::Proxy;
+use crate::routes::RouteTable;
+use crate::terms::Terms;
+
+/// How long clients may keep a document (draft-payment-discovery).
+const KEPT: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// The free documents of a gateway.
+pub struct Discovery {
+    listing: Listing,
+    routes: Arc<RouteTable>,
+    upstream: Option<Upstream>,
+    /// Paths that a route of the seller's spells out: they are the seller's.
+    taken: Vec<&'static str>,
+}
+
+/// One document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Document {
+    OpenApi,
+    Llms,
+    Catalog,
+    Skills,
+    Categories,
+}
+
+impl Document {
+    const ALL: [(&'static str, Self); 6] = [
+        ("/openapi.json", Self::OpenApi),
+        ("/llms.txt", Self::Llms),
+        ("/.well-known/llms.txt", Self::Llms),
+        ("/v1/catalog", Self::Catalog),
+        ("/v1/skills", Self::Skills),
+        ("/v1/categories", Self::Categories),
+    ];
+}
+
+impl Discovery {
+    /// The documents of `routes` as `config` wants them; `None` without a public URL. `proxy` reaches the upstream's own
+    /// document.
+    pub fn new(
+        config: &DiscoveryConfig,
+        routes: &[RouteConfig],
+        table: Arc<RouteTable>,
+        terms: &Terms,
+        proxy: &Proxy,
+    ) -> Option<Self> {
+        let listing = Listing::new(config, routes, table.as_ref(), terms)?;
+        let is_taken = |path: &str| routes.iter().any(|route| route.path == path);
+        let taken = Document::ALL.iter().map(|(path, _)| *path).filter(|path| is_taken(path)).collect();
+        let path = Some(config.upstream_document.clone()).filter(|path| !path.is_empty());
+        let upstream = path.map(|path| Upstream::new(proxy.clone(), path));
+        Some(Self { listing, routes: table, upstream, taken })
+    }
+
+    /// `router`, with these documents in front.
+    pub fn in_front_of(self, router: Router) -> Router {
+        router.layer(from_fn_with_state(Arc::new(self), answer))
+    }
+
+    fn asked(&self, request: &Request) -> Option<Document> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return None;
+        }
+        let path = request.uri().path();
+        let (path, document) = Document::ALL.into_iter().find(|(own, _)| *own == path)?;
+        (!self.taken.contains(&path)).then_some(document)
+    }
+
+    async fn text(&self, document: Document) -> (HeaderValue, String) {
+        let json = |value: Value| (JSON, value.to_string());
+        match document {
+            Document::OpenApi => {
+                let own = match &self.upstream {
+                    Some(upstream) => upstream.document().await,
+                    None => None,
+                };
+                json(match own {
+                    Some(own) => {
+                        openapi::merged(&own, &self.listing, |method, uri| self.routes.quote(method, uri))
+                    }
+                    None => openapi::generated(&self.listing),
+                })
+            }
+            Document::Llms => (TEXT, llms::text(&self.listing)),
+            Document::Catalog => json(catalog::catalog(&self.listing)),
+            Document::Skills => json(catalog::skills(&self.listing)),
+            Document::Categories => json(catalog::categories(&self.listing)),
+        }
+    }
+}
+
+async fn answer(State(discovery): State<Arc<Discovery>>, request: Request, next: Next) -> Response {
+    let Some(document) = discovery.asked(&request) else { return next.run(request).await };
+    let (kind, text) = discovery.text(document).await;
+    let mut response = Response::new(Body::from(text));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, kind);
+    headers.insert(CACHE_CONTROL, KEPT);
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}

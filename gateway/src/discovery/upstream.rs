@@ -1,0 +1,58 @@
+//! The upstream's own OpenAPI document, asked for now and then.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use crate::proxy::Proxy;
+
+/// How long a document is good.
+const FRESH: Duration = Duration::from_secs(300);
+
+/// How long an upstream that had none is left alone.
+const REST: Duration = Duration::from_secs(30);
+
+/// How long it may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Largest document, in bytes.
+const LARGEST: usize = 4 * 1024 * 1024;
+
+/// Asks one upstream, once at a time.
+pub(super) struct Upstream {
+    proxy: Proxy,
+    path: String,
+    known: Mutex<Option<(Instant, Option<Arc<Value>>)>>,
+}
+
+impl Upstream {
+    pub(super) fn new(proxy: Proxy, path: String) -> Self {
+        Self { proxy, path, known: Mutex::default() }
+    }
+
+    /// The document, unless the upstream has none that can be read.
+    pub(super) async fn document(&self) -> Option<Arc<Value>> {
+        let mut known = self.known.lock().await;
+        if let Some((asked_at, document)) = known.as_ref() {
+            let good_for = if document.is_some() { FRESH } else { REST };
+            if asked_at.elapsed() < good_for {
+                return document.clone();
+            }
+        }
+        let asked = tokio::time::timeout(PATIENCE, self.proxy.fetch(&self.path, LARGEST)).await;
+        let bytes = asked.ok().flatten();
+        let document =
+            bytes.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()).filter(is_openapi_3);
+        let document = document.map(Arc::new);
+        *known = Some((Instant::now(), document.clone()));
+        document
+    }
+}
+
+fn is_openapi_3(document: &Value) -> bool {
+    let version = document.get("openapi").and_then(Value::as_str);
+    version.is_some_and(|version| version.starts_with("3."))
+        && document.get("paths").is_some_and(Value::is_object)
+}
