@@ -224,6 +224,7 @@ impl Conversation<'_> {
             | RefusalCode::DeltaTooSmall
             | RefusalCode::ExcessiveIncrement
             | RefusalCode::Challenge
+            | RefusalCode::ChallengeExpired
             | RefusalCode::BodyMismatch => {}
             _ => return Err(refusal.into()),
         }

@@ -34,6 +34,9 @@ pub(crate) enum Rejection {
     /// The echoed challenge is not ours, not for this, or no longer good.
     #[error("{0}")]
     Challenge(String),
+    /// The echoed challenge is no longer good for an open.
+    #[error("the challenge has expired")]
+    ChallengeExpired,
     /// The echoed challenge was issued for another body, or for none on a route that binds bodies.
     #[error("the challenge is for another request body; answer the fresh one")]
     BodyMismatch,
@@ -195,9 +198,11 @@ impl Rejection {
         match self {
             Self::PaymentRequired => RefusalCode::PaymentRequired,
             Self::NotFound => RefusalCode::NotFound,
-            Self::SeveralCredentials | Self::Malformed(_) => RefusalCode::Malformed,
+            Self::SeveralCredentials => RefusalCode::SeveralCredentials,
+            Self::Malformed(_) => RefusalCode::Malformed,
             Self::MethodUnsupported => RefusalCode::MethodUnsupported,
             Self::Challenge(_) => RefusalCode::Challenge,
+            Self::ChallengeExpired => RefusalCode::ChallengeExpired,
             Self::OpenMismatch(_) => RefusalCode::OpenMismatch,
             Self::TopUpMismatch(_) => RefusalCode::TopUpMismatch,
             Self::MintNotAllowed(_) => RefusalCode::MintNotAllowed,
@@ -237,11 +242,7 @@ impl Rejection {
     }
 
     pub(crate) fn status(&self) -> u16 {
-        match self {
-            // Unreadable like any malformed credential, but no challenge could help.
-            Self::SeveralCredentials => 400,
-            other => other.code().status(),
-        }
+        self.code().status()
     }
 
     fn retry_after(&self) -> Option<u32> {

@@ -8,10 +8,10 @@ use crate::{JsonError, RefusalCode, canonical_json, parse_json};
 /// Where the scheme's problem types live.
 pub const PROBLEM_BASE: &str = "https://paymentauth.org/problems/";
 
-/// A problem type. Refusals of a session credential use only `malformed-credential`, `invalid-challenge`
-/// and `verification-failed`.
+/// A problem type. Refusals of a session credential use only `malformed-credential`, `invalid-challenge`,
+/// `payment-expired` and `verification-failed`.
 ///
-/// Sources: draft-httpauth-payment, "Error Codes"; draft-solana-session, "Error Responses".
+/// Sources: draft-httpauth-payment-01, "Error Codes"; draft-solana-session, "Error Responses".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProblemType {
     /// No credential came with the request.
@@ -24,17 +24,23 @@ pub enum ProblemType {
     VerificationFailed,
     /// The credential cannot be read.
     MalformedCredential,
-    /// The challenge is unknown, altered, expired or used.
+    /// The credential can be read, but its payload is none of the method's.
+    InvalidPayload,
+    /// The challenge is unknown, altered or used.
     InvalidChallenge,
     /// The method is not accepted.
     MethodUnsupported,
+    /// The request itself cannot be understood.
+    BadRequest,
+    /// The server cannot tell whether it was paid.
+    InternalPaymentError,
     /// `about:blank`: nothing beyond the status code.
     Blank,
     /// A type this crate does not know.
     Other(String),
 }
 
-const KNOWN: [(ProblemType, &str, &str); 8] = [
+const KNOWN: [(ProblemType, &str, &str); 11] = [
     (ProblemType::PaymentRequired, "https://paymentauth.org/problems/payment-required", "Payment required"),
     (
         ProblemType::PaymentInsufficient,
@@ -62,6 +68,13 @@ const KNOWN: [(ProblemType, &str, &str); 8] = [
         "https://paymentauth.org/problems/method-unsupported",
         "Payment method unsupported",
     ),
+    (ProblemType::InvalidPayload, "https://paymentauth.org/problems/invalid-payload", "Invalid payload"),
+    (ProblemType::BadRequest, "https://paymentauth.org/problems/bad-request", "Bad request"),
+    (
+        ProblemType::InternalPaymentError,
+        "https://paymentauth.org/problems/internal-payment-error",
+        "Internal payment error",
+    ),
     (ProblemType::Blank, "about:blank", "Request refused"),
 ];
 
@@ -77,6 +90,22 @@ impl ProblemType {
     /// The type's title: the same text every time.
     pub fn title(&self) -> &'static str {
         KNOWN.iter().find(|(kind, _, _)| kind == self).map_or("Request refused", |(_, _, title)| title)
+    }
+
+    /// What older clients of the scheme know the type by, if they do.
+    pub fn urn(&self) -> Option<&'static str> {
+        match self {
+            Self::PaymentRequired => Some("urn:ietf:params:payment:error:payment-required"),
+            Self::PaymentExpired => Some("urn:ietf:params:payment:error:expired"),
+            Self::MalformedCredential | Self::InvalidPayload | Self::BadRequest => {
+                Some("urn:ietf:params:payment:error:invalid")
+            }
+            Self::VerificationFailed | Self::InvalidChallenge | Self::PaymentInsufficient => {
+                Some("urn:ietf:params:payment:error:verification-failed")
+            }
+            Self::MethodUnsupported => Some("urn:ietf:params:payment:error:method-unsupported"),
+            Self::InternalPaymentError | Self::Blank | Self::Other(_) => None,
+        }
     }
 
     fn from_uri(uri: String) -> Self {
@@ -117,7 +146,7 @@ pub struct Problem {
     pub extra: Map<String, Value>,
 }
 
-const STANDARD_MEMBERS: [&str; 5] = ["type", "title", "status", "detail", "code"];
+const STANDARD_MEMBERS: [&str; 6] = ["type", "title", "status", "detail", "code", "urn"];
 
 impl Problem {
     /// A problem of `kind`.
@@ -143,7 +172,7 @@ impl Problem {
         self
     }
 
-    /// The problem with one more member. The five standard names are not for this and are left as they are.
+    /// The problem with one more member. The standard names are not for this and are left as they are.
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         if !STANDARD_MEMBERS.contains(&name) {
             self.extra.insert(name.to_owned(), value.into());
@@ -158,7 +187,8 @@ impl Problem {
             .text("title", &self.title)
             .with("status", self.status)
             .text("detail", &self.detail)
-            .maybe_text("code", self.code.as_ref());
+            .maybe_text("code", self.code.as_ref())
+            .maybe_text("urn", self.kind.urn());
         let extra = self.extra.iter().filter(|(name, _)| !STANDARD_MEMBERS.contains(&name.as_str()));
         extra.fold(document, |document, (name, value)| document.with(name, value.clone())).into_value()
     }

@@ -94,12 +94,16 @@ refusals! {
     PaymentRequired "payment-required" [402] PaymentRequired Pay;
     /// No route of this server matches the request.
     NotFound "not-found" [404] Blank Mend;
-    /// The credential cannot be decoded, lacks a member or has one of a wrong type; 400 when several came.
-    Malformed "malformed" [402, 400] MalformedCredential Mend;
+    /// The credential cannot be decoded, lacks a member or has one of a wrong type.
+    Malformed "malformed" [402] MalformedCredential Mend;
+    /// More than one credential came with the request.
+    SeveralCredentials "several-credentials" [400] BadRequest Mend;
     /// The credential is for another payment method.
     MethodUnsupported "method-unsupported" [400] MethodUnsupported Mend;
-    /// The echoed challenge is not this server's, not for this route's terms, expired or used.
+    /// The echoed challenge is not this server's, not for this route's terms, or used.
     Challenge "challenge" [402] InvalidChallenge AnswerAfresh;
+    /// The echoed challenge has expired.
+    ChallengeExpired "challenge-expired" [402] PaymentExpired AnswerAfresh;
     /// The echoed challenge is for another request body.
     BodyMismatch "body-mismatch" [402] VerificationFailed AnswerAfresh;
     /// The action belongs to sessions in which the other side signs the vouchers.

@@ -95,7 +95,7 @@ impl Gateway {
             return refuse("the challenge does not say until when it is good");
         };
         if self.now() >= expires_at {
-            return refuse("the challenge has expired");
+            return Err(Rejection::ChallengeExpired);
         }
         let request = session_request(challenge)?;
         let ChannelOffer::New { recent_blockhash, recent_slot, .. } = &request.method_details.channel else {

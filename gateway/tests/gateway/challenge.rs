@@ -219,5 +219,5 @@ async fn an_expired_challenge_opens_nothing() {
     world.clock.set(START + 599);
     world.publish_tip(SLOT + 2).await;
     let late = Opening::answering(&challenge, 2, 1_000).authorization();
-    world.refuses_402(&late, "invalid-challenge", "challenge").await;
+    world.refuses_402(&late, "payment-expired", "challenge-expired").await;
 }

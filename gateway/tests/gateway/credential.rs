@@ -89,7 +89,7 @@ async fn two_payment_credentials_reject() {
     let (world, session) = opened().await;
     let mut twice = request(Method::GET, "/paid", Some(&session.voucher(PRICE)), "");
     twice.headers_mut().append(AUTHORIZATION, session.voucher(PRICE).parse().expect("value"));
-    world.refuses(twice, 400, "malformed-credential", "malformed").await;
+    world.refuses(twice, 400, "bad-request", "several-credentials").await;
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ fn problem_carries_code_and_further_members() {
         .with("requiredCumulative", Amount::new(32));
     let expected = concat!(
         r#"{"code":"insufficient","detail":"voucher covers 16 of 32","requiredCumulative":"32","status":402,"#,
-        r#""title":"Verification failed","type":"https://paymentauth.org/problems/verification-failed"}"#
+        r#""title":"Verification failed","type":"https://paymentauth.org/problems/verification-failed","urn":"urn:ietf:params:payment:error:verification-failed"}"#
     );
     assert_eq!(String::from_utf8(problem.body()).expect("UTF-8"), expected);
     assert_eq!(Problem::parse(&problem.body()), Ok(problem));
@@ -64,4 +64,26 @@ fn problem_that_is_no_object_is_refused() {
         Problem::parse(br#"{"status":"402"}"#),
         Err(invalid("problem.status", "an integer from 0 to 65535"))
     );
+}
+
+#[test]
+fn problems_of_payment_also_carry_the_names_that_older_clients_know() {
+    for (code, status, urn) in [
+        (RefusalCode::PaymentRequired, 402, Some("payment-required")),
+        (RefusalCode::ChallengeExpired, 402, Some("expired")),
+        (RefusalCode::Malformed, 402, Some("invalid")),
+        (RefusalCode::SeveralCredentials, 400, Some("invalid")),
+        (RefusalCode::Signature, 402, Some("verification-failed")),
+        (RefusalCode::MethodUnsupported, 400, Some("method-unsupported")),
+        (RefusalCode::RateLimited, 429, None),
+    ] {
+        let problem = Problem::refusal(code, "why");
+        let expected = urn.map(|name| format!("urn:ietf:params:payment:error:{name}"));
+        assert_eq!(
+            (problem.status, problem.to_json()["urn"].as_str()),
+            (status, expected.as_deref()),
+            "{code}"
+        );
+        assert_eq!(Problem::parse(&problem.body()), Ok(problem), "{code}: the name is no member of its own");
+    }
 }
