@@ -17,8 +17,9 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
+use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Uri};
 use serde_json::Value;
 
 pub(crate) use self::listing::Listing;
@@ -97,33 +98,34 @@ impl Discovery {
         (!self.taken.contains(&path)).then_some(document)
     }
 
-    async fn text(&self, document: Document) -> (HeaderValue, String) {
-        let json = |value: Value| (JSON, value.to_string());
-        match document {
-            Document::OpenApi => {
-                let own = match &self.upstream {
-                    Some(upstream) => upstream.document().await,
-                    None => None,
-                };
-                json(match own {
-                    Some(own) => {
-                        openapi::merged(&own, &self.listing, |method, uri| self.routes.quote(method, uri))
-                    }
-                    None => openapi::generated(&self.listing),
-                })
-            }
-            Document::Llms => (TEXT, llms::text(&self.listing)),
-            Document::Catalog => json(catalog::catalog(&self.listing)),
-            Document::Skills => json(catalog::skills(&self.listing)),
-            Document::Categories => json(catalog::categories(&self.listing)),
+    async fn text(&self, document: Document) -> Bytes {
+        match (document, &self.upstream) {
+            (Document::OpenApi, Some(upstream)) => upstream.text(|own| self.openapi(own)).await,
+            (Document::OpenApi, None) => self.openapi(None),
+            (Document::Llms, _) => llms::text(&self.listing).into(),
+            (Document::Catalog, _) => json(&catalog::catalog(&self.listing)),
+            (Document::Skills, _) => json(&catalog::skills(&self.listing)),
+            (Document::Categories, _) => json(&catalog::categories(&self.listing)),
         }
     }
+
+    fn openapi(&self, own: Option<&Value>) -> Bytes {
+        let quote = |method: &Method, uri: &Uri| self.routes.quote(method, uri);
+        json(&match own {
+            Some(own) => openapi::merged(own, &self.listing, quote),
+            None => openapi::generated(&self.listing),
+        })
+    }
+}
+
+fn json(value: &Value) -> Bytes {
+    value.to_string().into()
 }
 
 async fn answer(State(discovery): State<Arc<Discovery>>, request: Request, next: Next) -> Response {
     let Some(document) = discovery.asked(&request) else { return next.run(request).await };
-    let (kind, text) = discovery.text(document).await;
-    let mut response = Response::new(Body::from(text));
+    let kind = if document == Document::Llms { TEXT } else { JSON };
+    let mut response = Response::new(Body::from(discovery.text(document).await));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, kind);
     headers.insert(CACHE_CONTROL, KEPT);

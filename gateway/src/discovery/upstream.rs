@@ -1,8 +1,8 @@
 //! The upstream's own OpenAPI document, asked for now and then.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
@@ -24,7 +24,13 @@ const LARGEST: usize = 4 * 1024 * 1024;
 pub(super) struct Upstream {
     proxy: Proxy,
     path: String,
-    known: Mutex<Option<(Instant, Option<Arc<Value>>)>>,
+    known: Mutex<Option<Known>>,
+}
+
+/// What was made of the last answer.
+struct Known {
+    until: Instant,
+    text: Bytes,
 }
 
 impl Upstream {
@@ -32,22 +38,21 @@ impl Upstream {
         Self { proxy, path, known: Mutex::default() }
     }
 
-    /// The document, unless the upstream has none that can be read.
-    pub(super) async fn document(&self) -> Option<Arc<Value>> {
+    /// What `render` makes of the upstream's document, or of none where it has none that can be read. Made once for all
+    /// who ask while it is fresh: it is free, and may be large.
+    pub(super) async fn text(&self, render: impl FnOnce(Option<&Value>) -> Bytes) -> Bytes {
         let mut known = self.known.lock().await;
-        if let Some((asked_at, document)) = known.as_ref() {
-            let good_for = if document.is_some() { FRESH } else { REST };
-            if asked_at.elapsed() < good_for {
-                return document.clone();
-            }
+        if let Some(Known { text, .. }) = known.as_ref().filter(|known| Instant::now() < known.until) {
+            return text.clone();
         }
         let asked = tokio::time::timeout(PATIENCE, self.proxy.fetch(&self.path, LARGEST)).await;
         let bytes = asked.ok().flatten();
         let document =
             bytes.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()).filter(is_openapi_3);
-        let document = document.map(Arc::new);
-        *known = Some((Instant::now(), document.clone()));
-        document
+        let text = render(document.as_ref());
+        let good_for = if document.is_some() { FRESH } else { REST };
+        *known = Some(Known { until: Instant::now() + good_for, text: text.clone() });
+        text
     }
 }
 

@@ -180,6 +180,18 @@ async fn the_upstreams_own_document_gets_prices_and_loses_what_nobody_reaches() 
 }
 
 #[tokio::test]
+async fn the_upstream_is_asked_once_for_all_who_look() {
+    let world = World::new().await;
+    let counted = crate::proxy::Upstream::default();
+    let url = counted.start().await;
+    let router = guarded(&world.ledger, &url, &listed(""), Unpriced::NotFound);
+    let looks = (0..20).map(|_| document(&router, "/openapi.json"));
+    let looked = futures::future::join_all(looks).await;
+    assert!(looked.iter().all(|document| *document == looked[0]));
+    assert_eq!(counted.calls(), 1);
+}
+
+#[tokio::test]
 async fn an_upstream_whose_document_cannot_be_read_is_listed_by_its_routes() {
     let world = World::new().await;
     for own in [json!({ "swagger": "2.0" }), json!([]), json!({ "openapi": "3.1.0", "paths": 7 })] {
