@@ -12,6 +12,7 @@ mod close;
 #[cfg(feature = "localnet")]
 mod demo;
 mod fund;
+mod inspect;
 mod keygen;
 mod ledger;
 #[cfg(feature = "localnet")]
@@ -23,6 +24,8 @@ mod settle;
 mod show;
 mod top_up;
 mod withdraw;
+
+pub(crate) use self::show::on_chain;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -60,6 +63,8 @@ pub(crate) enum Command {
     Channels(channels::Channels),
     /// Show one channel, on chain and in the state file
     Show(show::Show),
+    /// Say what a challenge, credential, receipt, voucher, transaction or channel account says
+    Inspect(inspect::Inspect),
     /// Raise a channel's deposit, through its server
     TopUp(top_up::TopUp),
     /// Close a channel together with its server: settle, pay out, refund
@@ -94,6 +99,7 @@ impl Command {
             Self::Pay(command) => command.run(output).await,
             Self::Channels(command) => command.run(output).await,
             Self::Show(command) => command.run(output).await,
+            Self::Inspect(command) => command.run(output),
             Self::TopUp(command) => command.run(output).await,
             Self::Close(command) => command.run(output).await,
             Self::RequestClose(command) => command.run(output).await,

@@ -16,6 +16,7 @@ pub mod config;
 pub mod demo;
 pub mod error;
 mod escape;
+mod inspect;
 pub mod keys;
 mod kind;
 mod log;

@@ -35,6 +35,7 @@ help_of! {
     help_of_pay: "pay";
     help_of_channels: "channels";
     help_of_show: "show";
+    help_of_inspect: "inspect";
     help_of_top_up: "top-up";
     help_of_close: "close";
     help_of_request_close: "request-close";

@@ -66,7 +66,7 @@ impl Show {
 }
 
 /// A channel account as JSON; amounts in base units.
-pub(super) fn on_chain(account: &ChannelAccount) -> Value {
+pub(crate) fn on_chain(account: &ChannelAccount) -> Value {
     let status = match account.status {
         ChannelStatus::Open => "open",
         ChannelStatus::Closing => "closing",
