@@ -145,6 +145,8 @@ pub struct Cost {
     pub fee_lamports: u64,
     /// Compute units used.
     pub compute_units: u64,
+    /// Lamports that left the fee payer in all, the fee and the rent of new accounts; below zero when more came back.
+    pub paid_lamports: i64,
 }
 
 /// The slot and time that programs see.

@@ -286,6 +286,7 @@ impl Chain for RpcChain {
         Ok(answer.and_then(|indexed| indexed.meta).map(|meta| Cost {
             fee_lamports: meta.fee,
             compute_units: meta.compute_units_consumed.unwrap_or(0),
+            paid_lamports: meta.paid(),
         }))
     }
 }

@@ -1,27 +1,40 @@
-//! What happened to money, channel by channel, for accountants.
+//! What happened to money, for accountants: a log that is only ever added to.
 //!
-//! Nothing here is written anew: entries are read off transactions that landed, paid requests, and final accounts.
-//! Where the single requests or transactions are no longer on record, one entry without a signature has their sum, so
-//! that a channel's entries always add up to its amounts.
+//! The database refuses to change or remove a line. A line is a difference: what a channel's row says now less what the
+//! log has of it already ([`crate::rules::money`]), or what a transaction cost less what is entered for it. So entering
+//! twice adds nothing, an amount that a fork takes back is another line below zero, and the lines of a channel add up to
+//! its row at any time. They are written where the chain's answers are ([`enter`]) and by the purge, never for a single
+//! request: acceptances are entered as one sum for each channel and purge. Rows leave the ledger only once the log has them.
 
+mod enter;
+mod lamports;
+
+use solana_pubkey::Pubkey;
 use solana_signature::Signature;
-use toll_protocol::{Agreement, Amount, ChannelId};
+use toll_protocol::{Agreement, ChannelId};
 
 use crate::column::{Columns, words};
 use crate::engine::{DatabaseError, Row, Tx, params};
 use crate::{ChannelState, Ledger, LedgerError, Watermarks, channel};
+
+pub(crate) use self::enter::{By, enter};
+pub use self::lamports::{Lamports, TransactionCost};
 
 /// What kind of money moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EntryKind {
     /// The payer escrowed tokens.
     Deposit,
-    /// A request was charged.
+    /// Requests were charged.
     Acceptance,
     /// Tokens went to payee and recipients.
     Payout,
     /// Tokens went back to the payer.
     Refund,
+    /// The sponsor paid the fee of a transaction.
+    Fee,
+    /// The sponsor lent an account its rent, or got it back.
+    Rent,
 }
 
 words!(EntryKind {
@@ -29,22 +42,35 @@ words!(EntryKind {
     Acceptance => "acceptance",
     Payout => "payout",
     Refund => "refund",
+    Fee => "fee",
+    Rent => "rent",
 });
 
-/// One movement of tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One line of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// When, in unix seconds.
+    /// Its number; they have no gaps.
+    pub number: u64,
+    /// When it was entered, in unix seconds.
     pub at: i64,
     /// What moved.
     pub kind: EntryKind,
-    /// Base units of the channel's mint.
-    pub amount: Amount,
-    /// The transaction that moved it, where it is known and only one did.
+    /// How much: base units of the channel's mint, or lamports of the fee payer. Below zero, a fork took back what was
+    /// entered before; of rent, that it came back.
+    pub amount: i64,
+    /// The channel, where it is about one.
+    pub channel: Option<ChannelId>,
+    /// Its payer, payee and mint.
+    pub parties: Option<[Pubkey; 3]>,
+    /// Whose lamports they were.
+    pub fee_payer: Option<Pubkey>,
+    /// What the transaction was for, of fees and rent.
+    pub purpose: Option<String>,
+    /// The transaction, where it is known and only one did it.
     pub signature: Option<Signature>,
 }
 
-/// A channel's entries, and where it stands.
+/// A channel, and what the log has of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Account {
     /// The channel's address.
@@ -57,15 +83,14 @@ pub struct Account {
     pub watermarks: Watermarks,
     /// When the payer took its refund before the rest was paid out, as the chain says.
     pub payer_withdrawn_at: Option<i64>,
-    /// Everything that happened, by kind, each in order of time.
-    pub entries: Vec<Entry>,
+    /// The sums of its lines, in base units, in the order of [`EntryKind::ALL`].
+    sums: [i64; 4],
 }
 
 impl Account {
-    /// What moved of one kind, in base units.
-    pub fn sum(&self, kind: EntryKind) -> u128 {
-        let entries = self.entries.iter().filter(|entry| entry.kind == kind);
-        entries.map(|entry| u128::from(entry.amount.get())).sum()
+    /// What moved of one kind of tokens, in base units.
+    pub fn sum(&self, kind: EntryKind) -> i64 {
+        self.sums.get(kind as usize).copied().unwrap_or(0)
     }
 
     /// Whether every token is paid out.
@@ -75,23 +100,35 @@ impl Account {
 
     /// What was deposited and went nowhere yet, in base units; below zero when more went than came.
     pub fn left(&self) -> i128 {
-        let gone = self.sum(EntryKind::Payout) + self.sum(EntryKind::Refund);
-        let signed = |sum: u128| i128::try_from(sum).unwrap_or(i128::MAX);
-        signed(self.sum(EntryKind::Deposit)) - signed(gone)
+        let sum = |kind| i128::from(self.sum(kind));
+        sum(EntryKind::Deposit) - sum(EntryKind::Payout) - sum(EntryKind::Refund)
     }
 }
 
-/// A channel as live and archived rows have it.
-struct Facts {
-    account: Account,
-    refunded: Option<Amount>,
-    close_signature: Option<Signature>,
-    created_at: i64,
-    last_activity_at: i64,
-    closing_at: Option<i64>,
-}
+const ENTRIES: &str = "-- journal_page
+    SELECT journal.*, journal_channels.payer, journal_channels.payee, journal_channels.mint
+      FROM journal LEFT JOIN journal_channels USING (channel_id)
+     WHERE entry > ?1 AND entered_at >= ?2 ORDER BY entry LIMIT ?3";
 
 impl Ledger {
+    /// Up to `count` lines of the log behind the one numbered `after`, of those that were entered at `since` (unix
+    /// seconds) or later.
+    pub async fn journal(&self, after: u64, since: i64, count: usize) -> Result<Vec<Entry>, LedgerError> {
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        self.read("journal", move |tx| Ok(tx.all(ENTRIES, params![after, since, count], Entry::from_row)?))
+            .await
+    }
+
+    /// How many lines the log has, and the greatest number: the same unless a line is missing.
+    pub async fn journal_length(&self) -> Result<(u64, u64), LedgerError> {
+        self.read("journal_length", |tx| {
+            let sql = "-- journal_length\nSELECT count(*), coalesce(max(entry), 0) FROM journal";
+            let unsigned = |number: i64| number.unsigned_abs();
+            Ok(tx.one(sql, &[], |row| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?))))?)
+        })
+        .await
+    }
+
     /// The accounts of up to `count` channels, live and archived, by address: those behind `after`. Channels whose open
     /// never landed have none.
     pub async fn accounts(
@@ -126,104 +163,52 @@ fn account(tx: &Tx, id: &ChannelId, is_live: bool) -> Result<Option<Account>, Da
         true => "-- live_account\nSELECT * FROM channels WHERE channel_id = ?1",
         false => "-- archived_account\nSELECT * FROM archived_channels WHERE channel_id = ?1",
     };
-    let Some(facts) = tx.first(sql, params![id.as_bytes()], |row| Facts::from_row(row, is_live))? else {
-        return Ok(None);
-    };
-    let Facts { mut account, refunded, close_signature, created_at, last_activity_at, closing_at } = facts;
-    let marks = account.watermarks;
-    let ended_at = closing_at.unwrap_or(last_activity_at);
-    let unsigned = |at, kind, amount| Entry { at, kind, amount: Amount::new(amount), signature: None };
-
-    let deposits = deposits(tx, id, is_live)?;
-    let deposited: u64 = deposits.iter().map(|entry| entry.amount.get()).fold(0, u64::saturating_add);
-    // What only the chain showed.
-    let unrecorded = marks.deposit.get().saturating_sub(deposited);
-    if unrecorded > 0 {
-        account.entries.push(unsigned(created_at, EntryKind::Deposit, unrecorded));
-    }
-    account.entries.extend(deposits);
-
-    let charges = tx.all(
-        "-- account_charges
-        SELECT accepted_at, cost FROM replays WHERE channel_id = ?1 AND cost > 0 ORDER BY accepted_at, accepted",
-        params![id.as_bytes()],
-        |row| {
-            let (at, amount) = (row.get("accepted_at")?, row.amount("cost")?);
-            Ok(Entry { at, kind: EntryKind::Acceptance, amount, signature: None })
-        },
-    )?;
-    let charged: u64 = charges.iter().map(|entry| entry.amount.get()).fold(0, u64::saturating_add);
-    let forgotten = marks.spent.get().saturating_sub(charged);
-    if forgotten > 0 {
-        account.entries.push(unsigned(created_at, EntryKind::Acceptance, forgotten));
-    }
-    account.entries.extend(charges);
-
-    if !marks.payout_watermark.is_zero() {
-        let payout = unsigned(ended_at, EntryKind::Payout, marks.payout_watermark.get());
-        account.entries.push(Entry { signature: close_signature, ..payout });
-    }
-    // A rearm refunds the rest and lets the deposit fall by it.
-    let rearmed = deposited.saturating_sub(marks.deposit.get());
-    if rearmed > 0 {
-        account.entries.push(unsigned(last_activity_at, EntryKind::Refund, rearmed));
-    }
-    let refunded = match (refunded, account.payer_withdrawn_at) {
-        (Some(refunded), _) => refunded.get(),
-        (None, Some(_)) => marks.deposit.get() - marks.settled.get(),
-        (None, None) => 0,
-    };
-    if refunded > 0 {
-        let refund = unsigned(ended_at, EntryKind::Refund, refunded);
-        account.entries.push(Entry { signature: close_signature, ..refund });
-    }
-    Ok(Some(account))
-}
-
-/// Opens and top-ups that landed.
-fn deposits(tx: &Tx, id: &ChannelId, is_live: bool) -> Result<Vec<Entry>, DatabaseError> {
-    let sql = match is_live {
-        true => {
-            "-- account_deposits
-            SELECT submissions.updated_at, submissions.amount, submissions.signature FROM submissions
-              JOIN submission_channels ON submission_channels.submission_id = submissions.submission_id
-             WHERE submission_channels.channel_id = ?1 AND submissions.state = 'landed'
-               AND submissions.kind IN ('open', 'top_up') AND submissions.amount > 0
-             ORDER BY submissions.submission_id"
-        }
-        false => {
-            "-- archived_deposits
-            SELECT updated_at, amount, signature FROM archived_submissions
-             WHERE channel_id = ?1 AND state = 'landed' AND kind IN ('open', 'top_up') AND amount > 0
-             ORDER BY submission_id"
-        }
-    };
-    tx.all(sql, params![id.as_bytes()], |row| {
-        Ok(Entry {
-            at: row.get("updated_at")?,
-            kind: EntryKind::Deposit,
-            amount: row.amount("amount")?,
-            signature: row.optional_signature("signature")?,
+    let sums = sums(tx, id)?;
+    tx.first(sql, params![id.as_bytes()], |row| {
+        Ok(Account {
+            channel: *id,
+            agreement: channel::agreement(row)?,
+            state: if is_live { Some(row.get("state")?) } else { None },
+            watermarks: channel::watermarks(row)?,
+            payer_withdrawn_at: row.get("payer_withdrawn_at")?,
+            sums,
         })
     })
 }
 
-impl Facts {
-    fn from_row(row: &Row<'_>, is_live: bool) -> Result<Self, DatabaseError> {
+/// The sums of a channel's lines about tokens.
+fn sums(tx: &Tx, id: &ChannelId) -> Result<[i64; 4], DatabaseError> {
+    let found: Vec<(EntryKind, i64)> = tx.all(
+        "-- journal_sums
+        SELECT kind, CAST(sum(amount) AS BIGINT) AS total FROM journal
+         WHERE channel_id = ?1 AND kind NOT IN ('fee', 'rent') GROUP BY kind",
+        params![id.as_bytes()],
+        |row| Ok((row.get("kind")?, row.get("total")?)),
+    )?;
+    let mut sums = [0; 4];
+    for (kind, total) in found {
+        sums[kind as usize] = total;
+    }
+    Ok(sums)
+}
+
+impl Entry {
+    fn from_row(row: &Row<'_>) -> Result<Self, DatabaseError> {
+        let channel = row.get::<_, Option<[u8; 32]>>("channel_id")?.map(ChannelId::new);
+        let parties = match channel {
+            Some(_) => Some([row.pubkey("payer")?, row.pubkey("payee")?, row.pubkey("mint")?]),
+            None => None,
+        };
         Ok(Self {
-            account: Account {
-                channel: row.channel_id("channel_id")?,
-                agreement: channel::agreement(row)?,
-                state: if is_live { Some(row.get("state")?) } else { None },
-                watermarks: channel::watermarks(row)?,
-                payer_withdrawn_at: row.get("payer_withdrawn_at")?,
-                entries: Vec::new(),
-            },
-            refunded: row.optional_amount("refunded")?,
-            close_signature: row.optional_signature("close_signature")?,
-            created_at: row.get("created_at")?,
-            last_activity_at: row.get("last_activity_at")?,
-            closing_at: row.get("closing_at")?,
+            number: row.unsigned("entry")?,
+            at: row.get("entered_at")?,
+            kind: row.get("kind")?,
+            amount: row.get("amount")?,
+            channel,
+            parties,
+            fee_payer: row.get::<_, Option<[u8; 32]>>("fee_payer")?.map(Pubkey::from),
+            purpose: row.get("purpose")?,
+            signature: row.optional_signature("signature")?,
         })
     }
 }

@@ -64,7 +64,7 @@ pub use database::{Changes, Ledger};
 pub use engine::{DatabaseError, DatabaseErrorKind};
 pub use error::LedgerError;
 pub use finality::Finality;
-pub use journal::{Account, Entry, EntryKind};
+pub use journal::{Account, Entry, EntryKind, Lamports, TransactionCost};
 pub use observation::Observation;
 pub use opening::{MAX_PAYABLE_RECIPIENTS, NewChannel, RecordedOpen, RecordedTopUp};
 pub use purge::Purged;

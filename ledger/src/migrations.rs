@@ -15,6 +15,8 @@ const APPLICATION_ID: i32 = 0x746f_6c6c;
 struct Migration {
     name: &'static str,
     up: &'static str,
+    /// What a server runs instead, where SQLite's words do not do.
+    on_server: Option<&'static str>,
     #[cfg_attr(not(test), expect(dead_code, reason = "kept in the binary for whoever must go back"))]
     down: &'static str,
 }
@@ -24,7 +26,14 @@ macro_rules! migration {
         Migration {
             name: $name,
             up: include_str!(concat!("../../migrations/", $name, ".up.sql")),
+            on_server: None,
             down: include_str!(concat!("../../migrations/", $name, ".down.sql")),
+        }
+    };
+    ($name:literal, server) => {
+        Migration {
+            on_server: Some(include_str!(concat!("../../migrations/postgres/", $name, ".up.sql"))),
+            ..migration!($name)
         }
     };
 }
@@ -53,14 +62,17 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0020_kept_deposits"),
     migration!("0021_kinds"),
     migration!("0022_lease"),
+    migration!("0023_journal"),
+    migration!("0024_append_only", server),
 ];
 
 /// The newest schema version this binary knows.
 pub(crate) const KNOWN_VERSION: u32 = MIGRATIONS.len() as u32;
 
-/// The migrations after `version`: their names, and what they do.
+/// The migrations after `version`: their names, and what they do on a server.
 pub(crate) fn since(version: u32) -> impl Iterator<Item = (&'static str, &'static str)> {
-    MIGRATIONS[version as usize..].iter().map(|migration| (migration.name, migration.up))
+    let later = MIGRATIONS[version as usize..].iter();
+    later.map(|migration| (migration.name, migration.on_server.unwrap_or(migration.up)))
 }
 
 /// The version that writes down what a transaction is meant to do.

@@ -26,6 +26,8 @@ pub struct Purged {
     pub transactions: usize,
     /// Opens that never landed and were forgotten.
     pub failed_opens: usize,
+    /// Lines that were entered in the journal.
+    pub entered: usize,
     /// Channels that moved to the archive.
     pub archived: usize,
     /// Channels that the archive forgot.
@@ -33,9 +35,18 @@ pub struct Purged {
 }
 
 impl Purged {
-    /// All of it.
+    /// All that went.
     pub fn total(&self) -> usize {
-        let Self { answers, replays, challenges, transactions, failed_opens, archived, forgotten } = *self;
+        let Self {
+            answers,
+            replays,
+            challenges,
+            transactions,
+            failed_opens,
+            archived,
+            forgotten,
+            entered: _,
+        } = *self;
         answers + replays + challenges + transactions + failed_opens + archived + forgotten
     }
 }
@@ -118,7 +129,7 @@ const FAILED_OPENS: &str = "-- failed_opens
 
 impl Ledger {
     /// Drops what is past its retention at `now` (unix seconds), as [`LedgerConfig`](crate::LedgerConfig) has it,
-    /// and moves channels that are over to the archive.
+    /// enters in the journal what is not there yet, and moves channels that are over to the archive.
     ///
     /// The entry of a paid request on a live channel outlives its answer, so that not even a late retry is
     /// charged twice. A failed open is forgotten only when its slot is too old to open that address ever again.
@@ -143,13 +154,14 @@ impl Ledger {
             self.batches("drop_transactions", now, kept, |tx, batch| by_age(tx, DROP_TRANSACTIONS, batch));
         let transactions = transactions.await?;
         let failed_opens = self.batches("failed_opens", now, failed, failed_opens).await?;
+        let entered = self.bring_journal_up_to_date().await?;
         let archived = self.batches("archive", now, until(config.archive_after()), archive::archive).await?;
         let forgotten = match config.archive_retention() {
             Some(retention) => self.batches("forget", now, until(retention), archive::forget).await?,
             None => 0,
         };
         let replays = on_closed + on_live;
-        Ok(Purged { answers, replays, challenges, transactions, failed_opens, archived, forgotten })
+        Ok(Purged { answers, replays, challenges, transactions, failed_opens, entered, archived, forgotten })
     }
 
     /// Repeats `step`, a transaction each, until it leaves nothing for the next.

@@ -7,6 +7,7 @@
 pub(crate) mod acceptance;
 pub(crate) mod closing;
 pub(crate) mod finality;
+pub(crate) mod money;
 pub(crate) mod observation;
 pub(crate) mod opening;
 pub(crate) mod renewal;

@@ -229,6 +229,11 @@ impl Purse {
         self.book().float()
     }
 
+    /// Whose lamports these are.
+    pub(crate) const fn fee_payer(&self) -> Pubkey {
+        self.fee_payer
+    }
+
     /// What things cost at present.
     pub(crate) fn prices(&self) -> Prices {
         *self.book().prices()

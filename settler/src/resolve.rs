@@ -4,6 +4,7 @@
 //! by the same code. Landed and failed ones are written down, living ones are sent again unchanged, and one
 //! that can land no more is given up, so that its channel is planned anew from what the chain says.
 
+mod costs;
 mod opened;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +18,7 @@ use toll_ledger::{ChannelRecord, CloseLanded, Ledger, Submission, SubmissionKind
 use toll_protocol::{Amount, ChannelAccount, ChannelId, ChannelStatus};
 use tracing::{debug, error, info, warn};
 
+use self::costs::Costs;
 use self::opened::opened;
 use crate::error::survive;
 use crate::in_flight::InFlight;
@@ -51,13 +53,16 @@ pub(crate) struct Resolve {
     pause: Duration,
     interval: Duration,
     concurrency: usize,
+    costs: Costs,
     asked_at: Mutex<Option<Instant>>,
 }
 
 impl Resolve {
     pub(crate) fn new(shared: Shared, watch: Arc<Watch>, launch: Arc<Launch>) -> Self {
         let Shared { ledger, chain, config, tips, in_flight, pauses, journal, hook, purse, .. } = shared;
+        let costs = Costs::new(ledger.clone(), Arc::clone(&chain), purse.fee_payer());
         Self {
+            costs,
             ledger,
             chain,
             tips,
@@ -78,8 +83,12 @@ impl Resolve {
     /// Resolves what can be resolved now. Returns how many transactions are still in flight.
     pub(crate) async fn round(&self) -> Result<usize, SettlerError> {
         let recorded = self.ledger.unresolved().await?;
-        if recorded.is_empty() || !self.is_due() {
+        if !self.is_due() {
             return Ok(recorded.len());
+        }
+        survive("costs", self.costs.complete().await)?;
+        if recorded.is_empty() {
+            return Ok(0);
         }
         // Height before statuses: whatever could land up to this height is in the statuses.
         let height = self.tips.current().await?.block_height;
@@ -308,7 +317,7 @@ impl Resolve {
         Ok((records, view))
     }
 
-    /// Tells the purse what a transaction cost, before it is marked as resolved.
+    /// Tells the purse and the journal what a transaction cost, before it is marked as resolved.
     async fn spent(
         &self,
         submission: &Submission,
@@ -317,7 +326,17 @@ impl Resolve {
     ) -> Result<(), SettlerError> {
         let Some(signature) = submission.signature else { return Ok(()) };
         let fee = cost.map_or_else(|| fee_of_bytes(&submission.transaction), |cost| cost.fee_lamports);
-        self.purse.resolved(&signature, ended, fee).await
+        self.purse.resolved(&signature, ended, fee).await?;
+        match ended {
+            Ended::Never => self.costs.enter(submission, Cost::default()).await,
+            Ended::Landed | Ended::Failed => match cost {
+                Some(cost) => self.costs.enter(submission, cost).await,
+                None => {
+                    self.costs.enter_later(submission);
+                    Ok(())
+                }
+            },
+        }
     }
 
     /// What a resolved transaction cost, if the node can say.

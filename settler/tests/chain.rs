@@ -223,6 +223,8 @@ impl Inner {
             self.fates.insert(signature, (Fate::DidNotRun { slot, reason }, Cost::default()));
             return;
         }
+        let payer = transaction.message.static_account_keys()[0];
+        let before = self.svm.get_balance(&payer).unwrap_or(0);
         let (fate, meta) = match self.svm.send_transaction(transaction) {
             Ok(meta) => {
                 self.landed.push(bytes.to_vec());
@@ -232,7 +234,8 @@ impl Inner {
             Err(failed) if failed.meta.fee == 0 => return,
             Err(failed) => (Fate::Failed { slot, error: format!("{:?}", failed.err) }, failed.meta),
         };
-        let cost = Cost { fee_lamports: meta.fee, compute_units: meta.compute_units_consumed };
+        let paid_lamports = before as i64 - self.svm.get_balance(&payer).unwrap_or(0) as i64;
+        let cost = Cost { fee_lamports: meta.fee, compute_units: meta.compute_units_consumed, paid_lamports };
         self.fates.insert(signature, (fate, cost));
     }
 }

@@ -121,6 +121,10 @@ impl Scene {
         let spent: u64 = spending.iter().map(|row| row.spent).sum();
         let after = self.world.sponsor_lamports().await;
         assert_eq!(self.before - after, spent, "the chain shows what the ledger says, to the lamport");
+        let sponsor = self.world.actors.fee_payer.pubkey();
+        let taken = ledger.lamports_taken(&sponsor).await.expect("the ledger answers");
+        let taken: i64 = taken.iter().map(|one| one.taken).sum();
+        assert_eq!(u64::try_from(taken), Ok(spent), "and so does the journal, with rent out and back");
         let lowest = self.lowest.load(Ordering::Relaxed);
         let reserve = self.world.config.settler.purse.minimum_reserve;
         assert!(lowest >= reserve, "the sponsor had {lowest}, below its reserve of {reserve}");

@@ -13,7 +13,7 @@ use crate::{Chain, ChainError, Cost, Fate, MAINNET_GENESIS, RpcChain};
 /// Port 9 is the discard service: nobody listens there.
 const DOWN: &str = "http://127.0.0.1:9/?api-key=hunter2";
 
-const COST: Cost = Cost { fee_lamports: 15_000, compute_units: 6_366 };
+const COST: Cost = Cost { fee_lamports: 15_000, compute_units: 6_366, paid_lamports: 15_000 };
 
 fn indexed() -> Value {
     json!({ "slot": 3, "meta": { "err": null, "fee": 15_000, "computeUnitsConsumed": 6_366 } })

@@ -58,6 +58,21 @@ pub(super) struct Indexed {
 pub(super) struct Meta {
     pub(super) fee: u64,
     pub(super) compute_units_consumed: Option<u64>,
+    #[serde(default)]
+    pre_balances: Vec<u64>,
+    #[serde(default)]
+    post_balances: Vec<u64>,
+}
+
+impl Meta {
+    /// What left the fee payer, who is the first account of every transaction.
+    pub(super) fn paid(&self) -> i64 {
+        let signed = |lamports: u64| i64::try_from(lamports).unwrap_or(i64::MAX);
+        match (self.pre_balances.first(), self.post_balances.first()) {
+            (Some(before), Some(after)) => signed(*before) - signed(*after),
+            _ => signed(self.fee),
+        }
+    }
 }
 
 pub(super) fn malformed(what: &'static str, reason: impl Into<String>) -> ChainError {

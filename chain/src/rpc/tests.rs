@@ -151,11 +151,12 @@ async fn simulation_checks_no_signatures_and_tells_why_it_failed() {
 
 #[tokio::test]
 async fn cost_of_a_transaction_that_is_not_indexed_yet_is_unknown() {
-    let indexed = json!({ "slot": 3, "meta": { "err": null, "fee": 15_000, "computeUnitsConsumed": 6_366 } });
+    let indexed = json!({ "slot": 3, "meta": { "err": null, "fee": 15_000, "computeUnitsConsumed": 6_366,
+            "preBalances": [100_000, 0], "postBalances": [60_000, 25_000] } });
     let (url, seen) = node(vec![json!({ "slot": 3 }), indexed]).await;
     let chain = RpcChain::new(url);
     assert_eq!(chain.cost(&Signature::default()).await.unwrap(), None);
-    let cost = Cost { fee_lamports: 15_000, compute_units: 6_366 };
+    let cost = Cost { fee_lamports: 15_000, compute_units: 6_366, paid_lamports: 40_000 };
     assert_eq!(chain.cost(&Signature::default()).await.unwrap(), Some(cost));
     // Without it a node refuses to tell of what others send in a newer format.
     assert_eq!(seen.lock().unwrap()[0]["params"][1]["maxSupportedTransactionVersion"], json!(1));

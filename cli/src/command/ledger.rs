@@ -2,29 +2,31 @@
 
 mod export;
 mod reconcile;
+mod since;
 
 use clap::Subcommand;
-use toll_ledger::{Account, Ledger as Book, SystemClock};
+use toll_ledger::{Ledger as Book, SystemClock};
 
 use crate::config::Config;
 use crate::error::{CliError, Exit, Result};
 use crate::output::Output;
 use crate::server::ledger_error;
 
-/// Channels whose accounts are read at once.
-const PAGE: usize = 50;
-
 /// Subcommands of `toll ledger`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ledger {
-    /// Write every movement of money: deposits, acceptances, payouts, refunds, fees and rent
+    /// Write the log of money: deposits, acceptances, payouts, refunds, fees and rent
     ///
-    /// Channel by channel, tokens in base units, lamports by day and purpose. Where single requests are no longer on
-    /// record, one line has their sum. CSV, or with --json one JSON document a line.
+    /// The log is only ever added to; what a fork took back is another line, below zero. Lines are numbered without a
+    /// gap: --after the last number you have gives what is new. Tokens are in base units, lamports are the fee payer's;
+    /// rent that came back is below zero. Requests are one line for each channel and hour, or what
+    /// settler.purge_interval_seconds says. CSV, or with --json one JSON document a line.
     Export(export::Export),
-    /// Hold every channel against the chain, and its books against themselves; code 12 when anything differs
+    /// Hold the log against every channel, and both against the chain; code 12 when anything differs
     ///
-    /// Of a server that runs, what is on its way may differ for a moment.
+    /// Compares each channel's lines with its row, its account and its escrow, and every lamport that left the fee
+    /// payer or came back with what the cluster remembers. Funding and whatever else the fee payer did outside of this
+    /// server is listed, and is no difference. What a running server has on its way may differ for a moment.
     Reconcile(reconcile::Reconcile),
 }
 
@@ -37,17 +39,14 @@ impl Ledger {
     }
 }
 
-/// The ledger that the configuration names, which must be there.
-fn open(config: &Config) -> Result<Book> {
+/// The ledger that the configuration names, which must be there, with all in its log that has happened.
+async fn open(config: &Config) -> Result<Book> {
     let config = config.ledger.clone();
-    if !config.path.exists() {
-        let what = format!("there is no ledger at {}", config.path.display());
+    if let Some(file) = config.file().filter(|file| !file.exists()) {
+        let what = format!("there is no ledger at {}", file.display());
         return Err(CliError::new(Exit::Ledger, what, "check ledger.path; a server makes it when it starts"));
     }
-    Book::with(config, SystemClock).map_err(|error| ledger_error(&error))
-}
-
-/// The next accounts behind `last`; none at the end.
-async fn page(book: &Book, last: Option<&Account>) -> Result<Vec<Account>> {
-    book.accounts(last.map(|account| account.channel), PAGE).await.map_err(|error| ledger_error(&error))
+    let book = Book::with(config, SystemClock).map_err(|error| ledger_error(&error))?;
+    book.bring_journal_up_to_date().await.map_err(|error| ledger_error(&error))?;
+    Ok(book)
 }

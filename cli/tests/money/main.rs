@@ -75,10 +75,10 @@ impl Sold {
 }
 
 /// The sum of a column by kind.
-fn sums(lines: &[Value], column: &str) -> BTreeMap<String, u64> {
+fn sums(lines: &[Value], column: &str) -> BTreeMap<String, i64> {
     let mut sums = BTreeMap::new();
     for line in lines.iter().filter(|line| !line[column].is_null()) {
-        let amount: u64 = line[column].as_str().unwrap().parse().unwrap();
+        let amount: i64 = line[column].as_str().unwrap().parse().unwrap();
         *sums.entry(line["kind"].as_str().unwrap().to_owned()).or_default() += amount;
     }
     sums
@@ -93,24 +93,66 @@ async fn an_export_has_every_movement_and_the_chain_agrees_to_the_unit() {
         exported.succeeds().stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let tokens = sums(&lines, "baseUnits");
     let count = |kind: &str| lines.iter().filter(|line| line["kind"] == kind).count();
-    assert_eq!((count("deposit"), count("acceptance"), count("payout"), count("refund")), (2, 3, 1, 1));
+    assert_eq!((count("deposit"), count("payout"), count("refund")), (2, 1, 1));
     assert_eq!((tokens["deposit"], tokens["acceptance"]), (20_000, 3_000));
     assert_eq!((tokens["payout"], tokens["refund"]), (2_000, 8_000));
-    assert!(sums(&lines, "lamports")["fee"] >= 30_000, "two opens and a close: {lines:?}");
-    for deposit in lines.iter().filter(|line| line["kind"] == "deposit") {
-        assert!(deposit["signature"].is_string(), "{deposit}");
+    let lamports = sums(&lines, "lamports");
+    assert!(lamports["fee"] >= 30_000, "two opens and a close: {lines:?}");
+    assert!(lamports["rent"] > 4_000_000, "one channel's rent is still lent: {lines:?}");
+    for line in lines.iter().filter(|line| line["kind"] != "acceptance") {
+        assert!(line["signature"].is_string(), "{line}");
     }
+    let numbers = lines.iter().map(|line| line["entry"].as_str().unwrap().parse::<usize>().unwrap());
+    assert!(numbers.eq(1..=lines.len()), "numbers have no gaps");
+    let half = (lines.len() / 2).to_string();
+    let rest = sold.run(&["ledger", "export", "--json", "--after", &half]).await;
+    assert_eq!(rest.succeeds().stdout.lines().count(), lines.len() - lines.len() / 2);
+    let today = sold.run(&["ledger", "export", "--json", "--since", "2020-01-01"]).await;
+    assert_eq!(today.succeeds().stdout.lines().count(), lines.len());
+    let future = sold.run(&["ledger", "export", "--json", "--since", "2100-01-01T00:00:00Z"]).await;
+    assert_eq!(future.succeeds().stdout, "");
 
     let out = sold.toll.home.path().join("books.csv");
-    sold.run(&["ledger", "export", "--out", out.to_str().unwrap()]).await.succeeds();
+    let written = sold.run(&["ledger", "export", "--out", out.to_str().unwrap()]).await;
+    assert!(written.succeeds().stdout.contains(&format!("{} lines", lines.len())), "{written:?}");
     let csv = std::fs::read_to_string(out).unwrap();
     let head = csv.lines().next().unwrap();
-    assert_eq!(head, "time,kind,channelId,payer,payee,mint,baseUnits,lamports,purpose,signature");
+    assert_eq!(head, "entry,time,kind,channelId,payer,payee,mint,baseUnits,lamports,purpose,signature");
     assert_eq!(csv.lines().count(), 1 + lines.len());
-    assert!(csv.lines().all(|line| line.split(',').count() == 10), "{csv}");
+    assert!(csv.lines().all(|line| line.split(',').count() == 11), "{csv}");
 
     let exact = sold.run(&["ledger", "reconcile", "--json"]).await.succeeds().json();
     assert_eq!((&exact["exact"], &exact["channels"]), (&Value::Bool(true), &2.into()), "{exact}");
+    assert_eq!(exact["entries"], lines.len(), "{exact}");
+    assert!(exact["transactions"].as_u64().unwrap() >= 3, "two opens and a close: {exact}");
+    assert_eq!(exact["forgottenByTheNode"], 0, "{exact}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lamport_that_the_chain_did_not_take_is_found_with_its_transaction() {
+    let sold = Sold::new().await;
+    sold.run(&["ledger", "reconcile"]).await.succeeds();
+    let database = rusqlite::Connection::open(sold.toll.home.path().join("ledger.db")).unwrap();
+    let added = database
+        .execute(
+            "INSERT INTO journal (entry, entered_at, kind, amount, fee_payer, signature)
+             SELECT (SELECT max(entry) FROM journal) + 1, entered_at, kind, 1, fee_payer, signature
+               FROM journal WHERE kind = 'fee' LIMIT 1",
+            [],
+        )
+        .unwrap();
+    assert_eq!(added, 1);
+
+    let ended = sold.run(&["ledger", "reconcile", "--json"]).await;
+
+    assert_eq!(ended.code, i32::from(Exit::Mismatch.code()), "{ended:?}");
+    let document = ended.json();
+    let differences = document["differences"].as_array().unwrap();
+    assert_eq!(differences.len(), 2, "{document}");
+    assert!(differences[0]["feePayer"].is_string() && differences[1]["signature"].is_string(), "{document}");
+    let of = |place: usize, side: &str| differences[place][side].as_str().unwrap().parse::<i64>().unwrap();
+    assert_eq!(of(0, "chain") - of(0, "ledger"), 1);
+    assert_eq!(of(1, "chain") - of(1, "ledger"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,10 @@
 //! Moving channels that are over out of the tables that are worked on.
 
+use toll_protocol::ChannelId;
+
 use super::Batch;
-use crate::LedgerError;
 use crate::engine::{Tx, params};
+use crate::{LedgerError, journal};
 
 /// A channel whose account is gone and whose paid requests are forgotten, with every transaction resolved.
 pub(super) const NEXT: &str = "-- channel_to_archive
@@ -56,6 +58,9 @@ pub(super) const DELETE_SUBMISSION: &str = "-- delete_submission
 
 pub(super) const DELETE_VOUCHERS: &str = "-- delete_vouchers\nDELETE FROM vouchers WHERE channel_id = ?1";
 
+/// The journal has all that moved, and nothing moves any more.
+pub(super) const DELETE_MARKS: &str = "-- delete_marks\nDELETE FROM journal_marks WHERE channel_id = ?1";
+
 pub(super) const DELETE_CHANNEL: &str = "-- delete_channel\nDELETE FROM channels WHERE channel_id = ?1";
 
 pub(super) const FORGET: &str = "-- channels_to_forget
@@ -73,12 +78,14 @@ pub(super) const FORGET_CHANNEL: &str =
 pub(super) fn archive(tx: &Tx, batch: Batch) -> Result<(usize, bool), LedgerError> {
     let channel: Option<[u8; 32]> = tx.first(NEXT, params![batch.until], |row| row.get(0))?;
     let Some(channel) = channel else { return Ok((0, false)) };
+    journal::enter(tx, &ChannelId::new(channel), batch.now, None)?;
     tx.execute(COPY_SUBMISSIONS, params![channel, batch.rows])?;
     if detach(tx, &channel, batch.rows)? == batch.rows {
         return Ok((0, true));
     }
     tx.execute(COPY_CHANNEL, params![channel, batch.now])?;
     tx.execute(DELETE_VOUCHERS, params![channel])?;
+    tx.execute(DELETE_MARKS, params![channel])?;
     tx.execute(DELETE_CHANNEL, params![channel])?;
     Ok((1, true))
 }

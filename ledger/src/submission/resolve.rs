@@ -1,8 +1,9 @@
 //! Telling what became of recorded transactions.
 
-use super::{SubmissionId, SubmissionState, find};
+use super::{Effect, SubmissionId, SubmissionKind, SubmissionState, find};
 use crate::column::integer;
 use crate::engine::params;
+use crate::journal::{self, By};
 use crate::rules::submission as rules;
 use crate::{Ledger, LedgerError};
 
@@ -21,6 +22,8 @@ impl Ledger {
     ///
     /// Call this last, after [`Ledger::open_landed`], [`Ledger::observe`] or [`Ledger::close_landed`]: should
     /// the process die in between, the submission is still unresolved and everything is done again.
+    ///
+    /// What moved on its channels is entered in the journal under its signature.
     ///
     /// The chain has the last word: this also holds for one that was given up as expired. Costs may be
     /// unknown.
@@ -60,6 +63,11 @@ impl Ledger {
                    AND ?2 IN ('top_up', 'close')",
                 params![id.0, found.kind, now, found.signature.as_ref().map(AsRef::<[u8]>::as_ref)],
             )?;
+            let deposits = matches!(found.kind, SubmissionKind::Open | SubmissionKind::TopUp);
+            for Effect { channel, pays_out, .. } in found.effects {
+                let by = found.signature.map(|signature| By { signature, deposits, pays_out });
+                journal::enter(tx, &channel, now, by)?;
+            }
             Ok(Resolution::Resolved)
         })
         .await

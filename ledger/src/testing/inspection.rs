@@ -58,8 +58,13 @@ impl Ledger {
     /// # Panics
     /// When it fails.
     pub fn meddle(&self, sql: &str) {
+        self.try_meddle(sql).expect("a change");
+    }
+
+    /// Runs `sql` from outside, or says why the database does not.
+    pub fn try_meddle(&self, sql: &str) -> Result<(), String> {
         let sql = leak(sql.to_owned());
-        outside(self.settings(), |tx| tx.execute(sql, &[]).map(drop).expect("a change"));
+        outside(self.settings(), |tx| tx.execute(sql, &[]).map(drop).map_err(|error| error.to_string()))
     }
 }
 

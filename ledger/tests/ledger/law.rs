@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use toll_ledger::{
-    Acceptance, ChannelRecord, ChannelState, Charge, CloseLanded, CloseReason, CloseRequested, Watermarks,
+    Acceptance, ChannelRecord, ChannelState, Charge, CloseLanded, CloseReason, CloseRequested, EntryKind,
+    Watermarks,
 };
 use toll_protocol::{ChannelAccount, ChannelStatus};
 
@@ -165,6 +166,24 @@ impl World {
             assert!(best >= now.spent && best <= now.deposit, "{best} settles {now:?}");
         }
     }
+
+    /// The lines of the accountants' log add up to the row.
+    async fn check_journal(&self) {
+        self.ledger.bring_journal_up_to_date().await.unwrap();
+        let record = self.record().await;
+        let account = self.ledger.accounts(None, 9).await.unwrap().pop().unwrap();
+        let marks = record.watermarks;
+        let signed = |amount: toll_protocol::Amount| i128::from(amount.get());
+        let left = match (record.refunded, record.payer_withdrawn_at) {
+            (Some(refunded), _) => signed(marks.deposit) - signed(marks.settled) - signed(refunded),
+            (None, Some(_)) => signed(marks.settled) - signed(marks.payout_watermark),
+            (None, None) => signed(marks.deposit) - signed(marks.payout_watermark),
+        };
+        assert_eq!(account.left(), left, "{record:?}");
+        assert_eq!(i128::from(account.sum(EntryKind::Acceptance)), signed(marks.spent));
+        let (lines, last) = self.ledger.journal_length().await.unwrap();
+        assert_eq!(lines, last);
+    }
 }
 
 proptest! {
@@ -180,6 +199,7 @@ proptest! {
                 world.apply(op).await;
                 world.check(&before).await;
             }
+            world.check_journal().await;
         });
     }
 }

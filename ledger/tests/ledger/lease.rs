@@ -1,6 +1,8 @@
 //! One settler at a time on a ledger that several processes share, and who takes over.
 
-use toll_ledger::{ChannelFixture, Intent, Ledger, LedgerError, ManualClock, SettlerLock, SubmissionKind};
+use toll_ledger::{
+    ChannelFixture, Clock, Intent, Ledger, LedgerError, ManualClock, SettlerLock, SubmissionKind,
+};
 
 use crate::START;
 
@@ -53,4 +55,26 @@ async fn what_a_dead_settler_left_is_taken_over_and_it_records_nothing_more() {
     assert_eq!(first.dump(), before);
     assert_eq!(second.unresolved().await.unwrap().len(), 1, "what it recorded is resolved by the next");
     second.record(intent(), vec![2], [2; 64].into(), 1_000).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lease_goes_by_the_databases_clock_whatever_a_process_takes_for_the_time() {
+    for jump in [-600, 600] {
+        let clocks = [ManualClock::new(START), ManualClock::new(START)];
+        let first = Ledger::temporary(clocks[0].clone());
+        if !first.is_shared() {
+            return;
+        }
+        let second = first.again(clocks[1].clone());
+        let _lock = first.try_lock_settler().await.unwrap().unwrap();
+        for clock in &clocks {
+            clock.advance(jump);
+            assert!(second.try_lock_settler().await.unwrap().is_none(), "{jump}");
+            let channel = ChannelFixture::new(clock.now().unsigned_abs(), 1_000);
+            let id = channel.open(&first).await.unwrap();
+            let intent = Intent::on(SubmissionKind::Settle, &[id]);
+            let signature = [u8::from(jump > 0) + 1; 64].into();
+            first.record(intent, vec![1], signature, 1_000).await.unwrap();
+        }
+    }
 }

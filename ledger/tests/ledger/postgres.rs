@@ -10,7 +10,7 @@ use toll_ledger::{
 use crate::{START, amount};
 
 /// Only a file has these.
-const OF_FILES: [&str; 4] = ["file::", "full_disk::", "cannot_be_written", "postgres::"];
+const OF_FILES: [&str; 5] = ["file::", "full_disk::", "power_cut::", "cannot_be_written", "postgres::"];
 
 #[test]
 fn every_claim_about_a_ledger_holds_on_a_server() {

@@ -1,18 +1,20 @@
 //! `toll ledger reconcile`
 
+mod channels;
+mod lamports;
+
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
-use solana_pubkey::Pubkey;
-use toll_chain::{Chain, Cluster};
-use toll_ledger::{Account, ChannelState};
-use toll_protocol::{ChannelAccount, ChannelStatus, associated_token_address};
+use toll_chain::Cluster;
 
-use super::{open, page};
+use self::lamports::Balance;
+use super::open;
 use crate::config::Config;
 use crate::error::{CliError, Exit, Result};
 use crate::output::{Output, table};
+use crate::server::ledger_error;
 
 /// Flags of `toll ledger reconcile`.
 #[derive(Debug, Args)]
@@ -24,38 +26,39 @@ pub(crate) struct Reconcile {
 
 /// Something that is not the same twice.
 struct Difference {
-    channel: String,
+    /// What kind of name `of` is: `channelId`, `feePayer`, `signature` or `journal`.
+    member: &'static str,
+    of: String,
     what: &'static str,
     ledger: String,
     chain: String,
 }
 
-/// An account's owner and data.
-type Found = Option<(Pubkey, Vec<u8>)>;
+/// What was compared.
+struct Compared {
+    entries: u64,
+    channels: u64,
+    balance: Balance,
+}
 
 impl Reconcile {
     pub(super) async fn run(self, output: Output) -> Result<()> {
         let config = Config::read(&self.config)?;
-        let book = open(&config)?;
+        let book = open(&config).await?;
         let cluster = Cluster::new(&config.settler.rpc);
         cluster.check_network(config.session.network).await?;
-        let (mut differences, mut compared) = (Vec::new(), 0u64);
-        let mut accounts = page(&book, None).await?;
-        while !accounts.is_empty() {
-            let addresses = accounts.iter().flat_map(|account| [account.channel.pubkey(), escrow(account)]);
-            let found = cluster.chain().accounts(&addresses.collect::<Vec<_>>()).await?.accounts;
-            let mut found = found.into_iter().map(|found| found.map(|it| (it.owner, it.data)));
-            for account in &accounts {
-                let (on_chain, tokens) = (found.next().flatten(), found.next().flatten());
-                compare(account, &on_chain, &tokens, &mut differences);
-                compared += 1;
-            }
-            accounts = page(&book, accounts.last()).await?;
+        let mut differences = Vec::new();
+        let (lines, last) = book.journal_length().await.map_err(|error| ledger_error(&error))?;
+        if lines != last {
+            let (ledger, chain) = (lines.to_string(), last.to_string());
+            let of = "journal".to_owned();
+            differences.push(Difference { member: "journal", of, what: "lines and numbers", ledger, chain });
         }
-        let listed: Vec<Value> = differences.iter().map(Difference::document).collect();
-        let document =
-            json!({ "exact": differences.is_empty(), "channels": compared, "differences": listed });
-        output.result(&document, || told(compared, &differences));
+        let channels = channels::compare_all(&book, &cluster, output, &mut differences).await?;
+        let fee_payer = config.session.fee_payer;
+        let balance = lamports::compare(&book, &cluster, &fee_payer, output, &mut differences).await?;
+        let compared = Compared { entries: lines, channels, balance };
+        output.result(&compared.document(&differences), || compared.told(&differences));
         match differences.len() {
             0 => Ok(()),
             count => {
@@ -66,77 +69,50 @@ impl Reconcile {
     }
 }
 
-fn escrow(account: &Account) -> Pubkey {
-    let agreement = &account.agreement;
-    associated_token_address(&account.channel.pubkey(), &agreement.terms.mint, &agreement.token_program)
-}
-
-/// Notes what differs between a channel's books, its row and its account.
-fn compare(account: &Account, found: &Found, tokens: &Found, differences: &mut Vec<Difference>) {
-    let mut differ = |what: &'static str, ledger: String, chain: String| {
-        if ledger != chain {
-            differences.push(Difference { channel: account.channel.to_string(), what, ledger, chain });
-        }
-    };
-    let marks = account.watermarks;
-    let in_books = marks.deposit.get().saturating_sub(marks.payout_watermark.get());
-    let expected_left = match (account.is_over(), account.payer_withdrawn_at) {
-        (true, _) => 0,
-        (false, Some(_)) => marks.settled.get().saturating_sub(marks.payout_watermark.get()),
-        (false, None) => in_books,
-    };
-    differ("left by the entries", account.left().to_string(), expected_left.to_string());
-
-    // Somebody may send lamports to an address that is no channel any more.
-    let channel = found.as_ref().filter(|(owner, _)| *owner == account.agreement.program);
-    let is_there = !matches!(account.state, None | Some(ChannelState::Gone));
-    let there = |is: bool| if is { "there" } else { "gone" }.to_owned();
-    differ("account", there(is_there), there(channel.is_some()));
-    let Some(channel) = channel.and_then(|(_, data)| ChannelAccount::decode(data).ok()) else { return };
-    let fits = match account.state {
-        Some(ChannelState::Open) => channel.status == ChannelStatus::Open,
-        Some(ChannelState::Closed) => channel.status == ChannelStatus::Distributed,
-        // Service stops before the chain hears of it.
-        _ => channel.status != ChannelStatus::Distributed,
-    };
-    let state = account.state.map_or("archived", ChannelState::as_str);
-    differ("status", state.to_owned(), if fits { state } else { standing(channel.status) }.to_owned());
-    differ("settled", marks.settled.to_string(), channel.settled.to_string());
-    // Whoever empties a channel pays out all of `settled` and leaves the watermark as it was.
-    if !account.is_over() {
-        differ("payoutWatermark", marks.payout_watermark.to_string(), channel.payout_watermark.to_string());
-        differ("deposit", marks.deposit.to_string(), channel.deposit.to_string());
-        // More may lie there: anybody can send tokens to an address.
-        let held = tokens.as_ref().filter(|(owner, _)| *owner == account.agreement.token_program);
-        let held = held.and_then(|(_, data)| Some(u64::from_le_bytes(data.get(64..72)?.try_into().ok()?)));
-        let held = held.unwrap_or(0).min(expected_left);
-        differ("escrow", expected_left.to_string(), held.to_string());
-    }
-}
-
 impl Difference {
     fn document(&self) -> Value {
-        json!({ "channelId": self.channel, "what": self.what, "ledger": self.ledger, "chain": self.chain })
+        let Self { member, of, what, ledger, chain } = self;
+        json!({ *member: of, "what": what, "ledger": ledger, "chain": chain })
     }
 }
 
-fn told(compared: u64, differences: &[Difference]) -> String {
-    if differences.is_empty() {
-        return format!("{compared} channels, and every figure is exact");
+impl Compared {
+    fn document(&self, differences: &[Difference]) -> Value {
+        let outside = self.balance.outside.iter().map(|(signature, lamports)| {
+            json!({ "signature": signature.to_string(), "lamports": lamports.to_string() })
+        });
+        json!({
+            "exact": differences.is_empty(),
+            "entries": self.entries,
+            "channels": self.channels,
+            "transactions": self.balance.compared,
+            "forgottenByTheNode": self.balance.forgotten,
+            "outside": outside.collect::<Vec<_>>(),
+            "differences": differences.iter().map(Difference::document).collect::<Vec<_>>(),
+        })
     }
-    let mut table = table(["channel", "what", "ledger", "chain"]);
-    for difference in differences {
-        let Difference { channel, what, ledger, chain } = difference;
-        table.add_row([channel.clone(), (*what).to_owned(), ledger.clone(), chain.clone()]);
-    }
-    table.to_string()
-}
 
-fn standing(status: ChannelStatus) -> &'static str {
-    match status {
-        ChannelStatus::Open => "open",
-        ChannelStatus::Distributed => "distributed",
-        ChannelStatus::Closing => "closing",
-        ChannelStatus::Sealed => "sealed",
+    fn told(&self, differences: &[Difference]) -> String {
+        let Balance { compared, forgotten, outside } = &self.balance;
+        let mut lines = vec![format!(
+            "{} entries, {} channels and {compared} transactions of the fee payer compared",
+            self.entries, self.channels
+        )];
+        if *forgotten > 0 {
+            lines.push(format!("{forgotten} older transactions are forgotten by the node"));
+        }
+        for (signature, lamports) in outside {
+            lines.push(format!("outside of this ledger: {lamports:+} lamports by {signature}"));
+        }
+        if differences.is_empty() {
+            lines.push("every figure is exact".to_owned());
+            return lines.join("\n");
+        }
+        let mut table = table(["of", "what", "ledger", "chain"]);
+        for Difference { of, what, ledger, chain, .. } in differences {
+            table.add_row([of.clone(), (*what).to_owned(), ledger.clone(), chain.clone()]);
+        }
+        lines.push(table.to_string());
+        lines.join("\n")
     }
 }

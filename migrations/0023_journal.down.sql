@@ -1,0 +1,3 @@
+DROP TABLE journal_marks;
+DROP TABLE journal;
+DROP TABLE journal_channels;

@@ -1,0 +1,4 @@
+DROP TRIGGER journal_is_not_changed;
+DROP TRIGGER journal_is_not_shortened;
+DROP TRIGGER journal_channels_are_not_changed;
+DROP TRIGGER journal_channels_are_not_removed;

@@ -1,0 +1,89 @@
+//! Enters in the journal what transactions cost, those too that a node tells of only later.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use solana_pubkey::Pubkey;
+use toll_chain::{Chain, Cost};
+use toll_ledger::{DAY, Ledger, Submission, TransactionCost};
+use toll_protocol::decode_any_transaction;
+use tracing::warn;
+
+use crate::SettlerError;
+
+/// Transactions whose cost is asked for in one round.
+const AT_ONCE: usize = 32;
+
+/// Transactions that are remembered; at a restart the ledger names those that were not.
+const MOST: usize = 4_096;
+
+/// How often a cost is asked for before the next restart.
+const TRIES: u32 = 600;
+
+/// What transactions cost the sponsor.
+pub(super) struct Costs {
+    ledger: Ledger,
+    chain: Arc<dyn Chain>,
+    fee_payer: Pubkey,
+    waiting: Mutex<VecDeque<(Submission, u32)>>,
+    has_looked_back: AtomicBool,
+}
+
+impl Costs {
+    pub(super) fn new(ledger: Ledger, chain: Arc<dyn Chain>, fee_payer: Pubkey) -> Self {
+        Self { ledger, chain, fee_payer, waiting: Mutex::default(), has_looked_back: AtomicBool::new(false) }
+    }
+
+    /// Enters what a resolved transaction cost; nothing for one that never came on chain. Repeats add nothing.
+    pub(super) async fn enter(&self, submission: &Submission, cost: Cost) -> Result<(), SettlerError> {
+        let paid_by = decode_any_transaction(&submission.transaction)
+            .ok()
+            .and_then(|transaction| transaction.message.static_account_keys().first().copied());
+        let fee = i64::try_from(cost.fee_lamports).unwrap_or(i64::MAX);
+        let cost = TransactionCost {
+            fee_payer: paid_by.filter(|payer| *payer == self.fee_payer),
+            fee: cost.fee_lamports,
+            rent: cost.paid_lamports.saturating_sub(fee),
+        };
+        Ok(self.ledger.enter_cost(submission.id, cost).await?)
+    }
+
+    /// Asks for the cost again in later rounds.
+    pub(super) fn enter_later(&self, submission: &Submission) {
+        let mut waiting = self.waiting();
+        if waiting.len() < MOST {
+            waiting.push_back((submission.clone(), 0));
+        }
+    }
+
+    /// Enters what is known by now of transactions that were resolved without a cost, by an earlier process too.
+    pub(super) async fn complete(&self) -> Result<(), SettlerError> {
+        if !self.has_looked_back.swap(true, Ordering::Relaxed) {
+            let since = self.ledger.now().saturating_sub(DAY);
+            let found = self.ledger.without_cost(since, MOST).await?;
+            self.waiting().extend(found.into_iter().map(|submission| (submission, 0)));
+        }
+        let asked = {
+            let mut waiting = self.waiting();
+            let count = waiting.len().min(AT_ONCE);
+            waiting.drain(..count).collect::<Vec<_>>()
+        };
+        for (submission, tries) in asked {
+            let Some(signature) = submission.signature else { continue };
+            match self.chain.cost(&signature).await {
+                Ok(Some(cost)) => self.enter(&submission, cost).await?,
+                _ if tries < TRIES => self.waiting().push_back((submission, tries + 1)),
+                _ => {
+                    warn!(%signature, "no node tells what it cost; `toll ledger reconcile` shows the difference")
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What waits. Never held across an await.
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<(Submission, u32)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
