@@ -49,11 +49,17 @@ impl Saboteur {
                     AccountMeta::new(owner, false),
                     AccountMeta::new_readonly(owner, true),
                 ];
-                self.send(Instruction { program_id: TOKEN_PROGRAM, accounts, data: vec![CLOSE_ACCOUNT] }, true);
+                self.send(
+                    Instruction { program_id: TOKEN_PROGRAM, accounts, data: vec![CLOSE_ACCOUNT] },
+                    true,
+                );
             }
             Step::Confirmed => {
                 let (relayer, owner) = (self.relayer.pubkey(), self.payer.pubkey());
-                self.send(create_associated_token_account(&relayer, &owner, &self.mint, &TOKEN_PROGRAM), false);
+                self.send(
+                    create_associated_token_account(&relayer, &owner, &self.mint, &TOKEN_PROGRAM),
+                    false,
+                );
             }
             _ => {}
         }
