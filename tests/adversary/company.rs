@@ -72,7 +72,8 @@ impl Saboteur {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let signers: &[&Keypair] = if signs { &[&this.payer] } else { &[] };
             let cluster = Cluster::new(this.rpc.as_str());
-            let sent = cluster.send(&[instruction], &this.relayer, signers);
+            let instructions = [instruction];
+            let sent = cluster.send(&instructions, &this.relayer, signers);
             runtime.expect("a runtime").block_on(sent).is_ok()
         });
         sending.join().expect("it is sent");
