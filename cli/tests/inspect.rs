@@ -185,5 +185,5 @@ fn a_strangers_text_does_not_steer_the_terminal() {
     let text = String::from_utf8(canonical_json(&json!(evil)).unwrap()).unwrap();
     let ended = Toll::new().run(&["inspect", &text]);
     let shown = &ended.succeeds().stdout;
-    assert!(shown.contains("kind: problem") && !shown.contains('\u{1b}'), "{shown:?}");
+    assert!(shown.starts_with("kind: problem") && !shown.contains('\u{1b}'), "{shown:?}");
 }

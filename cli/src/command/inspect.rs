@@ -58,7 +58,11 @@ fn lines(value: &Value, depth: usize) -> String {
         other => format!("{indent}{name}: {other}\n"),
     };
     match value {
-        Value::Object(members) => members.iter().map(|(name, value)| member(name, value)).collect(),
+        Value::Object(members) => {
+            // What it is goes before what it says.
+            let (kind, rest): (Vec<_>, Vec<_>) = members.iter().partition(|(name, _)| *name == "kind");
+            kind.into_iter().chain(rest).map(|(name, value)| member(name, value)).collect()
+        }
         Value::Array(items) => {
             items.iter().enumerate().map(|(index, item)| member(&format!("{}", index + 1), item)).collect()
         }
