@@ -17,6 +17,7 @@ pub(crate) struct Awaited<'a> {
 
 /// What a finalized block says.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
 pub(crate) enum Finalized {
     /// Nothing is awaited. Nothing changes.
     NothingAwaited,
@@ -139,7 +140,7 @@ fn lowered(record: &ChannelRecord, account: &ChannelAccount, slot: u64, now: i64
         observed_slot: slot,
         ..record.clone()
     };
-    if !record.rearmed.is_some_and(|rearmed| account.settled < rearmed) {
+    if record.rearmed.is_none_or(|rearmed| account.settled >= rearmed) {
         let unresolved = &[SubmissionKind::Settle, SubmissionKind::Distribute, SubmissionKind::TopUp];
         return TakenBack { after, open_final: true, unresolved };
     }

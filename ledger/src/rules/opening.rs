@@ -47,10 +47,10 @@ pub(crate) fn open(asked: OpenAsked, now: i64) -> Result<(), RecordedOpen> {
 
 /// Whether a top-up of the channel is put on record. `same` is what the same transaction bytes made before. An error is
 /// the answer instead, and nothing changes.
-pub(crate) fn top_up<'a>(
-    known: Option<&'a ChannelRecord>,
+pub(crate) fn top_up(
+    known: Option<&ChannelRecord>,
     same: Option<SubmissionId>,
-) -> Result<&'a ChannelRecord, RecordedTopUp> {
+) -> Result<&ChannelRecord, RecordedTopUp> {
     let known = known.ok_or(RecordedTopUp::Unknown)?;
     // A repeat is recognized whatever became of the first.
     if let Some(same) = same {
