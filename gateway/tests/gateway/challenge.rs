@@ -8,7 +8,7 @@ use toll_protocol::{
 };
 
 use crate::opening::Opening;
-use crate::world::{DEPOSIT, PAYEE, PRICE, SLOT, SPONSOR, START, World, mint, request};
+use crate::world::{DEPOSIT, PAYEE, PRICE, SLOT, SPONSOR, START, STRANGER, World, mint, request};
 
 fn decoded(request: &str) -> Value {
     serde_json::from_slice(&base64url_decode(request).expect("base64url")).expect("JSON")
@@ -164,6 +164,24 @@ async fn a_challenge_under_the_previous_secret_is_recognized() {
     let router = axum::Router::new().route("/paid", axum::routing::get(|| async { "ok" })).layer(layer);
     let paid = request(Method::GET, "/paid", Some(&session.voucher(PRICE)), "");
     assert_eq!(tower::ServiceExt::oneshot(router, paid).await.expect("infallible").status(), 200);
+}
+
+#[tokio::test]
+async fn a_challenge_to_pay_somebody_else_or_in_another_token_buys_nothing() {
+    let world = World::new().await;
+    let mut session = world.opened().await;
+    for change in
+        [(|terms| terms.payee = STRANGER.pubkey()) as fn(&mut Terms), |terms| terms.mint = STRANGER.pubkey()]
+    {
+        // Both know the secret: the challenge is authentic, and its price and path are those asked.
+        let mut terms = crate::world::terms();
+        change(&mut terms);
+        let other = World::over(world.ledger.clone(), world.clock.clone(), terms);
+        session.challenge = other.challenge("/paid").await;
+        world.refuses_402(&session.voucher(PRICE), "invalid-challenge", "challenge").await;
+    }
+    session.challenge = world.challenge("/paid").await;
+    assert_eq!(world.get("/paid", &session.voucher(PRICE)).await.status, 200);
 }
 
 /// Echoes the opening challenge with one member bent.

@@ -376,6 +376,16 @@ async fn handlers_cannot_forge_receipts_or_public_caching() {
 }
 
 #[tokio::test]
+async fn no_receipt_of_an_upstreams_own_passes_whatever_it_answers() {
+    let (world, session) = opened().await;
+    for (nth, status) in [(1, 302), (2, 404), (3, 500)] {
+        let path = format!("/answers/forged-{status}");
+        let answer = world.get(&path, &session.voucher(nth * PRICE)).await;
+        assert_eq!((answer.status.as_u16(), answer.header("payment-receipt")), (status, None));
+    }
+}
+
+#[tokio::test]
 async fn a_body_over_the_limit_is_refused_before_the_charge() {
     let (world, mut session) = opened().await;
     session.challenge = world.challenge_for(Method::POST, "/echo").await;

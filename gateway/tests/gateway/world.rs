@@ -1,13 +1,12 @@
 //! A guarded router, its ledger, and a payer.
 
+mod handlers;
+
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
-use axum::routing::{get, post};
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -16,7 +15,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use solana_hash::Hash;
 use solana_pubkey::Pubkey;
-use toll_gateway::{Config, Gateway, Paid, PaymentLayer, Terms, route_table};
+use toll_gateway::{Config, Gateway, PaymentLayer, Terms, route_table};
 use toll_ledger::{ChannelRecord, ChannelState, Ledger, ManualClock, Tip};
 use toll_protocol::{
     Action, Amount, Challenge, ChallengeSecret, ChannelId, CloseAction, CloseAuthority, Credential,
@@ -25,6 +24,8 @@ use toll_protocol::{
 };
 use tower::ServiceExt;
 
+pub(crate) use self::handlers::Served;
+use self::handlers::handlers;
 use crate::opening::Opening;
 use crate::settler::{Chain, Settler};
 
@@ -161,93 +162,6 @@ voucher_signer = "operator"
 pub(crate) fn terms() -> Terms {
     let config = Config::parse(&config_text()).expect("the test configuration");
     config.session.terms(&config.gateway).expect("its terms")
-}
-
-/// A request's headers, and the evidence of payment that came with it.
-type Seen = (HeaderMap, Option<Paid>);
-
-/// What the guarded handlers saw.
-#[derive(Clone, Default)]
-pub(crate) struct Served {
-    count: Arc<AtomicUsize>,
-    last: Arc<Mutex<Option<Seen>>>,
-}
-
-impl Served {
-    fn note(&self, headers: HeaderMap, paid: Option<Paid>) -> usize {
-        *self.last.lock().expect("lock") = Some((headers, paid));
-        self.count.fetch_add(1, Ordering::SeqCst) + 1
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.count.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn last(&self) -> Seen {
-        self.last.lock().expect("lock").clone().expect("something was served")
-    }
-}
-
-fn handlers(served: Served) -> Router {
-    async fn paid(State(served): State<Served>, paid: Option<Paid>, headers: HeaderMap) -> String {
-        format!("served {}", served.note(headers, paid))
-    }
-    async fn slow(State(served): State<Served>, paid: Option<Paid>, headers: HeaderMap) -> String {
-        let count = served.note(headers, paid);
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        format!("served {count}")
-    }
-    async fn echo(
-        State(served): State<Served>,
-        paid: Option<Paid>,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Bytes {
-        served.note(headers, paid);
-        body
-    }
-    async fn answer(
-        State(served): State<Served>,
-        axum::extract::Path(kind): axum::extract::Path<String>,
-        paid: Option<Paid>,
-        headers: HeaderMap,
-    ) -> axum::response::Response {
-        let count = served.note(headers, paid);
-        let build = http::Response::builder();
-        let response = match kind.as_str() {
-            // Fails once, then works.
-            "flaky" if count == 1 => build.status(503).body(Body::from("down")),
-            "panic" if count == 1 => panic!("a bug in the handler"),
-            "down" => build.status(500).body(Body::empty()),
-            "missing" => build.status(404).body(Body::from(format!("no {count}"))),
-            "large" => build.body(Body::from(vec![b'x'; toll_gateway::MAX_REPLAY_BODY + 1])),
-            "stream" => {
-                let chunks = (0..4).map(|chunk| Ok::<_, std::io::Error>(format!("{chunk};")));
-                build.body(Body::from_stream(futures::stream::iter(chunks)))
-            }
-            "broken" => {
-                let chunks = [Ok("begun".to_owned()), Err(std::io::Error::other("gone"))];
-                build.body(Body::from_stream(futures::stream::iter(chunks)))
-            }
-            "forged" => build
-                .header("payment-receipt", "forged")
-                .header(CACHE_CONTROL, "public, max-age=9")
-                .body(Body::empty()),
-            _ => build.body(Body::from(format!("served {count}"))),
-        };
-        response.expect("a response")
-    }
-    Router::new()
-        .route("/paid", get(paid))
-        .route("/twin", get(paid).post(paid))
-        .route("/dear", get(paid))
-        .route("/ahead", get(slow))
-        .route("/echo", post(echo))
-        .route("/bound", post(echo))
-        .route("/answers/{kind}", get(answer))
-        .route("/operated", get(paid).post(paid))
-        .route("/operated/{kind}", get(answer))
-        .with_state(served)
 }
 
 pub(crate) struct World {

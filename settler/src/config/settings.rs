@@ -1,5 +1,7 @@
 //! `[settler]` of `toll.toml`.
 
+mod defaults;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,36 +60,36 @@ pub struct SettlerSettings {
     #[serde(default)]
     pub close_on_shutdown: bool,
     /// Seconds that closing at shutdown, or one run of `toll settle --once`, may take.
-    #[serde(default = "default_drain_timeout")]
+    #[serde(default = "defaults::drain_timeout")]
     pub drain_timeout_seconds: u32,
     /// Settle without closing once this much is accepted but not settled, in tokens. Never unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settle_threshold: Option<String>,
     /// Settle a voucher this many seconds before it expires. 0: never.
-    #[serde(default = "default_settle_before_expiry")]
+    #[serde(default = "defaults::settle_before_expiry")]
     pub settle_before_expiry_seconds: u32,
     /// Seconds a payout waits for a payer whose token account cannot take the refund; after that everybody else is
     /// paid.
-    #[serde(default = "default_refund_patience")]
+    #[serde(default = "defaults::refund_patience")]
     pub refund_patience_seconds: u32,
     /// Warn when the fee payer holds fewer lamports.
-    #[serde(default = "default_low_balance")]
+    #[serde(default = "defaults::low_balance")]
     pub low_balance_lamports: u64,
     /// Price of our own transactions, in micro-lamports per compute unit. 0 sets none.
     #[serde(default)]
     pub compute_unit_price: u64,
     /// Blocks that a payer's transaction must still be valid for when it is co-signed.
-    #[serde(default = "default_blockhash_margin")]
+    #[serde(default = "defaults::blockhash_margin")]
     pub blockhash_margin_blocks: u16,
     /// Milliseconds between two fetches of the newest blockhash.
-    #[serde(default = "default_tip_interval")]
+    #[serde(default = "defaults::tip_interval")]
     pub tip_interval_ms: u32,
     /// Milliseconds between two looks for forced closes. At most a tenth of `session.grace_period_seconds`.
-    #[serde(default = "default_poll_interval")]
+    #[serde(default = "defaults::poll_interval")]
     pub poll_interval_ms: u32,
     /// Channels compared with the chain in turn at every such look, besides those that need something. Ten times as
     /// many, and at least 990, while some were not compared for `compare_within_seconds`.
-    #[serde(default = "default_comparisons")]
+    #[serde(default = "defaults::comparisons")]
     pub comparisons_per_poll: u16,
     /// Seconds within which every channel is compared with the chain, however many there are: with more than come
     /// around in half of that, they are listed by one query (`getProgramAccounts`). Below
@@ -96,27 +98,27 @@ pub struct SettlerSettings {
     pub compare_within_seconds: Option<u32>,
     /// Milliseconds that a node may take to search for forced closes; ten times that to list all channels. Without an
     /// answer every channel is compared by itself.
-    #[serde(default = "default_query_timeout")]
+    #[serde(default = "defaults::query_timeout")]
     pub query_timeout_ms: u32,
     /// Milliseconds between two questions for the fate of what was sent.
-    #[serde(default = "default_confirm_interval")]
+    #[serde(default = "defaults::confirm_interval")]
     pub confirm_interval_ms: u32,
     /// Milliseconds until an unconfirmed transaction is sent again.
-    #[serde(default = "default_resend_interval")]
+    #[serde(default = "defaults::resend_interval")]
     pub resend_interval_ms: u32,
     /// Seconds between two purges of the ledger.
-    #[serde(default = "default_purge_interval")]
+    #[serde(default = "defaults::purge_interval")]
     pub purge_interval_seconds: u32,
     /// Transactions worked on at once.
-    #[serde(default = "default_concurrency")]
+    #[serde(default = "defaults::concurrency")]
     pub concurrency: u16,
     /// Most transactions of unknown fate at once, of those that payers ask for and of our own, each. What is above
     /// that waits for one to land or expire.
-    #[serde(default = "default_in_flight")]
+    #[serde(default = "defaults::in_flight")]
     pub in_flight: u16,
     /// Most channels that one transaction settles, closes, pays out or reclaims, as far as they fit. 1: each has a
     /// transaction of its own.
-    #[serde(default = "default_channels_per_transaction")]
+    #[serde(default = "defaults::channels_per_transaction")]
     pub channels_per_transaction: u16,
     /// Format of our own transactions: `v0`; `v1`, which carries more channels; or `auto`, which is `v1` on a cluster
     /// whose feature gate for it is open at the start, and `v0` on others.
@@ -131,7 +133,7 @@ pub struct SettlerSettings {
     pub renew: Renew,
     /// Seconds that idle channels which may stay open wait for others to share a transaction with. They sell on
     /// meanwhile.
-    #[serde(default = "default_renew_wait")]
+    #[serde(default = "defaults::renew_wait")]
     pub renew_wait_seconds: u32,
     /// What the fee payer's lamports may be spent on.
     #[serde(default)]
@@ -149,60 +151,6 @@ pub enum TransactionVersion {
     V0,
     /// Version 1, at most 4,096 bytes (SIMD-0385).
     V1,
-}
-
-fn default_drain_timeout() -> u32 {
-    90
-}
-fn default_settle_before_expiry() -> u32 {
-    120
-}
-fn default_refund_patience() -> u32 {
-    24 * 60 * 60
-}
-fn default_low_balance() -> u64 {
-    50_000_000
-}
-fn default_blockhash_margin() -> u16 {
-    20
-}
-fn default_tip_interval() -> u32 {
-    2_000
-}
-fn default_poll_interval() -> u32 {
-    5_000
-}
-/// One call: a node answers for a hundred accounts at once, the clock among them.
-fn default_comparisons() -> u16 {
-    99
-}
-fn default_query_timeout() -> u32 {
-    5_000
-}
-fn default_confirm_interval() -> u32 {
-    200
-}
-fn default_resend_interval() -> u32 {
-    2_000
-}
-fn default_purge_interval() -> u32 {
-    60 * 60
-}
-fn default_concurrency() -> u16 {
-    16
-}
-
-fn default_in_flight() -> u16 {
-    64
-}
-
-/// Above what any transaction carries.
-fn default_channels_per_transaction() -> u16 {
-    64
-}
-
-fn default_renew_wait() -> u32 {
-    30
 }
 
 /// What a settler is told by other sections.
@@ -249,27 +197,27 @@ impl SettlerSettings {
             create_treasury_accounts: None,
             create_payee_accounts: None,
             close_on_shutdown: false,
-            drain_timeout_seconds: default_drain_timeout(),
+            drain_timeout_seconds: defaults::drain_timeout(),
             settle_threshold: None,
-            settle_before_expiry_seconds: default_settle_before_expiry(),
-            refund_patience_seconds: default_refund_patience(),
-            low_balance_lamports: default_low_balance(),
+            settle_before_expiry_seconds: defaults::settle_before_expiry(),
+            refund_patience_seconds: defaults::refund_patience(),
+            low_balance_lamports: defaults::low_balance(),
             compute_unit_price: 0,
-            blockhash_margin_blocks: default_blockhash_margin(),
-            tip_interval_ms: default_tip_interval(),
-            poll_interval_ms: default_poll_interval(),
-            comparisons_per_poll: default_comparisons(),
+            blockhash_margin_blocks: defaults::blockhash_margin(),
+            tip_interval_ms: defaults::tip_interval(),
+            poll_interval_ms: defaults::poll_interval(),
+            comparisons_per_poll: defaults::comparisons(),
             compare_within_seconds: None,
-            query_timeout_ms: default_query_timeout(),
-            confirm_interval_ms: default_confirm_interval(),
-            resend_interval_ms: default_resend_interval(),
-            purge_interval_seconds: default_purge_interval(),
-            concurrency: default_concurrency(),
-            in_flight: default_in_flight(),
-            channels_per_transaction: default_channels_per_transaction(),
+            query_timeout_ms: defaults::query_timeout(),
+            confirm_interval_ms: defaults::confirm_interval(),
+            resend_interval_ms: defaults::resend_interval(),
+            purge_interval_seconds: defaults::purge_interval(),
+            concurrency: defaults::concurrency(),
+            in_flight: defaults::in_flight(),
+            channels_per_transaction: defaults::channels_per_transaction(),
             transaction_version: TransactionVersion::default(),
             renew: Renew::default(),
-            renew_wait_seconds: default_renew_wait(),
+            renew_wait_seconds: defaults::renew_wait(),
             purse: PurseSettings::default(),
         }
     }
@@ -412,67 +360,4 @@ fn is_blank(urls: &Endpoints) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_that_names_only_node_and_keys_has_the_defaults() {
-        let named = serde_json::json!({ "rpc": "http://node", "fee_payer": "a.json", "payee": "b.json" });
-        let settings: SettlerSettings = serde_json::from_value(named).unwrap();
-        assert_eq!(settings, SettlerSettings::new("http://node", "a.json", "b.json"));
-        settings.validate().unwrap();
-    }
-
-    #[test]
-    fn intervals_of_zero_are_refused_by_name() {
-        for setting in [
-            "drain_timeout_seconds",
-            "tip_interval_ms",
-            "poll_interval_ms",
-            "comparisons_per_poll",
-            "compare_within_seconds",
-            "query_timeout_ms",
-            "confirm_interval_ms",
-            "resend_interval_ms",
-            "purge_interval_seconds",
-            "concurrency",
-            "in_flight",
-            "channels_per_transaction",
-        ] {
-            let mut values = serde_json::to_value(SettlerSettings::new("http://node", "a", "b")).unwrap();
-            values[setting] = 0.into();
-            let settings: SettlerSettings = serde_json::from_value(values).unwrap();
-            assert_eq!(settings.validate().unwrap_err().setting, format!("settler.{setting}"));
-        }
-    }
-
-    #[test]
-    fn limits_of_the_purse_that_are_zero_are_refused_by_name() {
-        for setting in [
-            "open_budget_per_day",
-            "top_up_budget_per_day",
-            "settle_budget_per_day",
-            "refund_account_budget_per_day",
-            "payer_budget_per_day",
-            "budget_per_day",
-            "budget",
-            "reserve_per_channel",
-            "channels_per_payer",
-            "base_units_per_sol",
-            "opens_per_minute",
-            "refund_accounts_per_day",
-        ] {
-            let mut values = serde_json::to_value(SettlerSettings::new("http://node", "a", "b")).unwrap();
-            values["purse"][setting] = 0.into();
-            let settings: SettlerSettings = serde_json::from_value(values).unwrap();
-            assert_eq!(settings.validate().unwrap_err().setting, format!("settler.purse.{setting}"));
-        }
-    }
-
-    #[test]
-    fn a_margin_that_no_blockhash_has_left_is_refused() {
-        let mut settings = SettlerSettings::new("http://node", "a", "b");
-        settings.blockhash_margin_blocks = 150;
-        assert_eq!(settings.validate().unwrap_err().setting, "settler.blockhash_margin_blocks");
-    }
-}
+mod tests;
