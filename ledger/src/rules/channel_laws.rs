@@ -144,6 +144,16 @@ fn only_an_open_channel_can_be_stopped() {
 }
 
 #[test]
+fn a_voucher_for_the_whole_deposit_closes_and_one_above_does_not() {
+    let record = open();
+    let whole = request_close(Some(&record), Some(&voucher(&record, 1_000)));
+    assert_eq!(whole, CloseVerdict::Stop(Some(Amount::new(1_000))));
+    let above = request_close(Some(&record), Some(&voucher(&record, 1_001)));
+    let watermarks = record.watermarks;
+    assert_eq!(above, CloseVerdict::Refuse(CloseRequested::OverDeposit { watermarks }));
+}
+
+#[test]
 fn anothers_voucher_closes_nothing() {
     let record = open();
     let foreign = SignedVoucher { signer: Pubkey::new_from_array([8; 32]), ..voucher(&record, 16) };

@@ -111,3 +111,6 @@ fn check_identity(record: &ChannelRecord, account: &ChannelAccount) -> Result<()
     let least = if record.state.rank() == 0 { record.watermarks.deposit } else { Amount::ZERO };
     record.agreement.difference(account, least).map_or(Ok(()), Err)
 }
+
+#[cfg(test)]
+mod laws;

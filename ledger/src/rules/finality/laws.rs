@@ -178,8 +178,11 @@ fn a_reclaim_that_did_not_happen_leaves_a_closed_channel() {
         for open_final in [false, true] {
             let record = ChannelRecord { state: ChannelState::Gone, watermarks, refunded, ..open() };
             let over = ChannelAccount { status: ChannelStatus::Distributed, ..account(&record) };
-            let back = taken_back(&record, open_final, Some(&over));
+            let Finalized::TakenBack(back) = compare(&record, open_final, Some(&over), SEEN_AT + 1) else {
+                panic!("it is there");
+            };
             assert_eq!((back.after.state, back.open_final), (ChannelState::Closed, open_final));
+            assert_eq!(back.after.observed_slot, SEEN_AT + 1);
             assert_eq!(back.after.refunded, Some(Amount::new(expected)));
             assert_eq!(back.after.chain_status, Some(ChannelStatus::Distributed));
             assert_eq!(back.unresolved, [SubmissionKind::Reclaim]);

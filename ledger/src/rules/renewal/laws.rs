@@ -131,6 +131,17 @@ fn a_channel_may_be_renewed_from_the_second_it_is_idle() {
 }
 
 #[test]
+fn a_kept_deposit_is_paid_out_of_and_stays_for_another_idle_timeout() {
+    let record = kept(amounts(1_000, 100, 100, 0));
+    let Renewed::To(after, RenewalRequested::Kept) = renew(&record, ANY, false, IDLE_AT + 3) else {
+        panic!("it is kept");
+    };
+    let expected =
+        ChannelRecord { pay_out_to: Some(Amount::new(100)), last_activity_at: IDLE_AT + 3, ..record };
+    assert_eq!(*after, expected, "and nothing else changes");
+}
+
+#[test]
 fn a_kept_deposit_buys_at_least_one_more_unit() {
     for (accepted, expected) in [(984, RenewalRequested::Kept), (985, RenewalRequested::Recorded)] {
         assert_eq!(
