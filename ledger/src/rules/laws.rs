@@ -284,4 +284,27 @@ proptest! {
             prop_assert_eq!(kept.map(|kept| kept.voucher.cumulative_amount.get()).max(), everlasting);
         }
     }
+
+    /// Nothing is kept that no settlement could want, and nothing dropped that one could.
+    #[test]
+    fn kept_is_what_covers_the_spent_and_the_best_that_never_expires(
+        vouchers in proptest::collection::vec((0u64..40, any::<bool>()), 0..12), spent in 0u64..40,
+    ) {
+        let all: Vec<Voucher> = vouchers
+            .into_iter()
+            .map(|(cumulative, lasts)| Voucher {
+                channel_id: CHANNEL,
+                cumulative_amount: Amount::new(cumulative),
+                expires_at: if lasts { 0 } else { 9 },
+            })
+            .collect();
+        let best = all.iter().filter(|voucher| voucher.expires_at == 0).map(|voucher| voucher.cumulative_amount).max();
+        let mut kept = all.clone();
+        retain(&mut kept, |voucher| voucher, Amount::new(spent));
+        let wanted = |voucher: &&Voucher| {
+            voucher.cumulative_amount.get() >= spent
+                || voucher.expires_at == 0 && Some(voucher.cumulative_amount) == best
+        };
+        prop_assert_eq!(kept, all.iter().filter(wanted).copied().collect::<Vec<_>>());
+    }
 }

@@ -75,6 +75,7 @@ fn foreign(account: &ChannelAccount, close: bool, voucher: Option<&SignedVoucher
 fn what_stays_in_escrow_is_paid_out_once_and_above_the_deposit_never() {
     let best = voucher(160, 0);
     let over = voucher(1_001, 0);
+    let more = voucher(200, 0);
     let clock = ChainClock { slot: OPEN_SLOT, unix_timestamp: NOW };
     for (settled, paid_out, voucher, expected) in [
         (0, 0, Some(&best), Plan::Act(Action::PayOut(Some(best.clone())))),
@@ -83,6 +84,10 @@ fn what_stays_in_escrow_is_paid_out_once_and_above_the_deposit_never() {
         (0, 0, None, Plan::Nothing),
         (0, 0, Some(&over), Plan::Nothing),
         (100, 0, Some(&over), Plan::Act(Action::PayOut(None))),
+        // What was accepted since is for the next time.
+        (160, 0, Some(&more), Plan::Act(Action::PayOut(None))),
+        (160, 160, Some(&more), Plan::Nothing),
+        (200, 160, None, Plan::Nothing),
     ] {
         let payout_watermark = Amount::new(paid_out);
         let account = ChannelAccount { payout_watermark, ..account(ChannelStatus::Open, settled) };
@@ -187,6 +192,14 @@ fn voucher_for_the_whole_deposit_settles_and_one_above_is_held() {
     let above = voucher(1_001, 0);
     let hold = Hold::VoucherOverDeposit { cumulative: Amount::new(1_001), deposit: Amount::new(1_000) };
     assert_eq!(decide(&account(Open, 0), true, Some(&above), 0, 1), Plan::Hold(hold));
+}
+
+#[test]
+fn hold_says_what_keeps_the_channel_from_closing() {
+    assert_eq!(Hold::NotPayee.to_string(), "only the payee may seal it, and its key is not ours");
+    let hold = Hold::VoucherOverDeposit { cumulative: Amount::new(1_001), deposit: Amount::new(1_000) };
+    let words = "a stored voucher promises 1001, but the chain shows a deposit of 1000";
+    assert_eq!(hold.to_string(), words);
 }
 
 #[test]

@@ -112,3 +112,13 @@ fn a_place_is_given_back_in_its_own_minute_only() {
     assert_eq!(opened.given_back(NOW).at(NOW), 0);
     assert_eq!(opened.given_back(NOW).given_back(NOW).at(NOW), 0, "never below nothing");
 }
+
+#[test]
+fn a_payers_budget_is_spent_to_the_last_lamport() {
+    let sponsor = Sponsor { opens_per_minute: None, ..generous() };
+    for (charged, expected) in
+        [(75_000, Ok(())), (75_001, Err(RecordedOpen::Unsponsored(Unsponsored::PayerBudget)))]
+    {
+        assert_eq!(lets_open(&sponsor, Share { live: 0, charged }, NONE, false, NOW), expected, "{charged}");
+    }
+}

@@ -80,3 +80,16 @@ fn one_transaction_is_never_on_record_twice() {
         assert_eq!(sign(state, Some(this), this, elsewhere), Signing::GoneOn(state), "{state}");
     }
 }
+
+#[test]
+fn what_may_have_been_sent_can_land_and_what_has_not_ended_can_be_given_up() {
+    for (state, lands, is_given_up) in [
+        (Requested, false, true),
+        (Recorded, true, true),
+        (Landed, false, false),
+        (Failed, false, false),
+        (Expired, true, false),
+    ] {
+        assert_eq!((can_land(state), can_be_given_up(state)), (lands, is_given_up), "{state}");
+    }
+}
