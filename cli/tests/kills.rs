@@ -39,7 +39,7 @@ const REQUESTS: u64 = 150;
 const PRICE: u64 = 1_000;
 
 /// How long a customer keeps on asking for one answer.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Everything but the server.
 struct Shop {
@@ -110,7 +110,7 @@ impl Shop {
         (server, is_ready)
     }
 
-    /// Kills servers, a third of a second into their service on the average; one in eight before it is ready.
+    /// Kills servers within half a second, or within that after an answer; one in eight before it is ready.
     fn kill(&self, kills: u64, random: &mut StdRng) -> (u64, Duration) {
         let (mut unready, mut starting) = (0, Duration::from_millis(200));
         // Everybody has a channel before the first kill.
@@ -127,7 +127,10 @@ impl Shop {
                 unready += u64::from(is_ready.try_recv().is_err());
             } else {
                 starting = is_ready.recv_timeout(PATIENCE).expect("a server that starts");
-                std::thread::sleep(Duration::from_millis(random.gen_range(0..600)));
+                if random.gen_ratio(1, 2) {
+                    self.wait_for_an_answer();
+                }
+                std::thread::sleep(Duration::from_millis(random.gen_range(0..400)));
             }
             server.kill().unwrap();
             server.wait().unwrap();
@@ -136,6 +139,14 @@ impl Shop {
             }
         }
         (unready, starting)
+    }
+
+    /// On a busy machine an answer takes longer than most servers live.
+    fn wait_for_an_answer(&self) {
+        let (answered, since) = (self.answered.load(Ordering::Relaxed), Instant::now());
+        while self.answered.load(Ordering::Relaxed) == answered && since.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Asks until there is an answer.

@@ -83,12 +83,9 @@ impl Resolve {
     /// Resolves what can be resolved now. Returns how many transactions are still in flight.
     pub(crate) async fn round(&self) -> Result<usize, SettlerError> {
         let recorded = self.ledger.unresolved().await?;
-        if !self.is_due() {
-            return Ok(recorded.len());
-        }
         survive("costs", self.costs.complete().await)?;
-        if recorded.is_empty() {
-            return Ok(0);
+        if recorded.is_empty() || !self.is_due() {
+            return Ok(recorded.len());
         }
         // Height before statuses: whatever could land up to this height is in the statuses.
         let height = self.tips.current().await?.block_height;

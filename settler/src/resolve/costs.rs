@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use solana_pubkey::Pubkey;
 use toll_chain::{Chain, Cost};
@@ -21,6 +22,9 @@ const MOST: usize = 4_096;
 /// How often a cost is asked for before the next restart.
 const TRIES: u32 = 600;
 
+/// Between two rounds.
+const INTERVAL: Duration = Duration::from_secs(1);
+
 /// What transactions cost the sponsor.
 pub(super) struct Costs {
     ledger: Ledger,
@@ -28,11 +32,13 @@ pub(super) struct Costs {
     fee_payer: Pubkey,
     waiting: Mutex<VecDeque<(Submission, u32)>>,
     has_looked_back: AtomicBool,
+    asked_at: Mutex<Option<Instant>>,
 }
 
 impl Costs {
     pub(super) fn new(ledger: Ledger, chain: Arc<dyn Chain>, fee_payer: Pubkey) -> Self {
-        Self { ledger, chain, fee_payer, waiting: Mutex::default(), has_looked_back: AtomicBool::new(false) }
+        let (waiting, has_looked_back, asked_at) = Default::default();
+        Self { ledger, chain, fee_payer, waiting, has_looked_back, asked_at }
     }
 
     /// Enters what a resolved transaction cost; nothing for one that never came on chain. Repeats add nothing.
@@ -64,6 +70,9 @@ impl Costs {
             let found = self.ledger.without_cost(since, MOST).await?;
             self.waiting().extend(found.into_iter().map(|submission| (submission, 0)));
         }
+        if self.waiting().is_empty() || !self.is_due() {
+            return Ok(());
+        }
         let asked = {
             let mut waiting = self.waiting();
             let count = waiting.len().min(AT_ONCE);
@@ -80,6 +89,15 @@ impl Costs {
             }
         }
         Ok(())
+    }
+
+    fn is_due(&self) -> bool {
+        let mut asked_at = self.asked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = asked_at.is_none_or(|at| at.elapsed() >= INTERVAL);
+        if is_due {
+            *asked_at = Some(Instant::now());
+        }
+        is_due
     }
 
     /// What waits. Never held across an await.
