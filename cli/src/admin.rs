@@ -6,9 +6,8 @@
 mod standing;
 mod token;
 
-use std::fmt::Write;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -17,6 +16,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -44,8 +44,14 @@ pub(crate) struct Eyes {
     ledger: Ledger,
     registry: Registry,
     standing: Standing,
-    float: Option<FloatWatch>,
+    settler: Mutex<Option<Sight>>,
     freshness: Freshness,
+}
+
+/// The settler that works here at present.
+struct Sight {
+    registry: Registry,
+    float: FloatWatch,
 }
 
 /// How old what is known of the chain may be, in seconds.
@@ -72,7 +78,7 @@ impl Admin {
     /// Answers until `stop` resolves.
     pub(crate) async fn serve(
         self,
-        eyes: Eyes,
+        eyes: Arc<Eyes>,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
         let token = self.token.map(Arc::new);
@@ -80,7 +86,7 @@ impl Admin {
             .route("/metrics", get(metrics))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
-            .with_state(Arc::new(eyes))
+            .with_state(eyes)
             .layer(middleware::from_fn(move |request, next| admit(token.clone(), request, next)));
         axum::serve(self.listener, router).with_graceful_shutdown(stop).await
     }
@@ -97,7 +103,7 @@ impl Eyes {
             tip: terms.tip_max_age.into(),
             observation: terms.observation_limit(terms.grace_period),
         };
-        Ok(Self { ledger, registry, standing, float: None, freshness })
+        Ok(Self { ledger, registry, standing, settler: Mutex::default(), freshness })
     }
 
     /// Shows what `gateway` counts, too.
@@ -105,11 +111,26 @@ impl Eyes {
         gateway.metrics().register(&mut self.registry);
     }
 
-    /// Shows what `settler` counts, too, and what its purse has left.
-    pub(crate) fn on_settler(&mut self, settler: &Settler) {
-        settler.metrics().register(&mut self.registry);
-        self.standing.register_float(&mut self.registry);
-        self.float = Some(settler.float());
+    /// Shows what `settler` counts, too, and what its purse has left, in place of the settler before it.
+    pub(crate) fn on_settler(&self, settler: &Settler) {
+        let mut registry = Registry::default();
+        settler.metrics().register(&mut registry);
+        self.standing.register_float(&mut registry);
+        let sight = Sight { registry, float: settler.float() };
+        *self.settler.lock().unwrap_or_else(PoisonError::into_inner) = Some(sight);
+    }
+
+    /// Everything as OpenMetrics text.
+    fn show(&self, vitals: Option<&Vitals>) -> std::result::Result<String, std::fmt::Error> {
+        let settler = self.settler.lock().unwrap_or_else(PoisonError::into_inner);
+        self.standing.show(&self.ledger, vitals, settler.as_ref().map(|sight| &sight.float));
+        let mut text = String::new();
+        encode_registry(&mut text, &self.registry)?;
+        if let Some(sight) = settler.as_ref() {
+            encode_registry(&mut text, &sight.registry)?;
+        }
+        encode_eof(&mut text)?;
+        Ok(text)
     }
 }
 
@@ -139,14 +160,10 @@ async fn admit(token: Option<Arc<Token>>, request: Request, next: Next) -> Respo
 
 async fn metrics(State(eyes): State<Arc<Eyes>>) -> Response {
     let vitals = eyes.ledger.vitals().await;
-    eyes.standing.show(&eyes.ledger, vitals.as_ref().ok(), eyes.float.as_ref());
-    let mut text = String::new();
-    match prometheus_client::encoding::text::encode(&mut text, &eyes.registry) {
-        Ok(()) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+    match eyes.show(vitals.as_ref().ok()) {
+        Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(error) => {
-            text.clear();
-            // Writing to a string does not fail.
-            let _ = write!(text, "cannot be written down: {error}");
+            let text = format!("cannot be written down: {error}");
             (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
         }
     }

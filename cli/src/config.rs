@@ -18,7 +18,7 @@ use toll_gateway::{
 };
 use toll_ledger::LedgerConfig;
 use toll_protocol::{Amount, Network, ProgramProfile, TREASURY_OWNER};
-use toll_settler::{ListedMint, Renew, SettlerConfig, SettlerSettings, Surroundings};
+use toll_settler::{ListedMint, Renew, SettlerConfig, SettlerSettings, Surroundings, TAKEOVER};
 
 use crate::error::{CliError, Exit, Result};
 use crate::keys;
@@ -118,6 +118,12 @@ impl Config {
                 self.ledger.file().is_none() && self.gateway.secret_file.is_none(),
                 "gateway.secret_file",
                 "must be given beside a ledger.url on a server: every gateway there needs the same",
+            ),
+            (
+                self.ledger.file().is_none() && u64::from(terms.grace_period) < 2 * TAKEOVER,
+                "session.grace_period_seconds",
+                "must be at least 40 beside a ledger.url on a server: as long may it take until another settler goes on \
+                 where one died, and half of it is for closing",
             ),
             (
                 settler.poll_interval.as_secs() >= terms.observation_limit(terms.grace_period).unsigned_abs(),

@@ -1,5 +1,7 @@
 //! Getting paid: gateway and settler, in one process or each alone.
 
+mod settling;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,8 +18,9 @@ use toll_chain::{ChainError, RpcChain};
 use toll_gateway::{ConfigError, Discovery, Gateway, GatewayError, Proxy, RouteSigner, proxy_router, serve};
 use toll_ledger::{Ledger, LedgerError, SystemClock};
 use toll_protocol::OperatorKey;
-use toll_settler::{ListedMint, Settler, SettlerError, SettlerKeys, Summary};
+use toll_settler::{ListedMint, Settler, SettlerConfig, SettlerError, SettlerKeys, Summary};
 
+use self::settling::Settling;
 use crate::admin::{Admin, Eyes};
 use crate::config::Config;
 use crate::error::{CliError, Exit, Result};
@@ -47,7 +50,7 @@ pub struct Server {
     pub admin_address: Option<SocketAddr>,
     ledger: Ledger,
     gateway: Option<Part<(), GatewayError>>,
-    settler: Option<Part<Summary, SettlerError>>,
+    settler: Option<Part<Summary, CliError>>,
     admin: Option<Part<(), std::io::Error>>,
 }
 
@@ -95,7 +98,8 @@ impl<T, E> Drop for Part<T, E> {
 type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Server {
-    /// Starts what `role` says. Everything that must hold is checked before the first request is taken.
+    /// Starts what `role` says. Everything that must hold is checked before the first request is taken. Where another
+    /// host settles on the same ledger, on a server, this one sells, and settles when the other is gone.
     pub async fn start(config: &Config, role: Role) -> Result<Self> {
         let ledger = open_ledger(config)?;
         let mut server =
@@ -107,10 +111,10 @@ impl Server {
             Role::Settler => None,
             Role::Both | Role::Gateway => Some(bind(config, server.ledger.clone(), &mut eyes).await?),
         };
+        let eyes = Arc::new(eyes);
         if role != Role::Gateway {
-            let settler = start_settler(config, server.ledger.clone()).await?;
-            eyes.on_settler(&settler);
-            server.settler = Some(Part::spawn(|stop| settler.run(stop)));
+            let settling = Settling::begin(config, server.ledger.clone(), Arc::clone(&eyes)).await?;
+            server.settler = Some(Part::spawn(|stop| settling.run(stop)));
         }
         if let Some(admin) = admin {
             server.admin_address = Some(admin.address);
@@ -138,7 +142,7 @@ impl Server {
         };
         let settler = async {
             match &mut self.settler {
-                Some(part) => part.failed(settler_error).await,
+                Some(part) => part.failed(CliError::clone).await,
                 None => std::future::pending().await,
             }
         };
@@ -157,7 +161,7 @@ impl Server {
             gateway.stop(gateway_error).await?;
         }
         match &mut self.settler {
-            Some(settler) => settler.stop(settler_error).await,
+            Some(settler) => settler.stop(CliError::clone).await,
             None => Ok(Summary::default()),
         }
     }
@@ -165,7 +169,8 @@ impl Server {
 
 /// One run of the settler: everything that is due, then the end.
 pub async fn settle_once(config: &Config) -> Result<Summary> {
-    let settler = start_settler(config, open_ledger(config)?).await?;
+    let parts = assemble(config, open_ledger(config)?).await?;
+    let settler = parts.start_at_once().await.map_err(|error| settler_error(&error))?;
     settler.once().await.map_err(|error| settler_error(&error))
 }
 
@@ -211,7 +216,26 @@ async fn bind(config: &Config, ledger: Ledger, eyes: &mut Eyes) -> Result<(Socke
     Ok((address, listener, router))
 }
 
-async fn start_settler(config: &Config, ledger: Ledger) -> Result<Settler> {
+/// What a settler is made of.
+struct SettlerParts {
+    ledger: Ledger,
+    chain: Arc<RpcChain>,
+    keys: SettlerKeys,
+    config: SettlerConfig,
+}
+
+impl SettlerParts {
+    /// Waits where another settler has the ledger, if that is on a server.
+    async fn start(self) -> std::result::Result<Settler, SettlerError> {
+        Settler::start(self.ledger, self.chain, self.keys, self.config).await
+    }
+
+    async fn start_at_once(self) -> std::result::Result<Settler, SettlerError> {
+        Settler::start_at_once(self.ledger, self.chain, self.keys, self.config).await
+    }
+}
+
+async fn assemble(config: &Config, ledger: Ledger) -> Result<SettlerParts> {
     let keys = settler_keys(config)?;
     let cluster = Cluster::new(&config.settler.rpc);
     let mut mints = Vec::new();
@@ -225,7 +249,7 @@ async fn start_settler(config: &Config, ledger: Ledger) -> Result<Settler> {
     let settler = config.settler_config(mints)?;
     let chain = RpcChain::on(config.session.network, &config.settler.rpc);
     let chain = Arc::new(chain.with_websockets(config.settler.hints_from()));
-    Settler::start(ledger, chain, keys, settler).await.map_err(|error| settler_error(&error))
+    Ok(SettlerParts { ledger, chain, keys, config: settler })
 }
 
 /// Reads the settler's keys and forgets them again.

@@ -11,8 +11,9 @@
 //!
 //! After a restart nobody knows whether a request without a key was served. The payer would lose its money if it was
 //! not, the seller an answer if it was. So each channel's last requests, those that were being answered when the
-//! gateway stopped, may run once more; that answer is put in the ledger, and ends the doubt. Whoever wants certainty
-//! sends an `Idempotency-Key`.
+//! gateway stopped, may run once more; that answer is put in the ledger, and ends the doubt. Where gateways share a
+//! ledger on a server, another one may have served it and go on: there a request without a key runs nowhere but where it
+//! was charged. Whoever wants certainty sends an `Idempotency-Key`.
 
 use axum::response::Response;
 use http::Method;
@@ -93,5 +94,7 @@ pub(crate) fn look_up(
 
 /// Whether the request may have been under way when an earlier process stopped.
 fn in_doubt(gateway: &Gateway, channel: &ChannelRecord, accepted_at: i64) -> bool {
-    accepted_at <= gateway.started_at && channel.last_activity_at.saturating_sub(accepted_at) <= UNDER_WAY
+    !gateway.ledger.is_shared()
+        && accepted_at <= gateway.started_at
+        && channel.last_activity_at.saturating_sub(accepted_at) <= UNDER_WAY
 }

@@ -264,6 +264,15 @@ impl Tx {
         }
     }
 
+    /// Runs statements in the words of the database itself.
+    #[cfg(feature = "testing")]
+    pub(crate) fn batch(&self, sql: &str) -> Result<(), DatabaseError> {
+        match self {
+            Self::Sqlite(sqlite) => Ok(sqlite.connection().execute_batch(sql)?),
+            Self::Postgres(postgres) => postgres.batch(sql),
+        }
+    }
+
     /// What only SQLite can be asked.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn connection(&self) -> &rusqlite::Connection {

@@ -75,7 +75,9 @@ pub use spending::{DAY, Hold, Spending, SpendingKind, Spent, day_of};
 pub use sponsor::{Sponsor, Unsponsored};
 pub use submission::{Effect, Intent, Resolution, Submission, SubmissionId, SubmissionKind, SubmissionState};
 #[cfg(feature = "testing")]
-pub use testing::{BlankPlace, ChannelFixture, ReaderHold, TEST_SERVER, TestServer, WriterHold};
+pub use testing::{
+    BlankPlace, ChannelFixture, Fault, ReaderHold, TEST_SERVER, TestProxy, TestServer, WriterHold,
+};
 pub use tip::{TIP_LIFE, Tip};
 pub use vitals::Vitals;
 pub use watermarks::Watermarks;

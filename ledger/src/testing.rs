@@ -1,6 +1,7 @@
 //! Throwaway ledgers and ready-made channels, for tests.
 
 mod inspection;
+mod proxy;
 mod server;
 
 use ed25519_dalek::SigningKey;
@@ -15,6 +16,7 @@ use crate::{
     observation, opening,
 };
 
+pub use self::proxy::{Fault, TestProxy};
 pub use self::server::TestServer;
 
 /// Names the server on which temporary ledgers are made, instead of in files.
@@ -134,8 +136,13 @@ impl Ledger {
         .await
     }
 
-    /// Lets the file grow no further, as on a full disk; `false` lifts that again.
+    /// Lets the database grow no further, as on a full disk; `false` lifts that again.
     pub async fn fill_disk(&self, full: bool) -> Result<(), LedgerError> {
+        if self.is_shared() {
+            return self
+                .write("fill_disk", move |tx| Ok(tx.batch(if full { FULL } else { NOT_FULL })?))
+                .await;
+        }
         self.write("fill_disk", move |tx| {
             let tx = tx.connection();
             let pages: i64 = tx.pragma_query_value(None, "page_count", |row| row.get(0))?;
@@ -146,6 +153,23 @@ impl Ledger {
         .await
     }
 }
+
+/// Every statement that would write a row fails as it does where the file of its table cannot be extended.
+const FULL: &str = "
+CREATE FUNCTION full_disk() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
+END $$;
+DO $$
+DECLARE each record;
+BEGIN
+    FOR each IN SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() LOOP
+        EXECUTE format('CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON %I '
+                       'FOR EACH STATEMENT EXECUTE FUNCTION full_disk()', each.table_name);
+    END LOOP;
+END $$;";
+
+const NOT_FULL: &str = "DROP FUNCTION full_disk() CASCADE;";
 
 /// A place for a ledger.
 #[derive(Debug)]

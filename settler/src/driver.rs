@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_chain::Chain;
-use toll_ledger::{ChannelState, CloseReason, Ledger, RenewalRequested, SettlerLock, SubmissionKind};
+use toll_ledger::{ChannelState, CloseReason, LEASE, Ledger, RenewalRequested, SettlerLock, SubmissionKind};
 use tracing::{debug, info};
 
 use self::company::Company;
@@ -86,6 +86,9 @@ struct Outlook {
 /// How often a settler that stands by looks whether it is needed.
 const STAND_BY: Duration = Duration::from_secs(5);
 
+/// Seconds after which at the latest the work of a settler that died is taken over, where another one stands by.
+pub const TAKEOVER: u64 = LEASE.unsigned_abs() + STAND_BY.as_secs();
+
 /// Waits for its turn to settle on a ledger that is on a server. A file has one settler, and no use for another.
 async fn stand_by(ledger: &Ledger) -> Result<SettlerLock, SettlerError> {
     let mut told = false;
@@ -105,7 +108,8 @@ async fn stand_by(ledger: &Ledger) -> Result<SettlerLock, SettlerError> {
 }
 
 impl Settler {
-    /// Takes the ledger's settler lock, for which it waits where the ledger is on a server, and checks everything that must hold before the first transaction.
+    /// Takes the ledger's settler lock, for which it waits where the ledger is on a server, and checks everything that
+    /// must hold before the first transaction.
     ///
     /// Fails with a reason and a remedy: another settler on this ledger, a node of another cluster than the
     /// configuration or the ledger says, no program, a mint that is none, a treasury that cannot be paid.
@@ -114,9 +118,30 @@ impl Settler {
         ledger: Ledger,
         chain: Arc<dyn Chain>,
         keys: SettlerKeys,
-        mut config: SettlerConfig,
+        config: SettlerConfig,
     ) -> Result<Self, SettlerError> {
         let lock = stand_by(&ledger).await?;
+        Self::start_with(lock, ledger, chain, keys, config).await
+    }
+
+    /// The same without waiting: another settler on the ledger is [`SettlerError::AlreadyRunning`].
+    pub async fn start_at_once(
+        ledger: Ledger,
+        chain: Arc<dyn Chain>,
+        keys: SettlerKeys,
+        config: SettlerConfig,
+    ) -> Result<Self, SettlerError> {
+        let lock = ledger.try_lock_settler().await?.ok_or(SettlerError::AlreadyRunning)?;
+        Self::start_with(lock, ledger, chain, keys, config).await
+    }
+
+    async fn start_with(
+        lock: SettlerLock,
+        ledger: Ledger,
+        chain: Arc<dyn Chain>,
+        keys: SettlerKeys,
+        mut config: SettlerConfig,
+    ) -> Result<Self, SettlerError> {
         let cluster = startup::identify(chain.as_ref(), &config).await?;
         ledger.bind_cluster(&cluster).await?;
         let Checked { missing, version } = startup::check_accounts(chain.as_ref(), &keys, &config).await?;

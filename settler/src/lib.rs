@@ -34,7 +34,7 @@ pub use config::{
     InvalidSetting, ListedMint, Renew, SettlerConfig, SettlerKeys, SettlerSettings, Surroundings,
     TransactionVersion,
 };
-pub use driver::{Pass, Settler};
+pub use driver::{Pass, Settler, TAKEOVER};
 pub use error::SettlerError;
 pub use metrics::{Float, FloatWatch, Metrics};
 pub use plan::{Action, Hold, PartialSettle, Plan, Snapshot, plan};

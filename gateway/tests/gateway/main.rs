@@ -22,6 +22,7 @@ mod renewal;
 mod replay;
 mod servers;
 mod settler;
+mod shared;
 mod sponsorship;
 mod top_up;
 mod voucher;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::postgres;
+
 /// A database: `postgres://user:password@host:port/database` for a server, `sqlite:` and a path, or a bare path, for a
 /// file. It may hold a password, so it is never shown.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -47,7 +49,8 @@ impl DatabaseUrl {
             Some(file) if file.to_string_lossy().contains("://") => {
                 Some("must begin with postgres:// or sqlite:, or be a path")
             }
-            _ => None,
+            Some(_) => None,
+            None => postgres::fault(&self.0),
         }
     }
 }
@@ -82,6 +85,19 @@ mod tests {
         assert!(DatabaseUrl::new("").fault().is_some());
         assert!(DatabaseUrl::new("sqlite:").fault().is_some());
         assert_eq!(DatabaseUrl::new("ledger.db").fault(), None);
+    }
+
+    #[test]
+    fn a_server_without_host_or_database_is_refused_before_it_is_asked() {
+        assert_eq!(DatabaseUrl::new("postgres://db/ledger?sslmode=require").fault(), None);
+        for (url, fault) in [
+            ("postgres://db.example", "names no database"),
+            ("postgres:///ledger", "names no host"),
+            ("postgres://db/ledger?colour=red", "is no URL of a PostgreSQL database"),
+            ("postgres://db:port/ledger", "is no URL of a PostgreSQL database"),
+        ] {
+            assert_eq!(DatabaseUrl::new(url).fault(), Some(fault), "{url}");
+        }
     }
 
     #[test]

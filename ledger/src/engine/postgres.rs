@@ -15,14 +15,18 @@ pub(super) mod value;
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::error::{DatabaseError, DatabaseErrorKind};
 use super::given::Given;
 use super::value::{Parameter, Row};
 use crate::error::LedgerError;
 
-pub(crate) use self::address::Address;
+pub(crate) use self::address::{Address, fault};
 use self::link::Link;
+
+/// How long the tables of a large ledger may take to change.
+const MIGRATION: Duration = Duration::from_secs(600);
 
 /// A connection to a server, made when it is needed.
 pub(crate) struct Postgres {
@@ -43,8 +47,16 @@ impl Postgres {
         let postgres = Self::at(address);
         let unreachable = |cause| LedgerError::Unreachable { server: address.shown().to_owned(), cause };
         postgres.connect().map_err(unreachable)?;
+        postgres.wait_for(MIGRATION);
         migrate::migrate(&postgres, address)?;
+        postgres.wait_for(address.patience());
         Ok(postgres)
+    }
+
+    fn wait_for(&self, patience: Duration) {
+        if let Some(link) = self.link.borrow().as_ref() {
+            link.wait_for(patience);
+        }
     }
 
     /// A connection that is made when it is first needed.

@@ -9,6 +9,7 @@ mod closing;
 mod comparison;
 mod concurrency;
 mod crash;
+mod cut_off;
 mod file;
 mod finality;
 mod full_disk;

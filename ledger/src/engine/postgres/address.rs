@@ -21,13 +21,7 @@ impl Address {
     /// A password that the URL does not have is taken from `PGPASSWORD`. A certificate is checked against those that the
     /// system trusts, or those of `SSL_CERT_FILE`.
     pub(crate) fn parse(url: &str, patience: Duration) -> Result<Self, &'static str> {
-        let mut config: Config = url.parse().map_err(|_| "is no URL of a PostgreSQL database")?;
-        if config.get_hosts().is_empty() {
-            return Err("names no host");
-        }
-        if config.get_dbname().is_none() {
-            return Err("names no database");
-        }
+        let mut config = read(url)?;
         if config.get_password().is_none()
             && let Ok(password) = std::env::var("PGPASSWORD")
         {
@@ -57,6 +51,22 @@ impl Address {
     pub(super) fn patience(&self) -> Duration {
         self.patience
     }
+}
+
+/// Why a URL leads to no database, whatever runs there.
+pub(crate) fn fault(url: &str) -> Option<&'static str> {
+    read(url).err()
+}
+
+fn read(url: &str) -> Result<Config, &'static str> {
+    let config: Config = url.parse().map_err(|_| "is no URL of a PostgreSQL database")?;
+    if config.get_hosts().is_empty() {
+        return Err("names no host");
+    }
+    if config.get_dbname().is_none() {
+        return Err("names no database");
+    }
+    Ok(config)
 }
 
 fn shown(config: &Config) -> String {

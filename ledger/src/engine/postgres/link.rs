@@ -23,7 +23,7 @@ pub(super) struct Link {
     // Taken when it goes: a runtime must not be waited for where others run.
     runtime: Option<Runtime>,
     client: Client,
-    patience: Duration,
+    patience: Cell<Duration>,
     statements: RefCell<HashMap<&'static str, Statement>>,
     /// The same over arrays.
     over_arrays: RefCell<HashMap<&'static str, Statement>>,
@@ -54,7 +54,7 @@ impl Link {
         let link = Self {
             runtime: Some(runtime),
             client,
-            patience,
+            patience: Cell::new(patience),
             statements: RefCell::default(),
             over_arrays: RefCell::default(),
             round_trips: Cell::default(),
@@ -65,7 +65,7 @@ impl Link {
 
     /// Commits wait for the disk, and what a dead process left open ends by itself.
     fn prepare_session(&self) -> Result<(), DatabaseError> {
-        let idle = self.patience.as_millis();
+        let idle = self.patience.get().as_millis();
         self.batch(&format!("SET idle_in_transaction_session_timeout = {idle}"))?;
         let setting = "SELECT coalesce(current_setting('synchronous_commit', true), '')";
         let rows = self.wait(self.client.simple_query(setting))?;
@@ -77,6 +77,11 @@ impl Link {
             self.batch("SET synchronous_commit = on")?;
         }
         Ok(())
+    }
+
+    /// From here on any answer is waited for as long as this.
+    pub(super) fn wait_for(&self, patience: Duration) {
+        self.patience.set(patience);
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -197,9 +202,9 @@ impl Link {
     ) -> Result<T, DatabaseError> {
         let runtime = self.runtime.as_ref().ok_or_else(DatabaseError::not_connected)?;
         self.round_trips.set(self.round_trips.get() + 1);
-        match runtime.block_on(async { tokio::time::timeout(self.patience, answer).await }) {
+        match runtime.block_on(async { tokio::time::timeout(self.patience.get(), answer).await }) {
             Ok(answer) => Ok(answer?),
-            Err(_) => Err(silent(self.patience)),
+            Err(_) => Err(silent(self.patience.get())),
         }
     }
 }
