@@ -13,7 +13,7 @@ use crate::limit::RateLimit;
 use crate::metrics::Metrics;
 use crate::recent::Recent;
 use crate::reject::Rejection;
-use crate::session::{Exposure, Rules};
+use crate::session::{Exposure, RecognizedChallenges, Rules};
 use crate::terms::Terms;
 
 /// One merchant's payment state behind any number of [`crate::PaymentLayer`]s.
@@ -33,6 +33,7 @@ pub struct Gateway {
     /// When this process began to charge, in unix seconds.
     pub(crate) started_at: i64,
     pub(crate) exposure: Exposure,
+    pub(crate) recognized: RecognizedChallenges,
     pub(crate) metrics: Metrics,
     opens: RateLimit<Pubkey>,
     updates: RateLimit<ChannelId>,
@@ -71,6 +72,7 @@ impl Gateway {
             )),
             started_at: ledger.now(),
             exposure: Exposure::default(),
+            recognized: RecognizedChallenges::default(),
             metrics: Metrics::default(),
             ledger,
             terms,

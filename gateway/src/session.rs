@@ -9,6 +9,7 @@ mod challenge;
 mod close;
 mod open;
 mod pay;
+mod recognized;
 mod serve;
 mod sponsorship;
 mod top_up;
@@ -26,6 +27,7 @@ use toll_ledger::ChannelRecord;
 use toll_protocol::{Action, Credential};
 use tower::Service;
 
+pub(crate) use self::recognized::RecognizedChallenges;
 use self::sponsorship::Funding;
 pub(crate) use self::transaction::Rules;
 pub(crate) use self::unobserved::Exposure;

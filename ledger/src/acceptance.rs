@@ -6,12 +6,14 @@
 
 mod change;
 mod group;
+mod tail;
 
 use std::collections::HashMap;
 
 use toll_protocol::{Amount, ChannelId, VerifiedVoucher};
 
 pub(crate) use self::group::{Basis, Offer, Outcome, accept_all};
+pub(crate) use self::tail::Tail;
 use crate::column::Columns;
 use crate::engine::{DatabaseError, Tx, Value};
 use crate::replay::{Replay, ReplayKey};
@@ -32,6 +34,9 @@ pub struct Charge {
     pub challenge_id: String,
     /// What makes a repeat of this request recognizable.
     pub replay: ReplayKey,
+    /// Whether the key is a digest over the voucher itself, or a number that nobody chose: as long as the voucher is
+    /// above what is accepted, nothing can be charged under it, and nobody looks. Unset, it is looked up.
+    pub is_of_voucher: bool,
 }
 
 /// A voucher was accepted and its request may be served.

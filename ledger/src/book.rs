@@ -12,7 +12,7 @@ use lru::LruCache;
 use toll_protocol::{ChannelId, VoucherKey};
 
 use crate::rules::acceptance::Standing;
-use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, Watermarks};
+use crate::{ChannelRecord, ChannelState, Ledger, LedgerError, Watermarks, channel};
 
 /// A channel as this process knows it.
 #[derive(Clone, Debug)]
@@ -141,12 +141,18 @@ fn place(id: &ChannelId) -> [u8; 8] {
 }
 
 impl Ledger {
-    /// The channel, if the ledger has it: from memory when it is in the book, else from its row.
+    /// The channel, if the ledger has it: from memory when it is in the book, else from its row, which may be behind as
+    /// well: vouchers that were accepted lately are not in it yet.
     pub async fn booked(&self, id: &ChannelId) -> Result<Option<Booked>, LedgerError> {
-        match self.book().find(id) {
-            Some(channel) => Ok(Some(Booked { channel, is_fresh: false })),
-            None => self.reload(id).await,
+        if let Some(channel) = self.book().find(id) {
+            return Ok(Some(Booked { channel, is_fresh: false }));
         }
+        let of = *id;
+        let record = self.read_beside("booked", move |tx| Ok(channel::find(tx, &of)?)).await?;
+        let Some(record) = record else { return Ok(None) };
+        let channel = Arc::new(BookedChannel::new(record));
+        self.book().enter(&channel);
+        Ok(Some(Booked { channel, is_fresh: false }))
     }
 
     /// The channel as its row says now, if the ledger has it; the book has it from here on.

@@ -54,7 +54,7 @@ impl Ledger {
 
     /// The cluster this ledger is bound to, if it is.
     pub async fn cluster(&self) -> Result<Option<ClusterIdentity>, LedgerError> {
-        self.read("cluster", |tx| Ok(stored(tx)?)).await
+        self.read_beside("cluster", |tx| Ok(stored(tx)?)).await
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
-use crate::acceptance::{Acceptance, Offer};
+use crate::acceptance::{Acceptance, Offer, Tail};
 use crate::book::Book;
 use crate::clock::Clock;
 use crate::config::LedgerConfig;
@@ -64,7 +64,8 @@ impl Ledger {
         let readers = Readers::of(readers);
         let path = config.file().unwrap_or(Path::new("")).to_owned();
         let book = Arc::new(Book::new(config.book_channels));
-        let writer = Writer::start(tx, Arc::clone(&book))
+        let tail = matches!(tx, Tx::Sqlite(_)).then(Tail::default);
+        let writer = Writer::start(tx, Arc::clone(&book), tail)
             .map_err(|cause| LedgerError::File { path, cause: Arc::new(cause) })?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -158,13 +159,51 @@ impl Ledger {
         self.inner.writer.write(name, work).await
     }
 
+    /// The same for what vouchers have nothing to do with.
+    pub(crate) async fn write_beside<T, F>(&self, name: &'static str, work: F) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Tx) -> Result<T, LedgerError> + Send + 'static,
+    {
+        self.inner.writer.write_beside(name, work).await
+    }
+
     /// Has a voucher decided on the writer thread; what is accepted is durable once this returns.
     pub(crate) async fn offer(&self, offer: Offer) -> Result<Acceptance, LedgerError> {
         self.inner.writer.offer(offer).await
     }
 
-    /// Runs the named query on a read-only connection, against one snapshot.
+    /// Runs the named query on a read-only connection, against one snapshot with everything that was accepted before.
     pub(crate) async fn read<T, F>(&self, name: &'static str, work: F) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Tx) -> Result<T, LedgerError> + Send + 'static,
+    {
+        match self.snapshot(name, work, true).await? {
+            (Some(value), _) => Ok(value),
+            (None, work) => {
+                self.inner.writer.post().await.map_err(|error| error.during(name))?;
+                self.read_beside(name, work).await
+            }
+        }
+    }
+
+    /// The same for what vouchers have nothing to do with: no tail is in the way.
+    pub(crate) async fn read_beside<T, F>(&self, name: &'static str, work: F) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Tx) -> Result<T, LedgerError> + Send + 'static,
+    {
+        self.snapshot(name, work, false).await?.0.ok_or(LedgerError::Stopped)
+    }
+
+    /// Runs `work`, unless there is a tail and the rows are to be `whole`. Returns it for another time.
+    async fn snapshot<T, F>(
+        &self,
+        name: &'static str,
+        mut work: F,
+        whole: bool,
+    ) -> Result<(Option<T>, F), LedgerError>
     where
         T: Send + 'static,
         F: FnMut(&Tx) -> Result<T, LedgerError> + Send + 'static,
@@ -175,7 +214,13 @@ impl Ledger {
         let outcome = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let reader = inner.readers.take().ok_or(LedgerError::Stopped)?;
-            reader.read(work)
+            let value = reader.read(|tx| {
+                if whole && tx.has_tail()? {
+                    return Ok(None);
+                }
+                work(tx).map(Some)
+            })?;
+            Ok((value, work))
         });
         match outcome.await {
             Ok(outcome) => outcome.map_err(|error: LedgerError| error.during(name)),

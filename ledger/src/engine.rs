@@ -282,6 +282,33 @@ impl Tx {
         }
     }
 
+    /// The database's word for what others have written: another one than before when they have. A server has none.
+    pub(crate) fn version(&self) -> Result<i64, DatabaseError> {
+        match self {
+            Self::Sqlite(_) => self.one("-- version\nPRAGMA data_version", &[], |row| row.get(0)),
+            Self::Postgres(_) => Ok(0),
+        }
+    }
+
+    /// Whether accepted vouchers are on record that the rows have not.
+    pub(crate) fn has_tail(&self) -> Result<bool, DatabaseError> {
+        match self {
+            Self::Sqlite(_) => {
+                self.one("-- has_tail\nSELECT EXISTS (SELECT 1 FROM tail)", &[], |row| row.get(0))
+            }
+            Self::Postgres(_) => Ok(false),
+        }
+    }
+
+    /// Whether commits from here on wait until they are on disk, as they do unless told. One that does not is there
+    /// once a later one is that does. Between transactions only.
+    pub(crate) fn wait_for_disk(&self, wait: bool) -> Result<(), DatabaseError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.wait_for_disk(wait),
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
     fn command(&self, sql: &'static str) -> Result<(), DatabaseError> {
         self.execute(sql, &[]).map(drop)
     }

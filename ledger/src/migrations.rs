@@ -64,6 +64,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0022_lease"),
     migration!("0023_journal"),
     migration!("0024_append_only", server),
+    migration!("0025_tail"),
 ];
 
 /// The newest schema version this binary knows.

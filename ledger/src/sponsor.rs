@@ -50,7 +50,7 @@ pub enum Unsponsored {
 impl Ledger {
     /// Publishes what the sponsor pays for.
     pub async fn publish_sponsor(&self, sponsor: Sponsor) -> Result<(), LedgerError> {
-        self.write("publish_sponsor", move |tx| {
+        self.write_beside("publish_sponsor", move |tx| {
             tx.execute(
                 "-- publish_sponsor
                 INSERT INTO sponsor
@@ -82,7 +82,7 @@ impl Ledger {
 
     /// What the sponsor said last; `None` before it has said anything, when it pays for everything.
     pub async fn sponsor(&self) -> Result<Option<Sponsor>, LedgerError> {
-        self.read("sponsor", |tx| Ok(find(tx)?)).await
+        self.read_beside("sponsor", |tx| Ok(find(tx)?)).await
     }
 
     /// Whether the sponsor would pay for an open now, of a payer it has not paid for today.

@@ -323,6 +323,7 @@ impl Charge {
             min_delta: Amount::ZERO,
             challenge_id: "challenge".to_owned(),
             replay: ReplayKey { key, fingerprint: key },
+            is_of_voucher: false,
         }
     }
 }

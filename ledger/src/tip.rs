@@ -28,7 +28,7 @@ impl Ledger {
     /// Publishes the chain's tip. One of an older slot than the ledger has is ignored, unless what the ledger
     /// has is [`TIP_LIFE`] old: then it came from a node that was wrong, or the cluster restarted.
     pub async fn publish_tip(&self, tip: Tip) -> Result<(), LedgerError> {
-        self.write("publish_tip", move |tx| {
+        self.write_beside("publish_tip", move |tx| {
             tx.execute(
                 "-- publish_tip
                 INSERT INTO tip (id, blockhash, slot, block_height, last_valid_block_height, published_at)
@@ -54,7 +54,7 @@ impl Ledger {
 
     /// The tip published last, if any.
     pub async fn latest_tip(&self) -> Result<Option<Tip>, LedgerError> {
-        self.read("latest_tip", |tx| {
+        self.read_beside("latest_tip", |tx| {
             let tip = tx.first("-- latest_tip\nSELECT * FROM tip WHERE id = 1", &[], |row| {
                 Ok(Tip {
                     blockhash: Hash::new_from_array(row.get("blockhash")?),
@@ -72,7 +72,7 @@ impl Ledger {
     /// Notes that forced closes of every live channel were looked for, in the chain as it was at `at` (unix seconds).
     /// Never goes back.
     pub async fn mark_channels_observed(&self, at: i64) -> Result<(), LedgerError> {
-        self.write("mark_channels_observed", move |tx| {
+        self.write_beside("mark_channels_observed", move |tx| {
             tx.execute(
                 "-- mark_channels_observed
                 INSERT INTO observation (id, channels_observed_at) VALUES (1, ?1)
@@ -90,7 +90,7 @@ impl Ledger {
     /// Up to when forced closes have been looked for, in unix seconds: one that began later may be unknown.
     pub async fn channels_observed_at(&self) -> Result<Option<i64>, LedgerError> {
         let at: Option<i64> = self
-            .read("channels_observed_at", |tx| {
+            .read_beside("channels_observed_at", |tx| {
                 let at = tx.first(
                     "-- channels_observed_at\nSELECT channels_observed_at FROM observation WHERE id = 1",
                     &[],

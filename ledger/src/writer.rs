@@ -10,7 +10,7 @@ mod vouchers;
 
 use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, trace};
 
 use self::vouchers::{Offered, Vouchers};
-use crate::acceptance::{Acceptance, Offer};
+use crate::acceptance::{Acceptance, Offer, Tail};
 use crate::book::Book;
 use crate::engine::{AT_ONCE, DatabaseError, DatabaseErrorKind, Tx};
 use crate::error::LedgerError;
@@ -44,13 +44,14 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread that owns `tx` from here on, and enters in `book` what vouchers raise.
-    pub(crate) fn start(tx: Tx, book: Arc<Book>) -> std::io::Result<Self> {
+    /// Starts the thread that owns `tx` from here on, and enters in `book` what vouchers raise. With a `tail`, vouchers
+    /// are written behind it.
+    pub(crate) fn start(tx: Tx, book: Arc<Book>, tail: Option<Tail>) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let (committed, commits) = watch::channel(0);
         let thread = std::thread::Builder::new()
             .name("toll-ledger".to_owned())
-            .spawn(move || run(&tx, &book, jobs, &committed))?;
+            .spawn(move || Thread { tx, book, tail: tail.map(|tail| Arc::new(Mutex::new(tail))), committed }.run(jobs))?;
         Ok(Self { queue: Some(queue), thread: Some(thread), commits })
     }
 
@@ -62,8 +63,25 @@ impl Writer {
         T: Send + 'static,
         F: FnMut(&Tx) -> Result<T, LedgerError> + Send + 'static,
     {
+        self.work(name, work, true).await
+    }
+
+    /// The same for `work` that vouchers have nothing to do with: accepted ones may be missing in the rows.
+    pub(crate) async fn write_beside<T, F>(&self, name: &'static str, work: F) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Tx) -> Result<T, LedgerError> + Send + 'static,
+    {
+        self.work(name, work, false).await
+    }
+
+    async fn work<T, F>(&self, name: &'static str, work: F, needs_rows: bool) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Tx) -> Result<T, LedgerError> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Work { name, work, outcome: None, reply });
+        let job = Box::new(Work { name, work, needs_rows, outcome: None, reply });
         let queue = self.queue.as_ref().ok_or(LedgerError::Stopped)?;
         queue.send(Entry::Job(job)).await.map_err(|_| LedgerError::Stopped)?;
         answer.await.map_err(|_| LedgerError::Stopped)?
@@ -75,6 +93,14 @@ impl Writer {
         let queue = self.queue.as_ref().ok_or(LedgerError::Stopped)?;
         let entry = Entry::Voucher(Offered::new(offer, reply));
         queue.send(entry).await.map_err(|_| LedgerError::Stopped)?;
+        answer.await.map_err(|_| LedgerError::Stopped)?
+    }
+
+    /// Returns once the rows have every voucher that was accepted before.
+    pub(crate) async fn post(&self) -> Result<(), LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        let queue = self.queue.as_ref().ok_or(LedgerError::Stopped)?;
+        queue.send(Entry::Post(reply)).await.map_err(|_| LedgerError::Stopped)?;
         answer.await.map_err(|_| LedgerError::Stopped)?
     }
 
@@ -99,6 +125,9 @@ impl Drop for Writer {
     }
 }
 
+/// Who waits for the rows.
+type Posted = oneshot::Sender<Result<(), LedgerError>>;
+
 /// What waits for the next transaction.
 #[expect(
     clippy::large_enum_variant,
@@ -107,6 +136,7 @@ impl Drop for Writer {
 enum Entry {
     Job(Box<dyn Job>),
     Voucher(Offered),
+    Post(Posted),
 }
 
 impl Entry {
@@ -114,6 +144,7 @@ impl Entry {
         match self {
             Self::Job(job) => job.is_abandoned(),
             Self::Voucher(offered) => offered.is_abandoned(),
+            Self::Post(reply) => reply.is_closed(),
         }
     }
 }
@@ -124,6 +155,8 @@ trait Job: Send {
     fn name(&self) -> &'static str;
     /// Whether nobody waits for it any more.
     fn is_abandoned(&self) -> bool;
+    /// Whether the rows must be whole for it: every voucher that was accepted is in them.
+    fn needs_rows(&self) -> bool;
     /// Does the work and keeps its outcome, of the last time when it is done again. False asks for its changes to
     /// be taken back.
     fn run(&mut self, tx: &Tx) -> bool;
@@ -134,6 +167,7 @@ trait Job: Send {
 struct Work<T, F> {
     name: &'static str,
     work: F,
+    needs_rows: bool,
     outcome: Option<Result<T, LedgerError>>,
     reply: oneshot::Sender<Result<T, LedgerError>>,
 }
@@ -149,6 +183,10 @@ where
 
     fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
+    }
+
+    fn needs_rows(&self) -> bool {
+        self.needs_rows
     }
 
     fn run(&mut self, tx: &Tx) -> bool {
@@ -172,43 +210,111 @@ where
     }
 }
 
-fn run(tx: &Tx, book: &Arc<Book>, mut queue: mpsc::Receiver<Entry>, committed: &watch::Sender<u64>) {
-    let mut waiting = Vec::new();
-    loop {
-        if waiting.is_empty() {
-            match queue.blocking_recv() {
-                Some(entry) => waiting.push(entry),
-                None => return,
+type SharedTail = Arc<Mutex<Tail>>;
+
+/// What the thread works with.
+struct Thread {
+    tx: Tx,
+    book: Arc<Book>,
+    tail: Option<SharedTail>,
+    committed: watch::Sender<u64>,
+}
+
+impl Thread {
+    fn run(&self, mut queue: mpsc::Receiver<Entry>) {
+        let mut waiting = Vec::new();
+        loop {
+            while waiting.len() < GROUP
+                && let Ok(entry) = queue.try_recv()
+            {
+                waiting.push(entry);
             }
+            if self.tail_is_long(waiting.is_empty()) {
+                // Whoever needs the rows will say if this goes on failing.
+                if let Err(error) = self.post(Tail::post_some) {
+                    error!(%error, "post");
+                }
+            }
+            if waiting.is_empty() {
+                match queue.try_recv().ok().or_else(|| queue.blocking_recv()) {
+                    Some(entry) => waiting.push(entry),
+                    None => break,
+                }
+                continue;
+            }
+            waiting.retain(|entry| !entry.is_abandoned());
+            let (jobs, posts) = group(self, waiting);
+            let left = run_group(self, jobs);
+            if !posts.is_empty() {
+                let posted = self.post(Tail::post_all);
+                for reply in posts {
+                    let _ = reply.send(posted.clone());
+                }
+            }
+            waiting = left.into_iter().map(Entry::Job).collect();
         }
-        while waiting.len() < GROUP
-            && let Ok(entry) = queue.try_recv()
-        {
-            waiting.push(entry);
+        if let Err(error) = self.post(Tail::post_all) {
+            error!(%error, "post");
         }
-        waiting.retain(|entry| !entry.is_abandoned());
-        let left = run_group(tx, group(book, waiting), committed);
-        waiting = left.into_iter().map(Entry::Job).collect();
+    }
+
+    fn tail(&self) -> Option<std::sync::MutexGuard<'_, Tail>> {
+        self.tail.as_ref().map(|tail| tail.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn tail_is_long(&self, is_idle: bool) -> bool {
+        self.tail().is_some_and(|tail| tail.is_long(is_idle))
+    }
+
+    /// Takes back what was begun.
+    fn abandon(&self) {
+        self.tx.abandon();
+        if let Some(mut tail) = self.tail() {
+            tail.forget();
+        }
+    }
+
+    /// Posts in a transaction of its own. It does not wait for the disk: until it is there, the tail is.
+    fn post(&self, work: fn(&mut Tail, &Tx) -> Result<(), LedgerError>) -> Result<(), LedgerError> {
+        if self.tail.is_none() {
+            return Ok(());
+        }
+        self.tx.wait_for_disk(false)?;
+        let posted = self.tx.begin().map_err(LedgerError::from).and_then(|()| {
+            if let Some(mut tail) = self.tail() {
+                tail.begin(&self.tx, false)?;
+                work(&mut tail, &self.tx)?;
+            }
+            Ok(self.tx.commit()?)
+        });
+        if posted.is_err() {
+            self.abandon();
+        }
+        self.tx.wait_for_disk(true)?;
+        posted
     }
 }
 
 /// The jobs of a group: whatever the order in which they came, the vouchers are one, and the first.
-fn group(book: &Arc<Book>, entries: Vec<Entry>) -> Vec<Box<dyn Job>> {
-    let (mut offered, mut jobs) = (Vec::with_capacity(entries.len()), Vec::new());
+fn group(thread: &Thread, entries: Vec<Entry>) -> (Vec<Box<dyn Job>>, Vec<Posted>) {
+    let (mut offered, mut jobs, mut posts) = (Vec::with_capacity(entries.len()), Vec::new(), Vec::new());
     for entry in entries {
         match entry {
             Entry::Voucher(voucher) => offered.push(voucher),
             Entry::Job(job) => jobs.push(job),
+            Entry::Post(reply) => posts.push(reply),
         }
     }
     if !offered.is_empty() {
-        jobs.insert(0, Box::new(Vouchers::new(offered, Arc::clone(book))));
+        let vouchers = Vouchers::new(offered, Arc::clone(&thread.book), thread.tail.clone());
+        jobs.insert(0, Box::new(vouchers));
     }
-    jobs
+    (jobs, posts)
 }
 
 /// Runs jobs in one transaction and answers them; returns those that must run in another.
-fn run_group(tx: &Tx, mut jobs: Vec<Box<dyn Job>>, committed: &watch::Sender<u64>) -> Vec<Box<dyn Job>> {
+fn run_group(thread: &Thread, mut jobs: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
+    let (tx, committed) = (&thread.tx, &thread.committed);
     if jobs.is_empty() {
         return jobs;
     }
@@ -216,7 +322,7 @@ fn run_group(tx: &Tx, mut jobs: Vec<Box<dyn Job>>, committed: &watch::Sender<u64
     let mut rest = Vec::new();
     for attempt in 1.. {
         let begun = Instant::now();
-        let (ran, outcome) = attempt_group(tx, &mut jobs);
+        let (ran, outcome) = attempt_group(thread, &mut jobs);
         let failed = match &outcome {
             Ok(()) => None,
             Err(failed) if attempt < ATTEMPTS && failed.may_be_repeated(attempt, begun.elapsed()) => {
@@ -236,7 +342,7 @@ fn run_group(tx: &Tx, mut jobs: Vec<Box<dyn Job>>, committed: &watch::Sender<u64
             committed.send_modify(|count| *count += 1);
         }
         let mut unrun = jobs.split_off(ran);
-        answer(jobs, &outcome.map_err(|failed| failed.cause.into()));
+        answer(jobs, &outcome.map_err(|failed| failed.cause));
         unrun.append(&mut rest);
         return unrun;
     }
@@ -245,14 +351,15 @@ fn run_group(tx: &Tx, mut jobs: Vec<Box<dyn Job>>, committed: &watch::Sender<u64
 
 /// Why a group was not committed.
 struct Failed {
-    cause: DatabaseError,
+    cause: LedgerError,
     /// Whether the commit was asked for: then it may have happened.
     at_commit: bool,
 }
 
 impl Failed {
     fn may_be_repeated(&self, attempt: u32, after: Duration) -> bool {
-        match self.cause.kind() {
+        let LedgerError::Database { cause, .. } = &self.cause else { return false };
+        match cause.kind() {
             DatabaseErrorKind::Conflict => true,
             DatabaseErrorKind::Disconnected => !self.at_commit && attempt == 1 && after < AT_ONCE,
             _ => false,
@@ -267,20 +374,34 @@ fn pause(attempt: u32) {
 }
 
 /// Runs jobs in one transaction. Returns how many ran, and whether that was committed.
-fn attempt_group(tx: &Tx, jobs: &mut [Box<dyn Job>]) -> (usize, Result<(), Failed>) {
+fn attempt_group(thread: &Thread, jobs: &mut [Box<dyn Job>]) -> (usize, Result<(), Failed>) {
+    let tx = &thread.tx;
     let failed = |at_commit| move |cause| Failed { cause, at_commit };
-    if let Err(cause) = tx.begin() {
+    if let Err(cause) = tx.begin().map_err(LedgerError::from).and_then(|()| begin(thread, jobs)) {
         // Nothing should be open here; if something is, the next group must not find it.
-        tx.abandon();
+        thread.abandon();
         return (jobs.len(), Err(failed(false)(cause)));
     }
     for (index, job) in jobs.iter_mut().enumerate() {
         if let Err(cause) = run_one(tx, job.as_mut()) {
-            tx.abandon();
-            return (index + 1, Err(failed(false)(cause)));
+            thread.abandon();
+            return (index + 1, Err(failed(false)(cause.into())));
         }
     }
-    (jobs.len(), commit(tx).map_err(failed(true)))
+    let committed = commit(tx);
+    if committed.is_err() {
+        // A failed COMMIT may leave the transaction open.
+        thread.abandon();
+    }
+    (jobs.len(), committed.map_err(|cause| failed(true)(cause.into())))
+}
+
+/// Makes the rows whole for jobs that need them.
+fn begin(thread: &Thread, jobs: &[Box<dyn Job>]) -> Result<(), LedgerError> {
+    match thread.tail() {
+        Some(mut tail) => tail.begin(&thread.tx, jobs.iter().any(|job| job.needs_rows())),
+        None => Ok(()),
+    }
 }
 
 /// Runs one job in a savepoint. An error means that the whole transaction is lost.
@@ -303,8 +424,6 @@ fn commit(tx: &Tx) -> Result<(), DatabaseError> {
         if error.kind() != DatabaseErrorKind::Conflict {
             error!(%error, "commit");
         }
-        // A failed COMMIT may leave the transaction open.
-        tx.abandon();
     }
     result
 }

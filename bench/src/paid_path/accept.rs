@@ -27,5 +27,6 @@ fn charge(signed: &SignedVoucher) -> Charge {
         min_delta: Amount::ZERO,
         challenge_id: "challenge".to_owned(),
         replay: ReplayKey { key, fingerprint: key },
+        is_of_voucher: true,
     }
 }

@@ -4,6 +4,7 @@
 //! alone; a channel's vouchers, top-ups and close may echo any authentic challenge of its terms.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use http::HeaderValue;
 use solana_hash::Hash;
@@ -14,6 +15,7 @@ use toll_protocol::{
     SessionRequest, Splits, Standing, VoucherSigner, format_www_authenticate,
 };
 
+use super::recognized::Recognized;
 use super::sponsorship::Funding;
 use crate::gateway::Gateway;
 use crate::price::Price;
@@ -31,10 +33,10 @@ impl Gateway {
         if challenge.method != METHOD {
             return Err(Rejection::MethodUnsupported);
         }
-        let ours = challenge.realm == self.terms.realm.as_str() && challenge.is_authentic(&self.secret);
+        let ours = challenge.realm == self.terms.realm.as_str()
+            && self.recognized.recognize(challenge, &self.secret).is_some();
         if !ours {
-            let reason = "session credential echoes a challenge this server did not issue";
-            return Err(Rejection::Challenge(reason.to_owned()));
+            return Err(foreign());
         }
         if challenge.intent != INTENT {
             return Err(Rejection::Challenge(format!(
@@ -52,7 +54,8 @@ impl Gateway {
         price: &Price,
         channel: &ChannelRecord,
     ) -> Result<(), Rejection> {
-        let request = self.check_place(challenge, channel)?;
+        let recognized = self.check_place(challenge, channel)?;
+        let request = terms_of(&recognized)?;
         let same = request.amount == price.amount
             && request.unit_type == price.unit_type
             && request.currency == self.terms.mint
@@ -69,16 +72,16 @@ impl Gateway {
         &self,
         challenge: &Challenge,
         channel: &ChannelRecord,
-    ) -> Result<SessionRequest, Rejection> {
-        let request = session_request(challenge)?;
-        let details = &request.method_details;
+    ) -> Result<Arc<Recognized>, Rejection> {
+        let recognized = self.recognized.recognize(challenge, &self.secret).ok_or_else(foreign)?;
+        let details = &terms_of(&recognized)?.method_details;
         if details.network != self.terms.network || details.channel_program != self.terms.program {
             return Err(Rejection::Challenge("the challenge is for another network or program".to_owned()));
         }
         if matches!(details.channel, ChannelOffer::Resume { channel_id, .. } if channel_id != channel.id) {
             return Err(Rejection::ChannelMismatch("the challenge resumes another channel".to_owned()));
         }
-        Ok(request)
+        Ok(recognized)
     }
 
     /// The challenge may be answered by an `open` now: unexpired, for a new channel, by this route, on
@@ -280,6 +283,14 @@ pub(crate) struct OpeningTerms {
     pub(crate) sponsor: Option<Pubkey>,
     /// Who signs the vouchers; `None` when the client does.
     pub(crate) operator: Option<Pubkey>,
+}
+
+fn foreign() -> Rejection {
+    Rejection::Challenge("session credential echoes a challenge this server did not issue".to_owned())
+}
+
+fn terms_of(recognized: &Recognized) -> Result<&SessionRequest, Rejection> {
+    recognized.request.as_ref().map_err(|reason| Rejection::Challenge(reason.clone()))
 }
 
 fn session_request(challenge: &Challenge) -> Result<SessionRequest, Rejection> {

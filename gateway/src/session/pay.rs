@@ -21,6 +21,7 @@ use super::unobserved;
 use crate::binding;
 use crate::body::RequestBody;
 use crate::gateway::Gateway;
+use crate::header::IDEMPOTENCY_KEY;
 use crate::in_flight::Turn;
 use crate::price::Price;
 use crate::reject::{Figures, Refusal, Rejection};
@@ -189,7 +190,8 @@ fn charge(
     let min_delta = gateway.terms.min_voucher_delta;
     // Wide enough for the minimum delta, or no voucher could please both rules.
     let headroom = headroom.max(min_delta.saturating_sub(cost));
-    Ok(Charge { cost, headroom, min_delta, challenge_id: challenge.id.clone(), replay })
+    let is_of_voucher = !request.parts.headers.contains_key(IDEMPOTENCY_KEY);
+    Ok(Charge { cost, headroom, min_delta, challenge_id: challenge.id.clone(), replay, is_of_voucher })
 }
 
 /// The voucher names the channel of the credential and that channel's signer.

@@ -55,6 +55,11 @@ impl<'a> Change<'a> {
         &self.after
     }
 
+    /// What each voucher raises, in order.
+    pub(super) fn raised(&self) -> impl Iterator<Item = &(Raise, &'a Offer)> {
+        self.raised.iter()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.raised.is_empty()
     }

@@ -44,11 +44,11 @@ pub(crate) enum Basis<'a> {
 
 /// The offers of one channel, in order.
 #[derive(Debug)]
-struct Queue<'a> {
-    id: ChannelId,
+pub(super) struct Queue<'a> {
+    pub(super) id: ChannelId,
     /// Where each is among all that are offered.
-    places: Vec<usize>,
-    offers: Vec<&'a Offer>,
+    pub(super) places: Vec<usize>,
+    pub(super) offers: Vec<&'a Offer>,
 }
 
 /// Decides on `offers` and writes what they change. Offers of one channel are taken in order.
@@ -94,7 +94,7 @@ pub(crate) fn accept_all(
 }
 
 /// The offers of each channel, by its address: two processes that write the same rows do so in the same order.
-fn by_channel<'a>(offers: &[&'a Offer]) -> Vec<Queue<'a>> {
+pub(super) fn by_channel<'a>(offers: &[&'a Offer]) -> Vec<Queue<'a>> {
     let mut queues: Vec<Queue<'a>> = Vec::with_capacity(offers.len());
     let mut known: HashMap<ChannelId, usize> = HashMap::with_capacity(offers.len());
     for (place, offer) in offers.iter().enumerate() {
@@ -111,7 +111,7 @@ fn by_channel<'a>(offers: &[&'a Offer]) -> Vec<Queue<'a>> {
 }
 
 /// Decides on offers by the rows of their channels.
-fn accept_on_rows(
+pub(super) fn accept_on_rows(
     tx: &Tx,
     queues: &[Queue<'_>],
     funded: bool,

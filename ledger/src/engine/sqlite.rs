@@ -145,6 +145,11 @@ impl Sqlite {
         self.connection.total_changes()
     }
 
+    pub(super) fn wait_for_disk(&self, wait: bool) -> Result<(), DatabaseError> {
+        // Not as a kept statement: it acts when it is prepared.
+        Ok(self.connection.pragma_update(None, "synchronous", if wait { "FULL" } else { "NORMAL" })?)
+    }
+
     fn bound(&self, sql: &str, parameters: &[&dyn Parameter]) -> Result<CachedStatement<'_>, DatabaseError> {
         let mut statement = self.connection.prepare_cached(sql)?;
         for (index, parameter) in parameters.iter().enumerate() {

@@ -109,6 +109,7 @@ impl Ask {
             min_delta: Amount::new(self.min_delta),
             challenge_id: String::new(),
             replay: ReplayKey { key: [self.request; 32], fingerprint: [self.fingerprint; 32] },
+            is_of_voucher: false,
         }
     }
 

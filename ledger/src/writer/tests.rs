@@ -18,7 +18,7 @@ fn writer() -> Writer {
              CREATE TABLE notes (number INTEGER REFERENCES numbers (number) DEFERRABLE INITIALLY DEFERRED);",
         )
         .unwrap();
-    Writer::start(Tx::Sqlite(Sqlite::of(connection)), Arc::new(Book::new(1))).unwrap()
+    Writer::start(Tx::Sqlite(Sqlite::of(connection)), Arc::new(Book::new(1)), None).unwrap()
 }
 
 fn insert(tx: &Tx, number: i64) -> Result<(), LedgerError> {
@@ -163,13 +163,13 @@ async fn queued_jobs_are_done_before_the_writer_ends() {
     let path = directory.path().join("numbers.db");
     let connection = Connection::open(&path).unwrap();
     connection.execute_batch("CREATE TABLE numbers (number INTEGER PRIMARY KEY)").unwrap();
-    let writer = Writer::start(Tx::Sqlite(Sqlite::of(connection)), Arc::new(Book::new(1))).unwrap();
+    let writer = Writer::start(Tx::Sqlite(Sqlite::of(connection)), Arc::new(Book::new(1)), None).unwrap();
     let queue = writer.queue.clone().unwrap();
     let mut answers = Vec::new();
     for number in 0..100 {
         let (reply, answer) = oneshot::channel();
         let work = move |tx: &Tx| insert(tx, number);
-        let job = Box::new(Work { name: "insert", work, outcome: None, reply });
+        let job = Box::new(Work { name: "insert", work, needs_rows: true, outcome: None, reply });
         assert!(queue.try_send(Entry::Job(job)).is_ok());
         answers.push(answer);
     }

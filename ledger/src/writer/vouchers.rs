@@ -1,11 +1,11 @@
 //! The vouchers of a group, as one job.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::Job;
+use super::{Job, SharedTail};
 use crate::acceptance::{Basis, Offer, Outcome, accept_all};
 use crate::book::Book;
 use crate::engine::Tx;
@@ -34,16 +34,23 @@ impl Offered {
 pub(super) struct Vouchers {
     offered: Vec<Offered>,
     book: Arc<Book>,
+    tail: Option<SharedTail>,
     outcomes: Option<Result<Vec<Outcome>, LedgerError>>,
 }
 
 impl Vouchers {
-    pub(super) const fn new(offered: Vec<Offered>, book: Arc<Book>) -> Self {
-        Self { offered, book, outcomes: None }
+    pub(super) const fn new(offered: Vec<Offered>, book: Arc<Book>, tail: Option<SharedTail>) -> Self {
+        Self { offered, book, tail, outcomes: None }
     }
 
     fn decide(&self, tx: &Tx) -> Result<Vec<Outcome>, LedgerError> {
         let offers: Vec<&Offer> = self.offered.iter().map(|offered| &offered.offer).collect();
+        if let Some(tail) = &self.tail {
+            let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(outcomes) = tail.accept(tx, &offers)? {
+                return Ok(outcomes);
+            }
+        }
         if let Some(outcomes) = accept_all(tx, Basis::Book(&self.book), &offers)? {
             return Ok(outcomes);
         }
@@ -62,16 +69,23 @@ impl Job for Vouchers {
         self.offered.iter().all(Offered::is_abandoned)
     }
 
+    fn needs_rows(&self) -> bool {
+        false
+    }
+
     fn run(&mut self, tx: &Tx) -> bool {
         let outcomes = catch_unwind(AssertUnwindSafe(|| self.decide(tx)))
             .unwrap_or(Err(LedgerError::Panicked { operation: NAME }));
         let keep = outcomes.is_ok();
+        if let Some(tail) = self.tail.as_ref().filter(|_| !keep) {
+            tail.lock().unwrap_or_else(PoisonError::into_inner).forget();
+        }
         self.outcomes = Some(outcomes);
         keep
     }
 
     fn answer(self: Box<Self>, committed: Result<(), LedgerError>) {
-        let Self { offered, book, outcomes } = *self;
+        let Self { offered, book, outcomes, .. } = *self;
         let failure = match (&outcomes, &committed) {
             (Some(Err(error)), _) | (_, Err(error)) => Some(error.clone()),
             (None, Ok(())) => Some(LedgerError::Stopped),

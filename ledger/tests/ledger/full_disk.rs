@@ -9,18 +9,22 @@ async fn full_disk_refuses_and_keeps_what_was_accepted() {
     let world = World::with_deposit(1_000_000).await;
     world.ledger.fill_disk(true).await.unwrap();
     let mut accepted = 0;
-    let error = loop {
+    // What is accepted goes behind the tail, so room for the rows is not asked for.
+    let (refused, error) = loop {
         let cumulative = accepted + 16;
-        let before = world.dump();
         match world.ledger.accept(&world.channel.voucher(cumulative), Charge::of(16, cumulative)).await {
             Ok(Acceptance::Accepted(_)) => accepted = cumulative,
             Ok(other) => panic!("{other:?}"),
-            Err(error) => {
-                assert_eq!(world.dump(), before);
-                break error;
-            }
+            Err(error) => break (cumulative, error),
         }
     };
+    assert!(accepted > 0);
+    // Posts the tail, on a connection that has room.
+    let before = world.dump();
+    let large = StoredResponse { status: 200, headers: Vec::new(), body: vec![0; 1 << 20] };
+    assert!(world.ledger.store_response(&Charge::of(16, accepted).replay, large).await.is_err());
+    assert_eq!(world.dump(), before);
+    assert_eq!(world.ledger.replay(&Charge::of(16, refused).replay).await.unwrap(), None);
 
     let LedgerError::Database { operation, cause } = &error else { panic!("{error}") };
     assert_eq!(*operation, "accept_voucher");

@@ -28,6 +28,7 @@ mod spending;
 mod sponsor;
 mod store;
 mod submission;
+mod tail;
 mod voucher;
 
 use toll_ledger::{ChannelFixture, Ledger, LedgerConfig, ManualClock, Watermarks};

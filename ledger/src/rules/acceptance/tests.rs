@@ -48,6 +48,7 @@ fn charge(cost: u64, headroom: u64, min_delta: u64) -> Charge {
         min_delta: Amount::new(min_delta),
         challenge_id: "challenge".to_owned(),
         replay: ReplayKey { key: [5; 32], fingerprint: [6; 32] },
+        is_of_voucher: false,
     }
 }
 
