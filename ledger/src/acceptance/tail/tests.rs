@@ -1,6 +1,6 @@
 use super::*;
 use crate::acceptance::Acceptance;
-use crate::{ChannelFixture, Ledger, LedgerConfig, ManualClock};
+use crate::{ChannelFixture, Charge, Ledger, LedgerConfig, ManualClock};
 
 const NOW: i64 = 1_790_000_000;
 
