@@ -6,17 +6,20 @@
 //! process was in the way and nothing happened: then the whole group is done again, so jobs may run more than once. The
 //! vouchers of a transaction are one job: see [`vouchers`].
 
+mod thread;
 mod vouchers;
 
+use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, trace};
 
+use self::thread::{SharedTail, Thread};
 use self::vouchers::{Offered, Vouchers};
 use crate::acceptance::{Acceptance, Offer, Tail};
 use crate::book::Book;
@@ -51,7 +54,10 @@ impl Writer {
         let (committed, commits) = watch::channel(0);
         let thread = std::thread::Builder::new()
             .name("toll-ledger".to_owned())
-            .spawn(move || Thread { tx, book, tail: tail.map(|tail| Arc::new(Mutex::new(tail))), committed }.run(jobs))?;
+            .spawn(move || {
+                let tail = tail.map(|tail| Arc::new(Mutex::new(tail)));
+                Thread { tx, book, tail, committed, waits: Cell::new(true) }.run(jobs);
+            })?;
         Ok(Self { queue: Some(queue), thread: Some(thread), commits })
     }
 
@@ -210,91 +216,6 @@ where
     }
 }
 
-type SharedTail = Arc<Mutex<Tail>>;
-
-/// What the thread works with.
-struct Thread {
-    tx: Tx,
-    book: Arc<Book>,
-    tail: Option<SharedTail>,
-    committed: watch::Sender<u64>,
-}
-
-impl Thread {
-    fn run(&self, mut queue: mpsc::Receiver<Entry>) {
-        let mut waiting = Vec::new();
-        loop {
-            while waiting.len() < GROUP
-                && let Ok(entry) = queue.try_recv()
-            {
-                waiting.push(entry);
-            }
-            if self.tail_is_long(waiting.is_empty()) {
-                // Whoever needs the rows will say if this goes on failing.
-                if let Err(error) = self.post(Tail::post_some) {
-                    error!(%error, "post");
-                }
-            }
-            if waiting.is_empty() {
-                match queue.try_recv().ok().or_else(|| queue.blocking_recv()) {
-                    Some(entry) => waiting.push(entry),
-                    None => break,
-                }
-                continue;
-            }
-            waiting.retain(|entry| !entry.is_abandoned());
-            let (jobs, posts) = group(self, waiting);
-            let left = run_group(self, jobs);
-            if !posts.is_empty() {
-                let posted = self.post(Tail::post_all);
-                for reply in posts {
-                    let _ = reply.send(posted.clone());
-                }
-            }
-            waiting = left.into_iter().map(Entry::Job).collect();
-        }
-        if let Err(error) = self.post(Tail::post_all) {
-            error!(%error, "post");
-        }
-    }
-
-    fn tail(&self) -> Option<std::sync::MutexGuard<'_, Tail>> {
-        self.tail.as_ref().map(|tail| tail.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn tail_is_long(&self, is_idle: bool) -> bool {
-        self.tail().is_some_and(|tail| tail.is_long(is_idle))
-    }
-
-    /// Takes back what was begun.
-    fn abandon(&self) {
-        self.tx.abandon();
-        if let Some(mut tail) = self.tail() {
-            tail.forget();
-        }
-    }
-
-    /// Posts in a transaction of its own. It does not wait for the disk: until it is there, the tail is.
-    fn post(&self, work: fn(&mut Tail, &Tx) -> Result<(), LedgerError>) -> Result<(), LedgerError> {
-        if self.tail.is_none() {
-            return Ok(());
-        }
-        self.tx.wait_for_disk(false)?;
-        let posted = self.tx.begin().map_err(LedgerError::from).and_then(|()| {
-            if let Some(mut tail) = self.tail() {
-                tail.begin(&self.tx, false)?;
-                work(&mut tail, &self.tx)?;
-            }
-            Ok(self.tx.commit()?)
-        });
-        if posted.is_err() {
-            self.abandon();
-        }
-        self.tx.wait_for_disk(true)?;
-        posted
-    }
-}
-
 /// The jobs of a group: whatever the order in which they came, the vouchers are one, and the first.
 fn group(thread: &Thread, entries: Vec<Entry>) -> (Vec<Box<dyn Job>>, Vec<Posted>) {
     let (mut offered, mut jobs, mut posts) = (Vec::with_capacity(entries.len()), Vec::new(), Vec::new());
@@ -314,17 +235,16 @@ fn group(thread: &Thread, entries: Vec<Entry>) -> (Vec<Box<dyn Job>>, Vec<Posted
 
 /// Runs jobs in one transaction and answers them; returns those that must run in another.
 fn run_group(thread: &Thread, mut jobs: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
-    let (tx, committed) = (&thread.tx, &thread.committed);
+    let committed = &thread.committed;
     if jobs.is_empty() {
         return jobs;
     }
-    let changes = tx.changes();
     let mut rest = Vec::new();
     for attempt in 1.. {
         let begun = Instant::now();
         let (ran, outcome) = attempt_group(thread, &mut jobs);
         let failed = match &outcome {
-            Ok(()) => None,
+            Ok(_) => None,
             Err(failed) if attempt < ATTEMPTS && failed.may_be_repeated(attempt, begun.elapsed()) => {
                 Some(failed)
             }
@@ -338,11 +258,11 @@ fn run_group(thread: &Thread, mut jobs: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> 
             continue;
         }
         trace!(jobs = ran, attempt, committed = outcome.is_ok(), "group");
-        if outcome.is_ok() && tx.changes() != changes {
+        if matches!(outcome, Ok(true)) {
             committed.send_modify(|count| *count += 1);
         }
         let mut unrun = jobs.split_off(ran);
-        answer(jobs, &outcome.map_err(|failed| failed.cause));
+        answer(jobs, &outcome.map(drop).map_err(|failed| failed.cause));
         unrun.append(&mut rest);
         return unrun;
     }
@@ -373,15 +293,16 @@ fn pause(attempt: u32) {
     std::thread::sleep(Duration::from_millis((1 << attempt.min(7)) / 2 + spread));
 }
 
-/// Runs jobs in one transaction. Returns how many ran, and whether that was committed.
-fn attempt_group(thread: &Thread, jobs: &mut [Box<dyn Job>]) -> (usize, Result<(), Failed>) {
+/// Runs jobs in one transaction. Returns how many ran, and when that was committed, whether they changed anything.
+fn attempt_group(thread: &Thread, jobs: &mut [Box<dyn Job>]) -> (usize, Result<bool, Failed>) {
     let tx = &thread.tx;
     let failed = |at_commit| move |cause| Failed { cause, at_commit };
-    if let Err(cause) = tx.begin().map_err(LedgerError::from).and_then(|()| begin(thread, jobs)) {
+    if let Err(cause) = begin(thread, jobs) {
         // Nothing should be open here; if something is, the next group must not find it.
         thread.abandon();
         return (jobs.len(), Err(failed(false)(cause)));
     }
+    let changes = tx.changes();
     for (index, job) in jobs.iter_mut().enumerate() {
         if let Err(cause) = run_one(tx, job.as_mut()) {
             thread.abandon();
@@ -393,11 +314,14 @@ fn attempt_group(thread: &Thread, jobs: &mut [Box<dyn Job>]) -> (usize, Result<(
         // A failed COMMIT may leave the transaction open.
         thread.abandon();
     }
-    (jobs.len(), committed.map_err(|cause| failed(true)(cause.into())))
+    let changed = tx.changes() != changes;
+    (jobs.len(), committed.map(|()| changed).map_err(|cause| failed(true)(cause.into())))
 }
 
-/// Makes the rows whole for jobs that need them.
+/// Begins a transaction, with the rows made whole for jobs that need them.
 fn begin(thread: &Thread, jobs: &[Box<dyn Job>]) -> Result<(), LedgerError> {
+    thread.wait_for_disk(true)?;
+    thread.tx.begin()?;
     match thread.tail() {
         Some(mut tail) => tail.begin(&thread.tx, jobs.iter().any(|job| job.needs_rows())),
         None => Ok(()),

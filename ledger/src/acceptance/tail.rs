@@ -30,8 +30,11 @@ const MANY: usize = 4_096;
 /// Entries above which channels are posted although somebody waits.
 const TOO_MANY: usize = 16_384;
 
-/// Channels that are posted at a time: bounds how long a voucher waits for that.
-const AT_A_TIME: usize = 16;
+/// Channels that are posted while nobody waits: bounds how long the next voucher waits for that.
+const FEW: usize = 16;
+
+/// Channels that are posted although somebody waits: no fewer than a group brings.
+const AS_MANY: usize = 256;
 
 /// Standings remembered of channels without entries.
 const STANDINGS: usize = 65_536;
@@ -112,12 +115,19 @@ impl Tail {
         self.known.as_ref().is_some_and(|known| known.keys.len() > most)
     }
 
+    /// Whether anything is left to post.
+    pub(crate) fn has_entries(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| !known.keys.is_empty())
+    }
+
     /// Posts the channels that have waited longest, in a transaction of its own.
-    pub(crate) fn post_some(&mut self, tx: &Tx) -> Result<(), LedgerError> {
-        match &mut self.known {
-            Some(known) => known.post_oldest(tx, AT_A_TIME),
-            None => Ok(()),
-        }
+    pub(crate) fn post_few(&mut self, tx: &Tx) -> Result<(), LedgerError> {
+        self.known.as_mut().map_or(Ok(()), |known| known.post_oldest(tx, FEW))
+    }
+
+    /// Posts as many as may have come since the last time.
+    pub(crate) fn post_many(&mut self, tx: &Tx) -> Result<(), LedgerError> {
+        self.known.as_mut().map_or(Ok(()), |known| known.post_oldest(tx, AS_MANY))
     }
 
     /// Posts every channel.
