@@ -71,11 +71,9 @@ fn find(tx: &Tx, key: &[u8; 32], oldest: i64) -> Result<Option<Earlier>, Databas
 
 /// Whether anything was charged under `key`.
 pub(crate) fn is_known(tx: &Tx, key: &[u8; 32]) -> Result<bool, DatabaseError> {
-    tx.one(
-        "-- is_replay\nSELECT EXISTS (SELECT 1 FROM replays WHERE replay_key = ?1)",
-        params![key],
-        |row| row.get(0),
-    )
+    tx.one("-- is_replay\nSELECT EXISTS (SELECT 1 FROM replays WHERE replay_key = ?1)", params![key], |row| {
+        row.get(0)
+    })
 }
 
 fn earlier(row: &Row<'_>, oldest: i64) -> Result<Earlier, DatabaseError> {

@@ -143,7 +143,7 @@ impl Ledger {
                 .write("fill_disk", move |tx| Ok(tx.batch(if full { FULL } else { NOT_FULL })?))
                 .await;
         }
-        self.write("fill_disk", move |tx| {
+        self.write_beside("fill_disk", move |tx| {
             let tx = tx.connection();
             let pages: i64 = tx.pragma_query_value(None, "page_count", |row| row.get(0))?;
             let limit = if full { pages } else { i64::from(u32::MAX) - 1 };

@@ -52,12 +52,10 @@ impl Writer {
     pub(crate) fn start(tx: Tx, book: Arc<Book>, tail: Option<Tail>) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let (committed, commits) = watch::channel(0);
-        let thread = std::thread::Builder::new()
-            .name("toll-ledger".to_owned())
-            .spawn(move || {
-                let tail = tail.map(|tail| Arc::new(Mutex::new(tail)));
-                Thread { tx, book, tail, committed, waits: Cell::new(true) }.run(jobs);
-            })?;
+        let thread = std::thread::Builder::new().name("toll-ledger".to_owned()).spawn(move || {
+            let tail = tail.map(|tail| Arc::new(Mutex::new(tail)));
+            Thread { tx, book, tail, committed, waits: Cell::new(true) }.run(jobs);
+        })?;
         Ok(Self { queue: Some(queue), thread: Some(thread), commits })
     }
 

@@ -79,7 +79,8 @@ where
         fingerprint::replay_key_of_use(&action.channel_id, &challenge.id, &request.parts, &request.body)?;
     let (cost, none) = (price.amount, Amount::ZERO);
     let challenge_id = challenge.id.clone();
-    let charge = Charge { cost, headroom: none, min_delta: none, challenge_id, replay, is_of_voucher: !is_repeatable };
+    let charge =
+        Charge { cost, headroom: none, min_delta: none, challenge_id, replay, is_of_voucher: !is_repeatable };
     let turn = serve::turn(gateway, replay).await?;
     let usage = Usage { gateway: Arc::clone(gateway), id: action.channel_id, charge, shelf, request, turn };
     deliver::to_its_end(usage.complete(inner)).await

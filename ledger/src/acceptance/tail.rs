@@ -98,11 +98,7 @@ impl Tail {
 
     /// Decides on `offers` and writes those that are accepted behind the tail. `None` in a transaction in which the
     /// rows must stay whole.
-    pub(crate) fn accept(
-        &mut self,
-        tx: &Tx,
-        offers: &[&Offer],
-    ) -> Result<Option<Vec<Outcome>>, LedgerError> {
+    pub(crate) fn accept(&mut self, tx: &Tx, offers: &[&Offer]) -> Result<Option<Vec<Outcome>>, LedgerError> {
         match &mut self.known {
             Some(known) if !self.is_posted => known.accept(tx, offers).map(Some),
             _ => Ok(None),
@@ -209,10 +205,7 @@ impl Known {
             self.standings.remove(&id);
             self.order.push_back((self.last, id));
             let entries = entries.collect();
-            self.pending.insert(
-                id,
-                Pending { first: self.last, before, after: *change.standing(), entries },
-            );
+            self.pending.insert(id, Pending { first: self.last, before, after: *change.standing(), entries });
         }
     }
 
