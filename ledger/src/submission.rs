@@ -192,7 +192,7 @@ impl Ledger {
         name: &'static str,
         state: SubmissionState,
     ) -> Result<Vec<Submission>, LedgerError> {
-        self.read(name, move |tx| {
+        self.read_beside(name, move |tx| {
             // `IN` of two constants lets SQLite see that the partial index applies.
             let found = tx.all(
                 "-- submissions_in
