@@ -92,7 +92,10 @@ impl World {
 
     async fn customer(&self) -> Customer {
         let customer = Customer::with(|policy| policy.deposit = Some(Amount::new(100_000)));
-        self.fixture.mint_to(&customer.key.pubkey(), Amount::new(500_000)).await.unwrap();
+        let minted = self.fixture.mint_to(&customer.key.pubkey(), Amount::new(500_000)).await;
+        // What a busy machine sends twice is called processed already.
+        let funds = self.fixture.tokens(&customer.key.pubkey()).await;
+        assert_eq!(funds.unwrap().get(), 500_000, "{minted:?}");
         customer
     }
 
