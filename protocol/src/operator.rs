@@ -53,3 +53,22 @@ impl fmt::Debug for OperatorKey {
         f.debug_tuple("OperatorKey").field(&self.address).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operator_signs_for_its_own_address_only() {
+        let key = OperatorKey::from_secret(&[7; 32]);
+        let other = OperatorKey::from_secret(&[8; 32]);
+        assert!(key.signs_for(&key.pubkey()));
+        assert!(!key.signs_for(&other.pubkey()));
+    }
+
+    #[test]
+    fn an_operators_key_is_shown_by_its_address() {
+        let key = OperatorKey::from_secret(&[7; 32]);
+        assert_eq!(format!("{key:?}"), format!("OperatorKey({:?})", key.pubkey()));
+    }
+}
