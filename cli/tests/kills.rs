@@ -209,7 +209,7 @@ impl Shop {
             if bought.answers == 1 {
                 self.served.fetch_add(1, Ordering::Relaxed);
             }
-            if bought.answers % REQUESTS == 0 {
+            if bought.answers.is_multiple_of(REQUESTS) {
                 self.close(&customer).await;
             }
         }
