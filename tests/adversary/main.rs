@@ -8,7 +8,6 @@
 #![allow(unreachable_pub, reason = "nothing is above a test binary")]
 
 mod attacker;
-mod company;
 mod exposure;
 mod idle;
 mod opens;
@@ -31,6 +30,5 @@ async fn the_sponsor_loses_at_most_the_fees_of_what_it_paid_for() {
     report.add(settles::vouchers_that_expire().await);
     report.add(refunds::token_accounts_that_are_closed_again().await);
     report.add(exposure::more_opens_than_can_be_closed().await);
-    report.add(company::closes_that_a_member_makes_fail().await);
     println!("{report}");
 }
