@@ -342,10 +342,10 @@ fn run_one(tx: &Tx, job: &mut dyn Job) -> Result<(), DatabaseError> {
 
 fn commit(tx: &Tx) -> Result<(), DatabaseError> {
     let result = tx.commit();
-    if let Err(error) = &result {
-        if error.kind() != DatabaseErrorKind::Conflict {
-            error!(%error, "commit");
-        }
+    if let Err(error) = &result
+        && error.kind() != DatabaseErrorKind::Conflict
+    {
+        error!(%error, "commit");
     }
     result
 }

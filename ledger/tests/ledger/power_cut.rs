@@ -53,7 +53,7 @@ fn torn(from: &[u8], to: &[u8], random: &mut TestRng) -> Vec<u8> {
     let mut image = from.to_vec();
     image.resize(length, 0);
     for (number, sector) in image.chunks_mut(SECTOR).enumerate() {
-        if random.next_u32() % 2 == 0 {
+        if random.next_u32().is_multiple_of(2) {
             let at = number * SECTOR;
             sector.copy_from_slice(&to[at..at + sector.len()]);
         }

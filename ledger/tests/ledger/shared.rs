@@ -101,9 +101,9 @@ async fn sell(processes: &[Ledger; 2], channels: &[ChannelFixture], plan: Vec<Ve
         ended.unwrap();
     }
     for (channel, sold) in channels.iter().zip(sold.iter()) {
-        let sold = sold.lock().unwrap();
+        let vouchers = std::mem::take(&mut sold.lock().unwrap().vouchers);
         let mut spent = 0;
-        for (cumulative, (after, cost)) in &sold.vouchers {
+        for (cumulative, (after, cost)) in &vouchers {
             spent += cost;
             assert_eq!(
                 *after, spent,
@@ -112,7 +112,7 @@ async fn sell(processes: &[Ledger; 2], channels: &[ChannelFixture], plan: Vec<Ve
         }
         for process in processes {
             let record = process.channel(&channel.id()).await.unwrap().unwrap();
-            let last = sold.vouchers.last_key_value().map_or(0, |(cumulative, _)| *cumulative);
+            let last = vouchers.last_key_value().map_or(0, |(cumulative, _)| *cumulative);
             let marks = record.watermarks;
             assert_eq!((marks.accepted, marks.spent), (amount(last), amount(spent)));
             assert!(marks.accepted <= marks.deposit);
