@@ -5,9 +5,9 @@
 //! all that came for it since, when the writer has nothing better to do.
 //!
 //! The rows and the tail behind them are the ledger, so whoever reads or writes rows posts the whole tail first, and
-//! what is in memory here is only what is on disk. Another process that has written something has posted the tail
-//! before; then, and after anything that went wrong, the memory is thrown away and the tail on disk is posted. An
-//! entry that is in the rows already is known by its amount: the row has it, or a greater one.
+//! what is in memory here is only what is on disk. Another process that has written rows has posted the tail before;
+//! when one has written anything, and after anything that went wrong, the memory is thrown away and the tail is read from
+//! disk. An entry that is in the rows already is known by its amount: the row has it, or a greater one.
 //!
 //! SQLite only: a server has its own log, and other writers between one group and the next.
 
@@ -133,7 +133,8 @@ impl Tail {
 }
 
 impl Known {
-    /// Posts the tail that is on disk, whoever wrote it.
+    /// Reads the tail that is on disk, whoever wrote it. Nothing is written, so that a disk that is full refuses vouchers
+    /// and nothing else.
     fn recover(tx: &Tx, version: i64) -> Result<Self, LedgerError> {
         let mut known = Self {
             version,
@@ -152,7 +153,6 @@ impl Known {
                 known.recall(tx, &entry)?;
             }
         }
-        known.post_all(tx)?;
         Ok(known)
     }
 
