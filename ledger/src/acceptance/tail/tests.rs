@@ -87,7 +87,10 @@ async fn whoever_knows_nothing_of_the_tail_posts_what_of_it_is_not_in_the_rows()
         desk.accept(&[(2, 32), (0, 32)]);
         desk.commit(false, |tail, tx| tail.known.as_mut().unwrap().post_oldest(tx, posted)).unwrap();
         desk.tail.forget();
+        let before = desk.rows();
         desk.commit(false, |_, _| ());
+        assert_eq!(desk.rows(), before, "reading the tail writes nothing");
+        desk.commit(true, |_, _| ());
         assert_eq!(desk.rows(), [5, 3, 80, 0], "after {posted} channels were posted");
     }
 }
