@@ -22,7 +22,6 @@ mod kind;
 mod log;
 pub mod money;
 mod output;
-#[cfg(feature = "localnet")]
 mod progress;
 mod secret;
 pub mod server;

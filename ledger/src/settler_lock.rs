@@ -39,7 +39,7 @@ pub(crate) type Holder = [u8; 16];
 #[derive(Debug)]
 pub struct SettlerLock {
     _file: Option<File>,
-    lease: Option<Lease>,
+    _lease: Option<Lease>,
 }
 
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl Ledger {
         self.hold_lease(holder);
         let renewing = tokio::spawn(renew(self.clone(), holder));
         let lease = Lease { holder, ledger: self.clone(), renewing };
-        Ok(Some(SettlerLock { _file: None, lease: Some(lease) }))
+        Ok(Some(SettlerLock { _file: None, _lease: Some(lease) }))
     }
 }
 
@@ -100,7 +100,7 @@ impl SettlerLock {
     /// Stops renewing a lease and leaves it as it is, as a process that dies does.
     #[cfg(feature = "testing")]
     pub fn crash(mut self) {
-        if let Some(lease) = self.lease.take() {
+        if let Some(lease) = self._lease.take() {
             lease.renewing.abort();
             std::mem::forget(lease);
         }
@@ -150,7 +150,7 @@ fn lock(file: &Path) -> Result<Option<SettlerLock>, LedgerError> {
     let failed = |cause| LedgerError::File { path: path.clone(), cause: Arc::new(cause) };
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(SettlerLock { _file: Some(file), lease: None })),
+        Ok(()) => Ok(Some(SettlerLock { _file: Some(file), _lease: None })),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(cause)) => Err(failed(cause)),
     }
