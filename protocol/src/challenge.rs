@@ -19,8 +19,8 @@ pub use secret::{ChallengeSecret, SECRET_MIN};
 
 use crate::json::{Members, Object, serde_through_json};
 use crate::{
-    EncodingError, JsonError, MAX_HEADER, RequestError, SessionRequest, base64url_decode, base64url_encode,
-    canonical_json, parse_json,
+    CHARGE_INTENT, ChargeError, ChargeRequest, EncodingError, JsonError, MAX_HEADER, RequestError,
+    SessionRequest, base64url_decode, base64url_encode, canonical_json, parse_json,
 };
 
 /// The payment method of this crate.
@@ -72,13 +72,27 @@ impl Realm {
     }
 }
 
-/// What goes into a session challenge besides its id.
+/// A request that a challenge of this crate can hold.
+pub trait IntentRequest: serde::Serialize {
+    /// The intent it belongs to.
+    const INTENT: &'static str;
+}
+
+impl IntentRequest for SessionRequest {
+    const INTENT: &'static str = INTENT;
+}
+
+impl IntentRequest for ChargeRequest {
+    const INTENT: &'static str = CHARGE_INTENT;
+}
+
+/// What goes into a challenge besides its id.
 #[derive(Clone, Copy, Debug)]
-pub struct Offer<'a> {
+pub struct Offer<'a, R = SessionRequest> {
     /// The server's protection space.
     pub realm: &'a Realm,
     /// The terms.
-    pub request: &'a SessionRequest,
+    pub request: &'a R,
     /// Unix seconds after which the challenge is not answered any more.
     pub expires_at: i64,
     /// Returned untouched by the client. Put a random nonce here: equal offers have equal ids.
@@ -117,7 +131,7 @@ pub enum ChallengeError {
     #[error(transparent)]
     Json(#[from] JsonError),
     /// The challenge is for another method or intent.
-    #[error("challenge is {method}/{intent}, not solana/session")]
+    #[error("challenge is {method}/{intent}, which is not what was asked")]
     OtherIntent {
         /// Its method.
         method: String,
@@ -127,27 +141,33 @@ pub enum ChallengeError {
     /// The request breaks a rule of the session intent.
     #[error(transparent)]
     Request(#[from] RequestError),
+    /// The request breaks a rule of the charge intent.
+    #[error(transparent)]
+    Charge(#[from] ChargeError),
 }
 
 impl Challenge {
-    /// Makes a session challenge under the current secret.
+    /// Makes a challenge under the current secret.
     ///
     /// Fails only when `expires_at` is a time that RFC 3339 cannot write.
-    pub fn issue(secret: &ChallengeSecret, offer: Offer<'_>) -> Result<Self, ChallengeError> {
+    pub fn issue<R: IntentRequest>(
+        secret: &ChallengeSecret,
+        offer: Offer<'_, R>,
+    ) -> Result<Self, ChallengeError> {
         Self::issue_for_body(secret, offer, None)
     }
 
     /// The same, bound to a request body by its `digest` ([`crate::BodyDigest`]).
-    pub fn issue_for_body(
+    pub fn issue_for_body<R: IntentRequest>(
         secret: &ChallengeSecret,
-        offer: Offer<'_>,
+        offer: Offer<'_, R>,
         digest: Option<String>,
     ) -> Result<Self, ChallengeError> {
         let mut challenge = Self {
             id: String::new(),
             realm: offer.realm.as_str().to_owned(),
             method: METHOD.to_owned(),
-            intent: INTENT.to_owned(),
+            intent: R::INTENT.to_owned(),
             request: base64url_encode(canonical_json(offer.request)?),
             expires: Some(format_time(offer.expires_at)?),
             digest,
@@ -203,12 +223,20 @@ impl Challenge {
 
     /// The decoded and checked request of a `solana`/`session` challenge.
     pub fn session_request(&self) -> Result<SessionRequest, ChallengeError> {
-        if self.method != METHOD || self.intent != INTENT {
+        Ok(SessionRequest::from_json(&self.request_of(INTENT)?)?)
+    }
+
+    /// The decoded and checked request of a `solana`/`charge` challenge.
+    pub fn charge_request(&self) -> Result<ChargeRequest, ChallengeError> {
+        Ok(ChargeRequest::from_json(&self.request_of(CHARGE_INTENT)?)?)
+    }
+
+    fn request_of(&self, intent: &str) -> Result<Value, ChallengeError> {
+        if self.method != METHOD || self.intent != intent {
             let (method, intent) = (self.method.clone(), self.intent.clone());
             return Err(ChallengeError::OtherIntent { method, intent });
         }
-        let request = decode("request", &self.request)?;
-        Ok(SessionRequest::from_json(&request)?)
+        decode("request", &self.request)
     }
 
     /// The members of `opaque`; none when the challenge has none.

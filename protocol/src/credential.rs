@@ -60,6 +60,12 @@ pub enum CredentialError {
     /// The payload of a charge.
     #[error("payload has a type and no action: a charge payload does not answer a session challenge")]
     ChargePayload,
+    /// The payload of a session.
+    #[error("payload has an action: a session payload does not answer a charge challenge")]
+    SessionPayload,
+    /// None of the ways to pay a charge.
+    #[error("payload.type {0:?} is not transaction or signature")]
+    UnknownPayload(String),
     /// The shape used before the draft.
     #[error("superseded session wire: payload.{found} is no longer used, {expected} is expected")]
     Superseded {

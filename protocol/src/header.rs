@@ -5,11 +5,12 @@
 
 mod grammar;
 
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
-    Challenge, Credential, CredentialError, JsonError, Receipt, base64url_decode, base64url_encode,
-    canonical_json, parse_json,
+    Challenge, Credential, CredentialError, JsonError, PaymentCredential, Receipt, base64url_decode,
+    base64url_encode, canonical_json, parse_json,
 };
 use grammar::{Group, Param};
 
@@ -151,19 +152,36 @@ pub fn format_authorization(credential: &Credential) -> Result<String, HeaderErr
     sized(format!("{SCHEME} {}", base64url_encode(canonical_json(&credential.to_json())?)))
 }
 
-/// Reads an `Authorization` value; `None` when it is of another scheme.
+/// Reads a session credential from an `Authorization` value; `None` when it is of another scheme.
 pub fn parse_authorization(value: impl AsRef<[u8]>) -> Option<Result<Credential, CredentialError>> {
-    let value = value.as_ref().trim_ascii();
-    let end = value.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(value.len());
-    let (scheme, credential) = value.split_at(end);
-    scheme.eq_ignore_ascii_case(SCHEME.as_bytes()).then(|| parse_credential(credential.trim_ascii()))
+    let credential = credential_of(value.as_ref())?;
+    Some(parse_credential(credential).and_then(|json| Credential::from_json(&json)))
 }
 
-fn parse_credential(text: &[u8]) -> Result<Credential, CredentialError> {
+/// Writes a credential for either intent.
+pub fn format_payment(credential: &PaymentCredential) -> Result<String, HeaderError> {
+    sized(format!("{SCHEME} {}", base64url_encode(canonical_json(&credential.to_json())?)))
+}
+
+/// Reads a credential for either intent from an `Authorization` value; `None` when it is of another scheme.
+pub fn parse_payment(value: impl AsRef<[u8]>) -> Option<Result<PaymentCredential, CredentialError>> {
+    let credential = credential_of(value.as_ref())?;
+    Some(parse_credential(credential).and_then(|json| PaymentCredential::from_json(&json)))
+}
+
+/// What follows the name of our scheme.
+fn credential_of(value: &[u8]) -> Option<&[u8]> {
+    let value = value.trim_ascii();
+    let end = value.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(value.len());
+    let (scheme, credential) = value.split_at(end);
+    scheme.eq_ignore_ascii_case(SCHEME.as_bytes()).then(|| credential.trim_ascii())
+}
+
+fn parse_credential(text: &[u8]) -> Result<Value, CredentialError> {
     if text.len() > MAX_HEADER {
         return Err(CredentialError::TooLarge { size: text.len(), limit: MAX_HEADER });
     }
-    Credential::from_json(&parse_json(&base64url_decode(text)?)?)
+    Ok(parse_json(&base64url_decode(text)?)?)
 }
 
 /// Writes a receipt.

@@ -27,6 +27,8 @@ mod canonical;
 #[cfg(feature = "std")]
 mod challenge;
 #[cfg(feature = "std")]
+mod charge;
+#[cfg(feature = "std")]
 mod credential;
 #[cfg(feature = "std")]
 mod digest;
@@ -76,7 +78,10 @@ pub use self::{
         parse_json,
     },
     ceiling::SignedCeiling,
-    challenge::{Challenge, ChallengeError, ChallengeSecret, INTENT, METHOD, Offer, Realm, SECRET_MIN},
+    challenge::{
+        Challenge, ChallengeError, ChallengeSecret, INTENT, IntentRequest, METHOD, Offer, Realm, SECRET_MIN,
+    },
+    charge::*,
     credential::{
         Action, Authentication, CloseAction, CloseAuthority, Credential, CredentialError, OpenAction,
         PROOF_DOMAIN, ProofError, TopUpAction, UseAction, VoucherAction,
@@ -84,8 +89,8 @@ pub use self::{
     digest::BodyDigest,
     event::{ChannelEvent, EventError, Invocation, SkipReason},
     header::{
-        Challenges, HeaderError, MAX_HEADER, format_authorization, format_receipt, format_www_authenticate,
-        parse_authorization, parse_receipt, parse_www_authenticate,
+        Challenges, HeaderError, MAX_HEADER, format_authorization, format_payment, format_receipt,
+        format_www_authenticate, parse_authorization, parse_payment, parse_receipt, parse_www_authenticate,
     },
     instruction::{
         Channel, ChannelInstruction, ComputeBudget, CreateAssociatedTokenAccount, ED25519_INSTRUCTION_SIZE,

@@ -31,7 +31,7 @@ pub struct Receipt {
 }
 
 /// The last second that RFC 3339 can write.
-const LAST_SECOND: i64 = 253_402_300_799;
+pub(crate) const LAST_SECOND: i64 = 253_402_300_799;
 
 impl Receipt {
     /// The receipt as JSON.

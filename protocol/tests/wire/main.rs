@@ -4,6 +4,7 @@ mod account;
 mod batch;
 mod ceiling;
 mod challenge;
+mod charge;
 mod credential;
 mod digest;
 mod event;
