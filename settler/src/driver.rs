@@ -280,6 +280,7 @@ impl Settler {
             survive("comparison", self.watch.sweep().await)?;
             survive("purse", self.purse.refresh().await)?;
         }
+        survive("costs", self.resolve.costs().await)?;
         let (in_flight, worked, requested) = (resolved?, worked?, requested?);
         let sent = requested.sent + worked.sent;
         Ok(Pass {

@@ -35,6 +35,9 @@ use crate::{SettlerError, Step};
 /// reports statuses is behind the one that reports heights.
 const EXPIRY_MARGIN: u64 = 8;
 
+/// How long the fate of a transaction waits for what it cost: that can be entered later.
+const COST_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Transactions that one question covers: a node answers for so many signatures at once.
 const MOST: usize = 256;
 
@@ -83,7 +86,6 @@ impl Resolve {
     /// Resolves what can be resolved now. Returns how many transactions are still in flight.
     pub(crate) async fn round(&self) -> Result<usize, SettlerError> {
         let recorded = self.ledger.unresolved().await?;
-        survive("costs", self.costs.complete().await)?;
         if recorded.is_empty() || !self.is_due() {
             return Ok(recorded.len());
         }
@@ -99,6 +101,12 @@ impl Resolve {
             }
         }
         failure.map_or(Ok(in_flight), Err)
+    }
+
+    /// Enters in the journal what transactions cost of which no node could tell when they were resolved. Nothing waits for
+    /// it: what is not known at the end is asked for after the next start.
+    pub(crate) async fn costs(&self) -> Result<(), SettlerError> {
+        self.costs.complete().await
     }
 
     /// Resolves what one question covers. Returns how many are left.
@@ -336,10 +344,11 @@ impl Resolve {
         }
     }
 
-    /// What a resolved transaction cost, if the node can say.
+    /// What a resolved transaction cost, if the node can say, and does so in time.
     async fn cost(&self, submission: &Submission) -> Option<Cost> {
         let signature = submission.signature?;
-        let cost = self.chain.cost(&signature).await;
+        let asked = tokio::time::timeout(COST_PATIENCE, self.chain.cost(&signature));
+        let cost = asked.await.inspect_err(|_| debug!(%signature, "nobody tells the cost in time")).ok()?;
         cost.inspect_err(|error| debug!(%error, %signature, "cost unknown")).ok().flatten()
     }
 

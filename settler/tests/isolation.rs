@@ -152,6 +152,38 @@ async fn a_forced_close_is_seen_while_the_launch_of_another_hangs() {
 }
 
 #[tokio::test]
+async fn a_node_that_tells_no_costs_keeps_no_fate_from_being_learned() {
+    let mut world = World::new();
+    let (early, late) = (world.opened(1, 1_000).await, world.opened(2, 1_000).await);
+    let chain = FlakyChain::of(&world);
+    let config = SettlerConfig { drain_timeout: Duration::from_secs(3), ..world.config() };
+    let settler = chain.settler(&world, config).await;
+    chain.trouble(Trouble { hangs: &["cost"], ..Default::default() });
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(settler.run(async move { stopped.await.unwrap_or(()) }));
+
+    for id in [&early, &late] {
+        world.ledger.request_close(id, CloseReason::Requested, None).await.unwrap();
+        let closed = async {
+            while world.record(id).await.state != ChannelState::Closed {
+                world.chain.advance(1, 0);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), closed).await.expect("it closes");
+    }
+    stop.send(()).unwrap();
+    running.await.unwrap().unwrap();
+
+    // What nobody could tell is entered by the next run, once.
+    assert!(!world.ledger.without_cost(0, 100).await.unwrap().is_empty());
+    chain.trouble(Trouble::default());
+    let settler = chain.settler(&world, world.config()).await;
+    world.drive(&settler).await;
+    assert_eq!(world.ledger.without_cost(0, 100).await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn looking_ahead_plans_no_channel_twice() {
     let world = World::new();
     let settler = world.settler().await;

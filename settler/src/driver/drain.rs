@@ -39,7 +39,7 @@ pub(super) async fn drain(settler: &Settler, last: Last, deadline: Instant) -> R
             Last::Closes(reason) => launch_closes(settler, reason, launch_until).await?,
         }
         launched.store(true, Ordering::Relaxed);
-        Ok(())
+        Ok::<_, SettlerError>(())
     };
     let resolving = async {
         loop {
@@ -51,7 +51,10 @@ pub(super) async fn drain(settler: &Settler, last: Last, deadline: Instant) -> R
             pause(settler).await;
         }
     };
-    let both = async { try_join!(launching, resolving).map(drop) };
+    let both = async {
+        try_join!(launching, resolving)?;
+        survive("costs", settler.resolve.costs().await).map(drop)
+    };
     match tokio::time::timeout_at(deadline.into(), both).await {
         Ok(outcome) => outcome,
         Err(_) => {

@@ -70,6 +70,7 @@ impl Loops {
         tasks.spawn(comparing(Arc::clone(settler), stopped.clone()));
         tasks.spawn(finality(Arc::clone(settler), stopped.clone()));
         tasks.spawn(resolving(Arc::clone(settler), stopped.clone()));
+        tasks.spawn(costs(Arc::clone(settler), stopped.clone()));
         tasks.spawn(channels(Arc::clone(settler), stopped.clone()));
         tasks.spawn(requests(Arc::clone(settler), stopped));
         Self { stop, tasks }
@@ -163,6 +164,15 @@ async fn resolving(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerE
         let in_flight = survive("resolve", settler.resolve.round().await)?.unwrap_or(0);
         let pause = if in_flight > 0 { settler.config.confirm_interval } else { LEAST_PAUSE };
         stop.or(tokio::time::sleep(pause.max(LEAST_PAUSE))).await;
+    }
+    Ok(())
+}
+
+/// What something cost is for the books: whoever cannot tell keeps nobody waiting.
+async fn costs(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerError> {
+    while stop.or(tokio::time::sleep(settler.config.confirm_interval.max(LEAST_PAUSE))).await {
+        let entered = stop.or_give_up(settler.resolve.costs()).await;
+        survive("costs", entered.unwrap_or(Ok(())))?;
     }
     Ok(())
 }

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::stream::{self, StreamExt};
 use solana_pubkey::Pubkey;
 use toll_chain::{Chain, Cost};
-use toll_ledger::{DAY, Ledger, Submission, TransactionCost};
+use toll_ledger::{DAY, Ledger, Submission, SubmissionId, TransactionCost};
 use toll_protocol::decode_any_transaction;
 use tracing::warn;
 
@@ -15,6 +16,9 @@ use crate::SettlerError;
 
 /// Transactions whose cost is asked for in one round.
 const AT_ONCE: usize = 32;
+
+/// Questions that are open at the same time.
+const CONCURRENTLY: usize = 8;
 
 /// Transactions that are remembered; at a restart the ledger names those that were not.
 const MOST: usize = 4_096;
@@ -73,22 +77,48 @@ impl Costs {
         if self.waiting().is_empty() || !self.is_due() {
             return Ok(());
         }
-        let asked = {
-            let mut waiting = self.waiting();
-            let count = waiting.len().min(AT_ONCE);
-            waiting.drain(..count).collect::<Vec<_>>()
-        };
-        for (submission, tries) in asked {
-            let Some(signature) = submission.signature else { continue };
-            match self.chain.cost(&signature).await {
-                Ok(Some(cost)) => self.enter(&submission, cost).await?,
-                _ if tries < TRIES => self.waiting().push_back((submission, tries + 1)),
-                _ => {
-                    warn!(%signature, "no node tells what it cost; `toll ledger reconcile` shows the difference")
-                }
+        // They leave the queue only once they are entered: whoever stops waiting here loses none.
+        let asked: Vec<_> = self.waiting().iter().take(AT_ONCE).cloned().collect();
+        let told = stream::iter(asked)
+            .map(|(submission, tries)| async move {
+                let entered = self.ask(&submission, tries).await;
+                (submission.id, entered)
+            })
+            .buffer_unordered(CONCURRENTLY)
+            .collect::<Vec<_>>()
+            .await;
+        let mut failure = None;
+        for (id, entered) in told {
+            match entered {
+                Ok(true) => self.waiting().retain(|(waiting, _)| waiting.id != id),
+                Ok(false) => self.try_again(id),
+                Err(error) => failure = Some(error),
             }
         }
-        Ok(())
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Whether there is nothing more to ask of `submission`.
+    async fn ask(&self, submission: &Submission, tries: u32) -> Result<bool, SettlerError> {
+        let Some(signature) = &submission.signature else { return Ok(true) };
+        match self.chain.cost(signature).await {
+            Ok(Some(cost)) => self.enter(submission, cost).await.map(|()| true),
+            _ if tries < TRIES => Ok(false),
+            _ => {
+                warn!(%signature, "no node tells what it cost; `toll ledger reconcile` shows the difference");
+                Ok(true)
+            }
+        }
+    }
+
+    /// Puts what nobody could tell of behind the others.
+    fn try_again(&self, id: SubmissionId) {
+        let mut waiting = self.waiting();
+        if let Some(at) = waiting.iter().position(|(submission, _)| submission.id == id)
+            && let Some((submission, tries)) = waiting.remove(at)
+        {
+            waiting.push_back((submission, tries + 1));
+        }
     }
 
     fn is_due(&self) -> bool {
