@@ -1,7 +1,8 @@
 //! Which paid requests are being answered right now, so that a repeat waits instead of running twice.
 //!
-//! This is per process. Across processes and restarts the ledger still charges once; only a repeat that
-//! arrives at another gateway process in the same moment could run the handler a second time.
+//! This is per process. Across processes and restarts the ledger charges once; where gateways share one on a server, it
+//! says as well which of them answers a request that has an `Idempotency-Key` ([`Serving`]). Two gateways on one file
+//! could both run the handler for such a request.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use toll_ledger::ReplayKey;
+use toll_ledger::{ReplayKey, Serving};
 
 /// The keys at work.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ pub(crate) struct Turn<K: Copy + Eq + Hash = ReplayKey> {
     key: K,
     in_flight: InFlight<K>,
     _done: watch::Sender<()>,
+    _among_gateways: Option<Serving>,
 }
 
 impl<K: Copy + Eq + Hash> InFlight<K> {
@@ -61,11 +63,18 @@ impl<K: Copy + Eq + Hash> InFlight<K> {
         }
         let (done, receiver) = watch::channel(());
         running.insert(key, receiver);
-        Ok(Turn { key, in_flight: self.clone(), _done: done })
+        Ok(Turn { key, in_flight: self.clone(), _done: done, _among_gateways: None })
     }
 }
 
 impl<K: Copy + Eq + Hash> Turn<K> {
+    /// The same turn, as long as `serving` says that no other gateway has it.
+    pub(crate) fn among_gateways(self, serving: Serving) -> Self {
+        let mut turn = self;
+        turn._among_gateways = Some(serving);
+        turn
+    }
+
     /// The key it was taken for.
     pub(crate) fn key(&self) -> &K {
         &self.key

@@ -39,6 +39,7 @@ mod purge;
 mod renewal;
 mod replay;
 mod rules;
+mod serving;
 mod settler_lock;
 mod spending;
 mod sponsor;
@@ -70,6 +71,7 @@ pub use opening::{MAX_PAYABLE_RECIPIENTS, NewChannel, RecordedOpen, RecordedTopU
 pub use purge::Purged;
 pub use renewal::{Renewal, RenewalRequested};
 pub use replay::{REPLAY_RETENTION, Replay, ReplayKey};
+pub use serving::{SERVING_LEASE, Serving};
 pub use settler_lock::{LEASE, SettlerLock};
 pub use spending::{DAY, Hold, Spending, SpendingKind, Spent, day_of};
 pub use sponsor::{Sponsor, Unsponsored};

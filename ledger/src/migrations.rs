@@ -65,6 +65,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0023_journal"),
     migration!("0024_append_only", server),
     migration!("0025_tail"),
+    migration!("0026_serving"),
 ];
 
 /// The newest schema version this binary knows.

@@ -7,7 +7,7 @@ use toll_protocol::OPEN_SLOT_WINDOW;
 
 use crate::column::integer;
 use crate::engine::{Tx, params};
-use crate::{Ledger, LedgerError};
+use crate::{DAY, Ledger, LedgerError, serving};
 
 mod archive;
 #[cfg(test)]
@@ -150,6 +150,7 @@ impl Ledger {
         let challenges =
             self.batches("purge_challenges", now, kept, |tx, batch| by_age(tx, PURGE_CHALLENGES, batch));
         let challenges = challenges.await?;
+        self.batches("purge_serving", now, now, purge_serving).await?;
         let transactions =
             self.batches("drop_transactions", now, kept, |tx, batch| by_age(tx, DROP_TRANSACTIONS, batch));
         let transactions = transactions.await?;
@@ -197,6 +198,12 @@ impl Ledger {
 /// Runs a statement that takes the oldest rows.
 fn by_age(tx: &Tx, statement: &'static str, batch: Batch) -> Result<(usize, bool), LedgerError> {
     let rows = tx.execute(statement, params![batch.until, batch.rows])?;
+    Ok((rows, rows == batch.rows))
+}
+
+/// Those that died a day ago.
+fn purge_serving(tx: &Tx, batch: Batch) -> Result<(usize, bool), LedgerError> {
+    let rows = tx.execute(serving::PURGE, params![DAY, batch.rows])?;
     Ok((rows, rows == batch.rows))
 }
 

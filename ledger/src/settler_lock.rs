@@ -117,7 +117,7 @@ pub(crate) fn check(tx: &Tx, holder: Option<Holder>) -> Result<(), LedgerError> 
 }
 
 /// What no other process has.
-fn fresh_holder() -> Holder {
+pub(crate) fn fresh_holder() -> Holder {
     let fresh = || RandomState::new().hash_one(std::process::id()).to_le_bytes();
     let mut holder = Holder::default();
     let (first, second) = holder.split_at_mut(8);

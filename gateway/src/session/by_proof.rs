@@ -81,7 +81,7 @@ where
     let challenge_id = challenge.id.clone();
     let charge =
         Charge { cost, headroom: none, min_delta: none, challenge_id, replay, is_of_voucher: !is_repeatable };
-    let turn = serve::turn(gateway, replay).await?;
+    let turn = serve::turn(gateway, replay, shelf).await?;
     let usage = Usage { gateway: Arc::clone(gateway), id: action.channel_id, charge, shelf, request, turn };
     deliver::to_its_end(usage.complete(inner)).await
 }

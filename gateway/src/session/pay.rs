@@ -104,7 +104,9 @@ where
         gateway.limit_update(action.channel_id)?;
     }
 
-    let turn = serve::turn(gateway, charge.replay).await?;
+    // A HEAD runs nothing that could run twice.
+    let shelf = if is_head { Shelf::Nowhere } else { Shelf::of(&request.parts) };
+    let turn = serve::turn(gateway, charge.replay, shelf).await?;
     let sale = Sale {
         gateway: Arc::clone(gateway),
         channel,

@@ -8,6 +8,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
+use tokio::time::Instant;
 use toll_ledger::{Booked, ChannelRecord, Replay, ReplayKey, Watermarks};
 use toll_protocol::{Amount, ChannelId};
 use tower::Service;
@@ -21,6 +22,9 @@ use crate::repeat::{self, Repeat, Shelf};
 
 /// How long a repeat waits for the answer that is being made to its first try.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two looks whether another gateway is done with an equal request.
+const NEXT_LOOK: Duration = Duration::from_millis(200);
 
 /// A paid request with its whole body: its digest is part of what a repeat must equal.
 pub(super) struct PaidRequest {
@@ -36,11 +40,28 @@ impl PaidRequest {
 }
 
 /// The turn of a request. Taken before it is charged, so that of equal requests one runs and the others find its answer.
-pub(super) async fn turn(gateway: &Gateway, key: ReplayKey) -> Result<Turn, Rejection> {
-    gateway.in_flight.turn(key, PATIENCE).await.ok_or(Rejection::Unavailable {
+///
+/// Where another gateway could answer it as well, which takes a ledger that is shared and an answer that is kept there,
+/// the ledger says whose turn it is.
+pub(super) async fn turn(gateway: &Gateway, key: ReplayKey, shelf: Shelf) -> Result<Turn, Rejection> {
+    let busy = || Rejection::Unavailable {
         detail: "an equal request is still being answered".to_owned(),
         retry_after: 1,
-    })
+    };
+    let deadline = Instant::now() + PATIENCE;
+    let turn = gateway.in_flight.turn(key, PATIENCE).await.ok_or_else(busy)?;
+    if shelf != Shelf::Ledger || !gateway.ledger.is_shared() {
+        return Ok(turn);
+    }
+    loop {
+        if let Some(serving) = gateway.ledger.try_serve(&key).await? {
+            return Ok(turn.among_gateways(serving));
+        }
+        if Instant::now() >= deadline {
+            return Err(busy());
+        }
+        tokio::time::sleep(NEXT_LOOK).await;
+    }
 }
 
 /// The channel as the ledger has it now: what the book says may be behind, so nothing is refused on it.

@@ -134,3 +134,52 @@ async fn a_commit_in_doubt_is_answered_503_and_its_repeat_is_charged_and_served_
     }
     assert_eq!(proxy.struck(), 3);
 }
+
+/// A request that every gateway recognizes.
+fn keyed(session: &Session, cumulative: u64) -> axum::extract::Request {
+    let mut request = request(Method::GET, "/answers/slow", Some(&session.voucher(cumulative)), "");
+    request.headers_mut().insert("idempotency-key", cumulative.to_string().parse().expect("a header"));
+    request
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_with_a_key_runs_at_one_of_two_gateways_and_both_give_its_answer() {
+    let Some(server) = TestServer::start() else { return };
+    let [first, second] = gateways(LedgerConfig::at(server.blank())).await;
+    let session = first.opened().await;
+    for nth in 1..=5 {
+        let before = first.served.count() + second.served.count();
+        let both = [&first, &second].map(|world| world.send(keyed(&session, nth * PRICE)));
+        let [one, other] = <[_; 2]>::try_from(futures::future::join_all(both).await).expect("two");
+        assert_eq!((one.status.as_u16(), other.status.as_u16()), (200, 200), "{} {}", one.text(), other.text());
+        assert_eq!(one.text(), other.text());
+        assert_eq!(first.served.count() + second.served.count(), before + 1);
+    }
+    assert_eq!(first.channel(&session.id).await.watermarks.spent.get(), 5 * PRICE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_gateway_that_died_was_answering_another_answers_once_its_turn_is_over() {
+    let Some(server) = TestServer::start() else { return };
+    let [first, second] = gateways(LedgerConfig::at(server.blank())).await;
+    let first = Arc::new(first);
+    let session = first.opened().await;
+    let (dying, paid) = (Arc::clone(&first), keyed(&session, PRICE));
+    let hanging = tokio::spawn(async move { dying.send(paid).await });
+    while first.served.count() == 0 {
+        tokio::task::yield_now().await;
+    }
+    // It answers in the background, whoever hangs up: only the end of its process ends that.
+    first.ledger.meddle("UPDATE serving SET holder = substr(replay_key, 1, 16)");
+    hanging.abort();
+
+    let asked = second.send(keyed(&session, PRICE));
+    tokio::select! {
+        answer = asked => panic!("{} while another may be answering", answer.status),
+        () = tokio::time::sleep(std::time::Duration::from_millis(20)) => {}
+    }
+    first.ledger.meddle("UPDATE serving SET expires_at = expires_at - 30");
+    let answer = second.send(keyed(&session, PRICE)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(first.channel(&session.id).await.watermarks.spent.get(), PRICE);
+}

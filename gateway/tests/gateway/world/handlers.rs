@@ -67,6 +67,10 @@ pub(super) fn handlers(served: Served) -> Router {
             // Fails once, then works.
             "flaky" if count == 1 => build.status(503).body(Body::from("down")),
             "panic" if count == 1 => panic!("a bug in the handler"),
+            "slow" => {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                build.body(Body::from(format!("served {count}")))
+            }
             "down" => build.status(500).body(Body::empty()),
             "missing" => build.status(404).body(Body::from(format!("no {count}"))),
             "large" => build.body(Body::from(vec![b'x'; toll_gateway::MAX_REPLAY_BODY + 1])),
