@@ -151,7 +151,13 @@ async fn a_request_with_a_key_runs_at_one_of_two_gateways_and_both_give_its_answ
         let before = first.served.count() + second.served.count();
         let both = [&first, &second].map(|world| world.send(keyed(&session, nth * PRICE)));
         let [one, other] = <[_; 2]>::try_from(futures::future::join_all(both).await).expect("two");
-        assert_eq!((one.status.as_u16(), other.status.as_u16()), (200, 200), "{} {}", one.text(), other.text());
+        assert_eq!(
+            (one.status.as_u16(), other.status.as_u16()),
+            (200, 200),
+            "{} {}",
+            one.text(),
+            other.text()
+        );
         assert_eq!(one.text(), other.text());
         assert_eq!(first.served.count() + second.served.count(), before + 1);
     }
