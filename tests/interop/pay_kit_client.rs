@@ -12,8 +12,7 @@ use crate::shop::{is_paid_out, shop, url};
 async fn session(world: &World, path: &str) -> Option<Value> {
     let python = Foreign::python()?;
     let keypair = world.folder().join("payer.json");
-    let arguments =
-        [keypair.to_str().expect("a path of text"), &url(world, path), "3", &DEPOSIT.to_string()];
+    let arguments = [keypair.to_str().expect("a path of text"), &url(world, path), "3", &DEPOSIT.to_string()];
     Some(python.run("session_client.py", &arguments).await)
 }
 
@@ -24,7 +23,11 @@ fn is_served(report: &Value) -> ChannelId {
     assert_eq!(report["open"]["receipt"]["accepted"], "0");
     for (number, answer) in report["vouchers"].as_array().expect("answers").iter().enumerate() {
         let spent = ((number as u64 + 1) * PRICE.get()).to_string();
-        assert_eq!((&answer["status"], &answer["receipt"]["spent"]), (&200.into(), &spent.into()), "{report}");
+        assert_eq!(
+            (&answer["status"], &answer["receipt"]["spent"]),
+            (&200.into(), &spent.into()),
+            "{report}"
+        );
         assert_eq!(answer["receipt"]["channel"], report["channel"]);
         assert_eq!(answer["body"], format!("{}\n", number + 1));
     }
