@@ -110,3 +110,22 @@ async fn a_request_with_an_authorization_of_its_own_is_left_alone() {
     assert!(answer.status().is_client_error(), "{}", answer.status());
     assert!(book.channels().is_empty());
 }
+
+#[tokio::test]
+async fn a_request_keeps_its_own_authorization_and_is_paid_for_where_there_is_room_for_both() {
+    let merchant = Merchant::start().await;
+    let (client, book, _home) = client(Customer::new());
+    let send = |url: reqwest::Url| client.get(url).header("authorization", "Bearer of-an-api-key").send();
+
+    let response = send(merchant.url.clone()).await.unwrap();
+
+    assert_eq!((response.status().as_u16(), book.channels().len()), (402, 0));
+    assert!(response.headers().contains_key("www-authenticate"));
+    let beside = merchant.listen_beside_authorization().await;
+    for number in 0..2 {
+        let response = send(beside.clone()).await.unwrap();
+        assert_eq!(response.extensions().get::<Payment>().unwrap().opened, number == 0);
+        assert_eq!(response.text().await.unwrap(), format!("answer {number}"));
+    }
+    assert_eq!(merchant.charged().await, 2_000);
+}

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use http::header::AUTHORIZATION;
 use toll_protocol::{
     Action, Amount, ChannelId, ChannelStatus, CloseAction, CloseAuthority, Credential, Receipt, RefusalCode,
 };
@@ -10,7 +9,7 @@ use toll_protocol::{
 use crate::channel::{ChannelStage, SavedChannel};
 use crate::clock::unix_now;
 use crate::conversation::{Conversation, adopt};
-use crate::credential::authorization;
+use crate::credential::{authorization, header_for};
 use crate::error::PayError;
 use crate::offer::Offer;
 use crate::open::prove;
@@ -46,7 +45,8 @@ impl Conversation<'_> {
                 action: Action::Close(CloseAction { channel_id: *id, authority }),
                 source: None,
             };
-            let response = self.send(&request, &[(AUTHORIZATION, authorization(&credential)?)]).await?;
+            let response =
+                self.send(&request, &[(header_for(&channel.challenge), authorization(&credential)?)]).await?;
             if response.status.is_success() {
                 let receipt = response
                     .receipt()?

@@ -1,5 +1,6 @@
 //! What goes into the `Authorization` header, and what the payer signs for it.
 
+use http::header::{AUTHORIZATION, HeaderName};
 use solana_hash::Hash;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -8,13 +9,33 @@ use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
-use toll_protocol::{Credential, encode_transaction, format_authorization};
+use toll_protocol::{
+    Challenge, Credential, CredentialField, encode_transaction, format_authorization, parse_authorization,
+};
 
 use crate::error::PayError;
 
 /// The header's value.
 pub(crate) fn authorization(credential: &Credential) -> Result<String, PayError> {
     format_authorization(credential).map_err(|error| PayError::Malformed(error.to_string()))
+}
+
+/// `Payment-Authorization`.
+const PAYMENT_AUTHORIZATION: HeaderName = HeaderName::from_static("payment-authorization");
+
+/// The header that takes a credential for `challenge`.
+pub(crate) fn header_for(challenge: &Challenge) -> HeaderName {
+    match challenge.field {
+        CredentialField::Authorization => AUTHORIZATION,
+        CredentialField::PaymentAuthorization => PAYMENT_AUTHORIZATION,
+    }
+}
+
+/// The header of a credential that is written already, with its value.
+pub(crate) fn header_of(authorization: &str) -> (HeaderName, String) {
+    let credential = parse_authorization(authorization).and_then(Result::ok);
+    let name = credential.map_or(AUTHORIZATION, |credential| header_for(&credential.challenge));
+    (name, authorization.to_owned())
 }
 
 /// A transaction with `fee_payer` in front, signed by `payer` only; the sponsor's slot stays empty.

@@ -23,6 +23,14 @@ pub enum PayError {
         /// The resource.
         url: String,
     },
+    /// The request's `Authorization` is the caller's, and the credential would belong in the same header.
+    #[error(
+        "{url} takes its payment in the Authorization header, which the request needs for something else"
+    )]
+    AuthorizationTaken {
+        /// The resource.
+        url: String,
+    },
     /// A challenge that breaks its own rules.
     #[error("the challenge is malformed: {0}")]
     Malformed(String),

@@ -1,7 +1,7 @@
 //! One HTTP request and its answer.
 
 use async_trait::async_trait;
-use http::header::{HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use toll_chain::cause;
 
 use crate::error::PayError;
@@ -32,6 +32,9 @@ pub(crate) async fn send(
 ) -> Result<Response, PayError> {
     let mut outgoing = outgoing(request, policy);
     for (name, value) in payment {
+        if name == AUTHORIZATION && request.headers.contains_key(AUTHORIZATION) {
+            return Err(PayError::AuthorizationTaken { url: request.url.to_string() });
+        }
         let mut value = HeaderValue::from_str(value)
             .map_err(|_| PayError::Malformed(format!("{name} cannot be written as a header")))?;
         // Credentials stay out of debug output.

@@ -10,8 +10,10 @@ use reqwest_middleware::{Error, Middleware, Next};
 use toll_chain::cause;
 
 use crate::book::Book;
+use crate::clock::unix_now;
 use crate::error::PayError;
 use crate::exchange::{self, Wire};
+use crate::offer::Offer;
 use crate::payer::Payer;
 use crate::reply::Reply;
 use crate::request::Request;
@@ -24,7 +26,8 @@ use crate::request::Request;
 /// extensions. What is refused comes as [`PayError`] inside [`Error::Middleware`]; a request that may be paid for and
 /// was not answered is refused until its answer comes, or [`Payer::give_up`].
 ///
-/// Requests with an `Authorization` of their own are passed on untouched, and never paid for: there is room for one.
+/// Requests with an `Authorization` of their own keep it. They are paid for where the server takes credentials in
+/// `Payment-Authorization`, and passed on untouched elsewhere: there is room for one.
 ///
 /// [`Payment`]: crate::Payment
 #[derive(Clone)]
@@ -41,16 +44,24 @@ impl PaymentMiddleware {
 
     async fn pay(&self, wire: &Rest<'_, '_>, request: &Request) -> Result<reqwest::Response, Error> {
         let mut first = None;
-        if self.payer.known_channel(&self.book, request).is_none() {
+        let known = self.payer.known_channel(&self.book, request);
+        if known.is_none_or(|channel| !request.has_room_for(&channel.challenge)) {
             let response = wire.run(exchange::outgoing(request, self.payer.policy())).await?;
             if response.status() != StatusCode::PAYMENT_REQUIRED {
                 return Ok(response);
             }
             let read = exchange::read(request, response, self.payer.policy()).await;
-            first = Some(read.map_err(Error::middleware)?);
+            let unpaid = read.map_err(Error::middleware)?;
+            let offer = Offer::from_headers(&unpaid.headers, request.url.as_str(), unix_now());
+            if request.headers.contains_key(AUTHORIZATION)
+                && !offer.is_ok_and(|offer| request.has_room_for(&offer.challenge))
+            {
+                return Ok(answer(request, unpaid.into()));
+            }
+            first = Some(unpaid);
         }
         let reply = self.payer.pay_over(wire, &self.book, request, first).await;
-        Ok(response(request, reply.map_err(Error::middleware)?))
+        Ok(answer(request, reply.map_err(Error::middleware)?))
     }
 }
 
@@ -62,9 +73,7 @@ impl Middleware for PaymentMiddleware {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> reqwest_middleware::Result<reqwest::Response> {
-        if request.headers().contains_key(AUTHORIZATION) {
-            return next.run(request, extensions).await;
-        }
+        let has_authorization = request.headers().contains_key(AUTHORIZATION);
         match repeatable(&request) {
             Some(repeatable) => {
                 let rest = Rest { next, extensions: tokio::sync::Mutex::new(extensions) };
@@ -73,7 +82,7 @@ impl Middleware for PaymentMiddleware {
             None => {
                 let url = request.url().to_string();
                 let response = next.run(request, extensions).await?;
-                if response.status() == StatusCode::PAYMENT_REQUIRED {
+                if response.status() == StatusCode::PAYMENT_REQUIRED && !has_authorization {
                     return Err(Error::middleware(PayError::Streaming { url }));
                 }
                 Ok(response)
@@ -115,7 +124,7 @@ fn repeatable(request: &reqwest::Request) -> Option<Request> {
     Some(Request { method, url, headers: request.headers().clone(), body })
 }
 
-fn response(request: &Request, reply: Reply) -> reqwest::Response {
+fn answer(request: &Request, reply: Reply) -> reqwest::Response {
     let mut builder = http::Response::builder().status(reply.status).url(request.url.clone());
     if let Some(payment) = reply.payment {
         builder = builder.extension(payment);

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use http::header::AUTHORIZATION;
 use rand::RngCore;
 use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
@@ -16,7 +15,7 @@ use toll_protocol::{
 use crate::channel::{ChannelStage, Pending, SavedChannel};
 use crate::clock::unix_now;
 use crate::conversation::Conversation;
-use crate::credential::{authorization, sign_as_payer};
+use crate::credential::{authorization, header_of, sign_as_payer};
 use crate::error::PayError;
 use crate::offer::Offer;
 use crate::policy::Policy;
@@ -110,7 +109,7 @@ impl Conversation<'_> {
             return Ok(Opening::Opened(Box::new(channel)));
         };
         for attempt in 1..=SUBMIT_ATTEMPTS {
-            let response = self.send(request, &[(AUTHORIZATION, authorization.clone())]).await?;
+            let response = self.send(request, &[header_of(&authorization)]).await?;
             if response.status.is_success() || says_opened(&response) {
                 if let Some(receipt) = response.receipt()? {
                     self.take_receipt(&mut channel, &receipt)?;

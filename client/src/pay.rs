@@ -52,12 +52,18 @@ impl Conversation<'_> {
                     return Ok(response.into());
                 }
                 let offer = Offer::from_headers(&response.headers, request.url.as_str(), unix_now())?;
+                if !request.has_room_for(&offer.challenge) {
+                    return Err(PayError::AuthorizationTaken { url: request.url.to_string() });
+                }
                 self.check_transport(request)?;
                 self.payer.policy.check(&offer)?;
                 purchase.quote(offer.terms.price)?;
                 let (origin, payer) = (request.origin(), self.payer.address());
-                if let Some(known) = self.book.answering(&origin, &payer, &offer.terms, &purchase.left) {
+                if let Some(mut known) = self.book.answering(&origin, &payer, &offer.terms, &purchase.left) {
                     purchase.change_channel();
+                    if !request.has_room_for(&known.challenge) {
+                        known.take_challenge(&offer)?;
+                    }
                     channel = self.check_open(&purchase, known).await?;
                     continue;
                 }
@@ -118,7 +124,7 @@ impl Conversation<'_> {
         let Some(channel) = self.payer.known_channel(self.book, request) else {
             return self.look_again(request).await;
         };
-        if self.may_be_for_others(purchase, &channel) {
+        if self.may_be_for_others(purchase, &channel) || !request.has_room_for(&channel.challenge) {
             return Ok(None);
         }
         self.check_transport(request)?;

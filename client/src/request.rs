@@ -1,8 +1,9 @@
 //! A request that may have to be paid for.
 
 use http::Method;
-use http::header::{HeaderMap, HeaderName};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
+use toll_protocol::{Challenge, CredentialField};
 
 /// The header that makes a retry the same request.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -38,6 +39,11 @@ impl Request {
         self.url.scheme() == "https"
             || host == "localhost"
             || address.is_some_and(|address| address.is_loopback())
+    }
+
+    /// Whether there is a header for a credential that answers `challenge`: the caller's own `Authorization` stays.
+    pub(crate) fn has_room_for(&self, challenge: &Challenge) -> bool {
+        challenge.field != CredentialField::Authorization || !self.headers.contains_key(AUTHORIZATION)
     }
 
     /// Tells one request from another: SHA-256 over method, URL and body.

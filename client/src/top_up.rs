@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use http::header::AUTHORIZATION;
 use solana_hash::Hash;
 use toll_protocol::{Action, Amount, ChannelId, Credential, RefusalCode, TopUp, TopUpAction};
 
 use crate::channel::{Pending, SavedChannel};
 use crate::conversation::Conversation;
-use crate::credential::{authorization, sign_as_payer};
+use crate::credential::{authorization, header_of, sign_as_payer};
 use crate::error::PayError;
 use crate::offer::Offer;
 use crate::request::Request;
@@ -144,7 +143,7 @@ impl Conversation<'_> {
             return Ok(ToppedUp::Raised(Box::new(channel)));
         };
         for attempt in 1..=SUBMIT_ATTEMPTS {
-            let response = self.send(request, &[(AUTHORIZATION, authorization.clone())]).await?;
+            let response = self.send(request, &[header_of(&authorization)]).await?;
             if response.status.is_success() {
                 if let Some(receipt) = response.receipt()? {
                     self.take_receipt(&mut channel, &receipt)?;

@@ -1,7 +1,6 @@
 //! Paying for a request from an open channel.
 
 use http::StatusCode;
-use http::header::AUTHORIZATION;
 use rand::RngCore;
 use toll_protocol::{
     Action, Amount, Credential, RefusalCode, Remedy, SignedVoucher, UseAction, Voucher, VoucherAction,
@@ -11,7 +10,7 @@ use toll_protocol::{
 use crate::channel::{ChannelStage, SavedChannel, Unanswered};
 use crate::clock::unix_now;
 use crate::conversation::{Conversation, adopt};
-use crate::credential::authorization;
+use crate::credential::{authorization, header_for};
 use crate::error::PayError;
 use crate::offer::Offer;
 use crate::open::prove;
@@ -71,7 +70,8 @@ impl Conversation<'_> {
         self.book.put(channel.clone())?;
         purchase.presented = true;
 
-        let headers = [(AUTHORIZATION, credential), (IDEMPOTENCY_KEY, voucher.idempotency_key.clone())];
+        let header = header_for(&channel.challenge);
+        let headers = [(header, credential), (IDEMPOTENCY_KEY, voucher.idempotency_key.clone())];
         let mut response = self.send(purchase.request, &headers).await?;
         for _ in 1..BUSY_ATTEMPTS {
             // Nothing was consumed: the same voucher again, under the same key.

@@ -18,7 +18,7 @@ mod transport;
 
 pub use discovery::DiscoveryConfig;
 pub use gateway::GatewayConfig;
-pub use routes::{RouteConfig, RouteSigner, route_table};
+pub use routes::{CredentialHeader, RouteConfig, RouteSigner, route_table};
 pub use session::{SessionConfig, SplitConfig};
 pub use tokens::parse_tokens;
 pub use transport::TransportConfig;

@@ -25,6 +25,7 @@ use serde_json::Value;
 pub(crate) use self::listing::Listing;
 use self::upstream::Upstream;
 use crate::config::{DiscoveryConfig, RouteConfig};
+use crate::header::{PAYMENT_AUTHORIZATION, keep_from_shared_caches};
 use crate::price::Pricer;
 use crate::proxy::Proxy;
 use crate::routes::RouteTable;
@@ -125,10 +126,14 @@ fn json(value: &Value) -> Bytes {
 async fn answer(State(discovery): State<Arc<Discovery>>, request: Request, next: Next) -> Response {
     let Some(document) = discovery.asked(&request) else { return next.run(request).await };
     let kind = if document == Document::Llms { TEXT } else { JSON };
+    let brings_credential = request.headers().contains_key(&PAYMENT_AUTHORIZATION);
     let mut response = Response::new(Body::from(discovery.text(document).await));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, kind);
     headers.insert(CACHE_CONTROL, KEPT);
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    if brings_credential {
+        keep_from_shared_caches(headers);
+    }
     response
 }

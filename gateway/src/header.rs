@@ -5,6 +5,8 @@ use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 
 /// Names the verified payer to the upstream.
 pub(crate) const X_PAYER: HeaderName = HeaderName::from_static("x-payer");
+/// The credential, where a challenge selects it (`toll_protocol::CredentialField`).
+pub(crate) const PAYMENT_AUTHORIZATION: HeaderName = HeaderName::from_static("payment-authorization");
 /// The receipt.
 pub(crate) const PAYMENT_RECEIPT: HeaderName = HeaderName::from_static("payment-receipt");
 /// The client's name for a request it may repeat.
@@ -37,6 +39,20 @@ pub(crate) fn mark_private(headers: &mut HeaderMap) {
         .collect();
     let value = HeaderValue::from_str(&directives.join(", ")).unwrap_or(HeaderValue::from_static("private"));
     headers.insert(CACHE_CONTROL, value);
+}
+
+/// The same for an answer that may say already that nobody keeps it.
+///
+/// Caches know that answers to `Authorization` are one client's (RFC 9111, section 3.5), and nothing of a credential
+/// elsewhere.
+pub(crate) fn keep_from_shared_caches(headers: &mut HeaderMap) {
+    let is_no_store = |value: &HeaderValue| {
+        let mut directives = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        directives.any(|directive| directive.eq_ignore_ascii_case(b"no-store"))
+    };
+    if !headers.get_all(CACHE_CONTROL).iter().any(is_no_store) {
+        mark_private(headers);
+    }
 }
 
 #[cfg(test)]

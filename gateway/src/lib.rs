@@ -39,6 +39,7 @@ mod in_flight;
 mod layer;
 mod limit;
 mod metrics;
+mod presented;
 mod price;
 mod proxy;
 mod recent;
@@ -55,8 +56,8 @@ mod trace;
 mod wait;
 
 pub use config::{
-    Config, DiscoveryConfig, GatewayConfig, RouteConfig, RouteSigner, SessionConfig, SplitConfig,
-    TransportConfig, parse_tokens, route_table,
+    Config, CredentialHeader, DiscoveryConfig, GatewayConfig, RouteConfig, RouteSigner, SessionConfig,
+    SplitConfig, TransportConfig, parse_tokens, route_table,
 };
 pub use deliver::MAX_REPLAY_BODY;
 pub use discovery::Discovery;

@@ -1,7 +1,7 @@
 //! Which requests cost what.
 
 use http::{Method, Uri};
-use toll_protocol::Amount;
+use toll_protocol::{Amount, CredentialField};
 
 /// What one request to a priced route costs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Price {
     /// Whether sessions on this route are operator-signed: the gateway signs their vouchers. That takes an operator
     /// ([`crate::Terms::operator`]) and does not go with `bind_body`.
     pub operator_signed: bool,
+    /// The header field that challenges ask credentials in.
+    pub field: CredentialField,
 }
 
 /// The answer to "what does this request cost".
@@ -58,6 +60,7 @@ impl FixedPrice {
             route: "*".to_owned(),
             bind_body: false,
             operator_signed: false,
+            field: CredentialField::Authorization,
         })
     }
 }

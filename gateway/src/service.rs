@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
-use http::header::{AUTHORIZATION, HeaderValue};
+use http::header::HeaderValue;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use toll_protocol::{Credential, MAX_HEADER, METHOD, base64url_decode, parse_authorization, parse_json};
@@ -13,7 +13,8 @@ use tower::{Service, ServiceExt};
 
 use crate::body::{BodyRules, RequestBody};
 use crate::gateway::Gateway;
-use crate::header::{PAYMENT_RECEIPT, is_payment};
+use crate::header::{PAYMENT_AUTHORIZATION, PAYMENT_RECEIPT, keep_from_shared_caches};
+use crate::presented;
 use crate::price::{Price, Quote};
 use crate::reject::{Refusal, Rejection};
 use crate::session;
@@ -21,6 +22,25 @@ use crate::spoof::strip_own;
 
 /// Answers a request for which `quote` was given.
 pub(crate) async fn respond<S>(
+    gateway: &Arc<Gateway>,
+    quote: Quote,
+    bodies: BodyRules,
+    request: Request,
+    inner: S,
+) -> Response
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
+    S::Future: Send,
+{
+    let is_beside_authorization = request.headers().contains_key(&PAYMENT_AUTHORIZATION);
+    let mut response = answer(gateway, quote, bodies, request, inner).await;
+    if is_beside_authorization {
+        keep_from_shared_caches(response.headers_mut());
+    }
+    response
+}
+
+async fn answer<S>(
     gateway: &Arc<Gateway>,
     quote: Quote,
     bodies: BodyRules,
@@ -70,13 +90,12 @@ where
 
 /// The request's one Payment credential.
 fn credential(headers: &HeaderMap) -> Result<Credential, Rejection> {
-    let mut payments = headers.get_all(AUTHORIZATION).iter().filter(|value| is_payment(value));
-    let payment = payments.next().ok_or(Rejection::PaymentRequired)?;
-    if payments.next().is_some() {
-        return Err(Rejection::SeveralCredentials);
-    }
+    let (field, payment) = presented::sole(headers)?;
     match parse_authorization(payment) {
-        Some(Ok(credential)) => Ok(credential),
+        Some(Ok(credential)) => {
+            presented::check_field(&credential.challenge, field)?;
+            Ok(credential)
+        }
         Some(Err(_)) if is_for_another_method(payment) => Err(Rejection::MethodUnsupported),
         Some(Err(error)) => Err(Rejection::malformed(error)),
         None => Err(Rejection::malformed("the Payment scheme carries no credential")),

@@ -8,7 +8,7 @@
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName};
 
-use crate::header::{X_PAYER, is_payment};
+use crate::header::{PAYMENT_AUTHORIZATION, X_PAYER, is_payment};
 
 /// Headers that stand in for the method or the path. Dropped from free requests too: a free path that names a
 /// priced one in such a header is the priced one. Who honours them:
@@ -56,6 +56,7 @@ pub(crate) fn strip_own(headers: &mut HeaderMap) {
     remove(headers, |name| {
         let is = |expected: &&str| reads_as(name, expected);
         is(&X_PAYER.as_str())
+            || is(&PAYMENT_AUTHORIZATION.as_str())
             || OVERRIDES.iter().any(&is)
             || NO_ALIAS.iter().any(|expected| is(expected) && name.as_str() != *expected)
     });
@@ -117,6 +118,13 @@ mod tests {
         let spellings = ["X-Payer", "X_Payer", "x_payer", "X-PAYER", "X.Payer", "x!payer"];
         assert_eq!(left(strip_own, &spellings), [""; 0]);
         assert_eq!(left(strip_own, &["X-Payers", "X-Pay-Er", "XPayer", "Payer"]).len(), 4);
+    }
+
+    #[test]
+    fn no_credential_is_left_in_any_spelling_of_its_own_field() {
+        let spellings = ["Payment-Authorization", "Payment_Authorization", "payment.authorization"];
+        assert_eq!(left(strip_own, &spellings), [""; 0]);
+        assert_eq!(left(strip_own, &["Authorization", "Payment-Receipts"]).len(), 2);
     }
 
     #[test]

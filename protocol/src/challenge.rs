@@ -4,6 +4,7 @@
 //! them. It binds neither URI nor time: whoever accepts one compares the terms with the route and reads
 //! `expires`. Source: draft-httpauth-payment, "Challenge Binding".
 
+mod field;
 mod secret;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use thiserror::Error;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+pub use field::CredentialField;
 pub use secret::{ChallengeSecret, SECRET_MIN};
 
 use crate::json::{Members, Object, serde_through_json};
@@ -52,6 +54,8 @@ pub struct Challenge {
     pub description: Option<String>,
     /// base64url of a flat JSON object of strings that the client returns untouched.
     pub opaque: Option<String>,
+    /// The header field that the credential belongs in.
+    pub field: CredentialField,
 }
 
 /// A protection space that can stand in a challenge.
@@ -177,12 +181,25 @@ impl Challenge {
             } else {
                 Some(base64url_encode(canonical_json(offer.opaque)?))
             },
+            field: CredentialField::Authorization,
         };
         challenge.id = challenge.id_under(secret.current());
         Ok(challenge)
     }
 
-    /// The id of these fields under `key`: base64url of an HMAC-SHA256 over seven fields joined by `|`.
+    /// The same challenge, for a credential in `field`, under the current secret.
+    #[must_use]
+    pub fn answered_in(self, field: CredentialField, secret: &ChallengeSecret) -> Self {
+        if self.field == field {
+            return self;
+        }
+        let mut challenge = Self { field, ..self };
+        challenge.id = challenge.id_under(secret.current());
+        challenge
+    }
+
+    /// The id of these fields under `key`: base64url of an HMAC-SHA256 over seven fields joined by `|`, and an eighth
+    /// where the challenge has a `header` parameter.
     pub fn id_under(&self, key: &[u8]) -> String {
         base64url_encode(self.mac(key).finalize().into_bytes())
     }
@@ -212,6 +229,12 @@ impl Challenge {
                 mac.update(b"|");
             }
             mac.update(slot.map_or(&[], |text| text.as_bytes()));
+        }
+        // Last and only where it is there, so that ids without it stay what they were. Nobody but the issuer makes ids:
+        // peers that put it before `opaque` are none the worse.
+        if let Some(parameter) = self.field.parameter() {
+            mac.update(b"|");
+            mac.update(parameter.as_bytes());
         }
         mac
     }
@@ -263,6 +286,7 @@ impl Challenge {
             .maybe_text("digest", self.digest.as_ref())
             .maybe_text("description", self.description.as_ref())
             .maybe_text("opaque", self.opaque.as_ref())
+            .maybe_text("header", self.field.parameter())
             .into_value()
     }
 
@@ -276,6 +300,9 @@ impl Challenge {
         if id.is_empty() {
             return Err(challenge.invalid("id", "a string that is not empty"));
         }
+        let header: Option<String> = challenge.find("header")?;
+        let field = CredentialField::selected_by(header.as_deref())
+            .ok_or_else(|| challenge.invalid("header", "Payment-Authorization or absent"))?;
         Ok(Self {
             id,
             realm: challenge.get("realm")?,
@@ -286,6 +313,7 @@ impl Challenge {
             digest: challenge.find("digest")?,
             description: challenge.find("description")?,
             opaque: challenge.find("opaque")?,
+            field,
         })
     }
 }

@@ -9,8 +9,8 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
-    Challenge, Credential, CredentialError, JsonError, PaymentCredential, Receipt, base64url_decode,
-    base64url_encode, canonical_json, parse_json,
+    Challenge, Credential, CredentialError, CredentialField, JsonError, PaymentCredential, Receipt,
+    base64url_decode, base64url_encode, canonical_json, parse_json,
 };
 use grammar::{Group, Param};
 
@@ -48,6 +48,9 @@ pub enum HeaderError {
     /// A parameter has a character it may not have.
     #[error("challenge parameter {0} has a character it may not have")]
     Parameter(&'static str),
+    /// The credential would belong in a field that the scheme does not know.
+    #[error("challenge selects the unknown credential field {0:?}")]
+    CredentialField(String),
     /// Not base64url.
     #[error("header value is not base64url")]
     Encoding,
@@ -60,6 +63,7 @@ pub enum HeaderError {
 ///
 /// Refuses what a header cannot carry: control characters and anything outside ASCII.
 pub fn format_www_authenticate(challenge: &Challenge) -> Result<String, HeaderError> {
+    let selected = challenge.field.parameter().map(str::to_owned);
     let params = [
         ("id", Some(&challenge.id)),
         ("realm", Some(&challenge.realm)),
@@ -70,6 +74,7 @@ pub fn format_www_authenticate(challenge: &Challenge) -> Result<String, HeaderEr
         ("digest", challenge.digest.as_ref()),
         ("description", challenge.description.as_ref()),
         ("opaque", challenge.opaque.as_ref()),
+        ("header", selected.as_ref()),
     ];
     check_names(&challenge.method, &challenge.intent)?;
     let mut value = String::new();
@@ -123,6 +128,9 @@ fn challenge(group: Group) -> Result<Challenge, HeaderError> {
         |name| optional(name).filter(|value| !value.is_empty()).ok_or(HeaderError::MissingParameter(name));
     let (method, intent) = (required("method")?, required("intent")?);
     check_names(&method, &intent)?;
+    let header = optional("header");
+    let field = CredentialField::selected_by(header.as_deref())
+        .ok_or_else(|| HeaderError::CredentialField(header.unwrap_or_default()))?;
     Ok(Challenge {
         id: required("id")?,
         realm: required("realm")?,
@@ -133,6 +141,7 @@ fn challenge(group: Group) -> Result<Challenge, HeaderError> {
         digest: optional("digest"),
         description: optional("description"),
         opaque: optional("opaque"),
+        field,
     })
 }
 

@@ -79,7 +79,8 @@ pub use self::{
     },
     ceiling::SignedCeiling,
     challenge::{
-        Challenge, ChallengeError, ChallengeSecret, INTENT, IntentRequest, METHOD, Offer, Realm, SECRET_MIN,
+        Challenge, ChallengeError, ChallengeSecret, CredentialField, INTENT, IntentRequest, METHOD, Offer,
+        Realm, SECRET_MIN,
     },
     charge::*,
     credential::{

@@ -145,8 +145,10 @@ fn challenges() -> impl Strategy<Value = Challenge> {
     let names = ("[a-z]{1,8}", "[A-Za-z0-9-]{1,8}");
     let optional =
         (option::of(text()), option::of(text()), option::of(text()), option::of("[A-Za-z0-9_-]{1,40}"));
-    (text(), text(), names, "[A-Za-z0-9_-]{1,80}", optional).prop_map(
-        |(id, realm, (method, intent), request, (expires, digest, description, opaque))| Challenge {
+    let field =
+        prop_oneof![Just(CredentialField::Authorization), Just(CredentialField::PaymentAuthorization)];
+    (text(), text(), names, "[A-Za-z0-9_-]{1,80}", optional, field).prop_map(
+        |(id, realm, (method, intent), request, (expires, digest, description, opaque), field)| Challenge {
             id,
             realm,
             method,
@@ -156,6 +158,7 @@ fn challenges() -> impl Strategy<Value = Challenge> {
             digest,
             description,
             opaque,
+            field,
         },
     )
 }
@@ -488,6 +491,7 @@ proptest! {
             digest: Some(digest.to_owned()),
             description: None,
             opaque: None,
+            field: CredentialField::Authorization,
         };
         let joined = format!("{left}{right}");
         let cut = cut.min(joined.len());

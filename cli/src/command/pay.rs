@@ -149,10 +149,14 @@ fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue)> {
     let malformed = || usage(format_args!("`{text}` is no header"), "write `Name: value`");
     let (name, value) = text.split_once(':').ok_or_else(malformed)?;
     let name: HeaderName = name.trim().parse().map_err(|_| malformed())?;
-    if name == AUTHORIZATION || name == IDEMPOTENCY_KEY || name.as_str().starts_with("payment-") {
+    let is_payment = name == AUTHORIZATION
+        && value.split_whitespace().next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("payment"));
+    if is_payment || name == IDEMPOTENCY_KEY || name.as_str().starts_with("payment-") {
         return Err(usage(format_args!("header `{name}` belongs to the payment"), "leave it out"));
     }
-    Ok((name, value.trim().parse().map_err(|_| malformed())?))
+    let mut value: HeaderValue = value.trim().parse().map_err(|_| malformed())?;
+    value.set_sensitive(name == AUTHORIZATION);
+    Ok((name, value))
 }
 
 fn read_body(data: &str) -> Result<Vec<u8>> {
@@ -219,11 +223,15 @@ mod tests {
 
     #[test]
     fn payment_headers_cannot_be_set_by_hand() {
-        for header in
-            ["Authorization: Bearer x", "idempotency-key: 1", "Payment-Receipt: x", "AUTHORIZATION: x"]
-        {
+        for header in [
+            "Authorization: payment x",
+            "idempotency-key: 1",
+            "Payment-Receipt: x",
+            "Payment-Authorization: x",
+        ] {
             assert_eq!(parse_header(header).unwrap_err().exit, Exit::Usage, "{header}");
         }
+        assert_eq!(parse_header("Authorization: Bearer x").unwrap().1, "Bearer x");
     }
 
     #[test]

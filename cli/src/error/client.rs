@@ -38,6 +38,10 @@ impl From<PayError> for CliError {
             PayError::NoOffer { .. } => {
                 (Exit::Unsupported, "nothing was signed; use a client that speaks this payment method")
             }
+            PayError::AuthorizationTaken { .. } => (
+                Exit::Unsupported,
+                "its operator can ask for Payment-Authorization: routes.credential_header",
+            ),
             PayError::OperatorSigned { .. } => (
                 Exit::AboveLimit,
                 "nothing was signed; if that server may take the whole deposit, list the key with --operator",

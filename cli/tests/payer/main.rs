@@ -1,6 +1,7 @@
 //! The paying client against a real gateway: reuse, crashes, lost answers, limits.
 
 mod answers;
+mod api_key;
 mod close;
 mod deposit;
 mod operator;

@@ -194,6 +194,7 @@ const ROWS: &[(&str, Effect)] = &[
     ("routes.description", Asked("\"one call\"", |built| weather(built).challenge().description.clone().unwrap_or_default(), "one call")),
     ("routes.unit_type", Asked("\"call\"", |built| weather(built).request().unit_type.unwrap_or_default(), "call")),
     ("routes.voucher_signer", Tested("gateway/tests/gateway/operator.rs", "the_challenge_names_the_operator_on_its_routes_and_no_others")),
+    ("routes.credential_header", Tested("gateway/tests/gateway/credential_header.rs", "only_routes_that_want_it_select_the_other_field")),
     ("routes.bind_body", Acts("true", |built| price(built, |price| price.bind_body.to_string()), "true", "gateway/tests/gateway/binding.rs", "a_credential_for_one_body_does_not_buy_another")),
     ("routes.headroom", Acts("\"0.5\"", |built| price(built, |price| price.headroom.to_string()), "500000", VOUCHER, "headroom_lets_a_voucher_run_ahead_of_the_charge")),
 ];

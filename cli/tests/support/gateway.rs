@@ -95,6 +95,13 @@ impl Merchant {
         self.listen_at(FixedPrice(Price { bind_body: true, ..price }), [7; 32]).await
     }
 
+    /// Another listener, which asks for credentials in `Payment-Authorization`.
+    pub(crate) async fn listen_beside_authorization(&self) -> reqwest::Url {
+        let FixedPrice(price) = FixedPrice::new(PRICE);
+        let field = toll_protocol::CredentialField::PaymentAuthorization;
+        self.listen_at(FixedPrice(Price { field, ..price }), [7; 32]).await
+    }
+
     /// Another listener, which lets payers leave their deposits in escrow.
     pub(crate) async fn listen_keeping_deposits(&self) -> reqwest::Url {
         let terms = Terms { keeps_deposits: true, ..self.terms() };

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use toll_protocol::Amount;
+use toll_protocol::{Amount, CredentialField};
 
 use super::{invalid, parse_tokens};
 use crate::error::ConfigError;
@@ -39,6 +39,30 @@ pub struct RouteConfig {
     /// deposit, and sends the same proof with every request instead of a voucher. Needs `session.operator`.
     #[serde(default)]
     pub voucher_signer: RouteSigner,
+    /// The header that clients send credentials in. `payment-authorization` leaves `Authorization` to the guarded
+    /// service, for an API key for instance: it gets that header as the client sent it.
+    #[serde(default)]
+    pub credential_header: CredentialHeader,
+}
+
+/// The header that clients of a route send credentials in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CredentialHeader {
+    /// `Authorization`.
+    #[default]
+    Authorization,
+    /// `Payment-Authorization`.
+    PaymentAuthorization,
+}
+
+impl From<CredentialHeader> for CredentialField {
+    fn from(header: CredentialHeader) -> Self {
+        match header {
+            CredentialHeader::Authorization => Self::Authorization,
+            CredentialHeader::PaymentAuthorization => Self::PaymentAuthorization,
+        }
+    }
 }
 
 /// Who signs the vouchers of the sessions on a route.
@@ -120,7 +144,9 @@ impl RouteConfig {
             return Err(fail(reason.to_owned()));
         }
         let (bind_body, description) = (self.bind_body, self.description.clone());
-        let price = Price { amount, unit_type, description, headroom, route, bind_body, operator_signed };
+        let field = self.credential_header.into();
+        let price =
+            Price { amount, unit_type, description, headroom, route, bind_body, operator_signed, field };
         Route::new(method, &self.path, price).map_err(|error| fail(error.to_string()))
     }
 }

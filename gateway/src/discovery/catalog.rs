@@ -41,6 +41,6 @@ fn entry(listing: &Listing, item: &Item) -> Value {
             "decimals": listing.decimals,
             "network": listing.network.to_string(),
         },
-        "payment": [{ "method": METHOD, "intent": "session" }],
+        "payment": [{ "method": METHOD, "intent": "session", "header": item.field.name() }],
     })
 }

@@ -2,7 +2,7 @@
 
 use http::{Method, Uri};
 use solana_pubkey::Pubkey;
-use toll_protocol::{Amount, Network};
+use toll_protocol::{Amount, CredentialField, Network};
 
 use crate::config::{DiscoveryConfig, RouteConfig};
 use crate::price::{Pricer, Quote};
@@ -35,6 +35,8 @@ pub(crate) struct Item {
     /// What a request to that very path costs, in base units.
     pub(super) amount: Amount,
     pub(super) unit_type: String,
+    /// Where the credential goes.
+    pub(super) field: CredentialField,
 }
 
 impl Listing {
@@ -88,6 +90,7 @@ impl Item {
             description: route.description.clone(),
             amount: price.amount,
             unit_type: price.unit_type.unwrap_or_else(|| "request".to_owned()),
+            field: price.field,
         })
     }
 

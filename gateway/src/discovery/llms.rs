@@ -10,7 +10,8 @@ const MANUAL: &str = "\
 
 Requests to the paths below are answered `402 Payment Required` until they are paid by the `Payment` HTTP
 authentication scheme, method `solana`, intent `session`: the challenge in `WWW-Authenticate` says what to escrow and what
-a request costs, a signed voucher in `Authorization` pays for each. The challenge counts, should it differ from this text.
+a request costs, a signed voucher pays for each: in `Authorization`, or in `Payment-Authorization` where the challenge's
+`header` says so. The challenge counts, should it differ from this text.
 `toll pay URL` does all of it from a command line.
 ";
 

@@ -2,7 +2,7 @@
 
 use http::{Method, Uri};
 use serde_json::{Map, Value, json};
-use toll_protocol::{Amount, METHOD};
+use toll_protocol::{Amount, CredentialField, METHOD};
 
 use super::listing::{Item, Listing};
 use crate::price::Quote;
@@ -29,7 +29,10 @@ pub(super) fn merged(own: &Value, listing: &Listing, quote: impl Fn(&Method, &Ur
                 let Some(operation) = item.get_mut(name).and_then(Value::as_object_mut) else { continue };
                 let Ok(method) = name.to_ascii_uppercase().parse() else { continue };
                 match quote(&method, &uri) {
-                    Quote::Priced(price) => add_price(operation, listing, price.amount, None),
+                    Quote::Priced(price) => {
+                        add_price(operation, listing, price.amount, None);
+                        add_field(operation, price.field);
+                    }
                     Quote::Free => {}
                     Quote::NotFound => drop(item.remove(name)),
                 }
@@ -77,7 +80,23 @@ fn operation(listing: &Listing, item: &Item, method: &Method, parameters: &[Stri
     let answer = json!({ "200": { "description": "The answer", "content": { "*/*": { "schema": {} } } } });
     operation.insert("responses".to_owned(), answer);
     add_price(&mut operation, listing, item.amount, item.description.as_deref());
+    add_field(&mut operation, item.field);
     Value::Object(operation)
+}
+
+/// Where the credential goes, unless it is `Authorization`, which OpenAPI takes for granted.
+fn add_field(operation: &mut Map<String, Value>, field: CredentialField) {
+    let Some(name) = field.parameter() else { return };
+    let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
+    if let Some(parameters) = parameters.as_array_mut() {
+        parameters.push(json!({
+            "name": name,
+            "in": "header",
+            "description": "The Payment credential; `Authorization` is the service's own",
+            "required": false,
+            "schema": { "type": "string" },
+        }));
+    }
 }
 
 /// What has a price says so, and says that it may answer 402.

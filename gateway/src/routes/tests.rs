@@ -1,4 +1,4 @@
-use toll_protocol::Amount;
+use toll_protocol::{Amount, CredentialField};
 
 use super::*;
 
@@ -12,6 +12,7 @@ fn table(unpriced: Unpriced) -> RouteTable {
             route: pattern.to_owned(),
             bind_body: false,
             operator_signed: false,
+            field: CredentialField::Authorization,
         };
         Route::new(method, pattern, price).expect("pattern")
     };
@@ -78,6 +79,7 @@ fn priced(routes: &[(&str, u64)]) -> RouteTable {
             route: (*pattern).to_owned(),
             bind_body: false,
             operator_signed: false,
+            field: CredentialField::Authorization,
         };
         Route::new(None, pattern, price).expect("pattern")
     };

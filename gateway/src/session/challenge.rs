@@ -146,7 +146,9 @@ impl Gateway {
         let nonce = toll_protocol::base64url_encode(rand::random::<[u8; 16]>());
         let opaque = BTreeMap::from([("n".to_owned(), nonce), (ROUTE_TAG.to_owned(), price.route.clone())]);
         let offer = Offer { realm: &self.terms.realm, request: &request, expires_at, opaque: &opaque };
-        let mut challenge = Challenge::issue_for_body(&self.secret, offer, digest).map_err(unissuable)?;
+        let mut challenge = Challenge::issue_for_body(&self.secret, offer, digest)
+            .map_err(unissuable)?
+            .answered_in(price.field, &self.secret);
         challenge.description = price.description.clone();
         let value = format_www_authenticate(&challenge).map_err(unissuable)?;
         HeaderValue::from_str(&value).map_err(unissuable)

@@ -55,6 +55,8 @@ impl RecognizedChallenges {
 
 #[cfg(test)]
 mod tests {
+    use toll_protocol::CredentialField;
+
     use super::*;
 
     /// A challenge of `realm` that was made under `secret`.
@@ -69,6 +71,7 @@ mod tests {
             digest: None,
             description: None,
             opaque: None,
+            field: CredentialField::Authorization,
         };
         challenge.id = challenge.id_under(secret);
         challenge
@@ -83,13 +86,14 @@ mod tests {
         let known = RecognizedChallenges::default();
         let challenge = challenge(&[1; 32], "a");
         assert!(known.recognize(&challenge, &secret(1)).is_some());
-        let changes: [fn(&mut Challenge); 6] = [
+        let changes: [fn(&mut Challenge); 7] = [
             |other| other.realm.push('b'),
             |other| other.request.push('A'),
             |other| other.expires = None,
             |other| other.digest = Some("sha-256=:AA==:".to_owned()),
             |other| other.opaque = Some("e30".to_owned()),
             |other| other.intent = "charge".to_owned(),
+            |other| other.field = CredentialField::PaymentAuthorization,
         ];
         for change in changes {
             let mut other = challenge.clone();

@@ -7,6 +7,7 @@ mod challenge;
 mod close;
 mod config;
 mod credential;
+mod credential_header;
 mod discovery;
 mod example;
 mod listener;

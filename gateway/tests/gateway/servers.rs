@@ -3,7 +3,7 @@
 use http::Method;
 use proptest::prelude::*;
 use toll_gateway::{Price, Pricer, Quote, Route, RouteTable, Unpriced};
-use toll_protocol::Amount;
+use toll_protocol::{Amount, CredentialField};
 
 const SERVERS: [&str; 5] = ["Express", "Flask", "nginx", "Spring", "Go"];
 
@@ -129,6 +129,7 @@ fn table(routes: &[(impl AsRef<str>, u64)], unpriced: Unpriced) -> RouteTable {
             route: pattern.to_owned(),
             bind_body: false,
             operator_signed: false,
+            field: CredentialField::Authorization,
         };
         Route::new(None, pattern, price).expect("a pattern")
     };

@@ -138,6 +138,11 @@ path = "/answers/*"
 price = "0.000016"
 
 [[routes]]
+path = "/keyed/*"
+price = "0.000016"
+credential_header = "payment-authorization"
+
+[[routes]]
 path = "/operated"
 price = "0.000016"
 voucher_signer = "operator"

@@ -157,3 +157,26 @@ fn request_that_is_no_encoded_json_is_refused() {
     let size = MAX_HEADER + 1;
     assert_eq!(read("A".repeat(size)), Err(ChallengeError::TooLarge { member, size }));
 }
+
+#[test]
+fn the_field_of_the_credential_is_bound_and_echoed() {
+    let elsewhere = challenge().answered_in(CredentialField::PaymentAuthorization, &secret());
+    assert!(elsewhere.is_authentic(&secret()));
+    assert_ne!(elsewhere.id, challenge().id);
+    assert_eq!(elsewhere.to_json()["header"], "Payment-Authorization");
+    assert_eq!(Challenge::from_json(&elsewhere.to_json()), Ok(elsewhere.clone()));
+    let moved = Challenge { field: CredentialField::Authorization, ..elsewhere };
+    assert!(!moved.is_authentic(&secret()));
+}
+
+#[test]
+fn an_echo_says_nothing_of_the_field_unless_the_challenge_did() {
+    assert_eq!(challenge().to_json().get("header"), None);
+    assert_eq!(challenge().answered_in(CredentialField::Authorization, &secret()), challenge());
+    for field in ["Authorization", "payment-authorization", "X-Payment", ""] {
+        let mut echo = challenge().to_json();
+        echo["header"] = field.into();
+        let expected = invalid("challenge.header", "Payment-Authorization or absent");
+        assert_eq!(Challenge::from_json(&echo), Err(expected), "{field:?}");
+    }
+}

@@ -65,6 +65,7 @@ fn the_id_of_a_charge_is_the_golden_one() {
         digest: Some("sha-256=:CFdtBA5fXO1HaQ8sdv75T9kcnF5ed8M5LhPNrKzrx/I=:".to_owned()),
         description: None,
         opaque: Some("eyJuIjoiQUFBQUFBQUFBQUFBQUFBQUFBQUFBQSIsIm9wIjoiUE9TVCAvdjEveCJ9".to_owned()),
+        field: CredentialField::Authorization,
     };
     assert_eq!(challenge.id_under(b"test-vector-secret"), "Q2NgANoYNmxkNJduKOJnRzhg6-R7bWob-C0FUPlamZo");
 }

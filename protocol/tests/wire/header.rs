@@ -17,6 +17,7 @@ fn plain(id: &str) -> Challenge {
         digest: None,
         description: None,
         opaque: None,
+        field: CredentialField::Authorization,
     }
 }
 
@@ -35,10 +36,11 @@ fn challenge_is_written_in_the_drafts_order_with_every_value_quoted() {
         digest: Some("sha-256=:x:".to_owned()),
         description: Some(r#"say "hi" \ bye"#.to_owned()),
         opaque: Some("e30".to_owned()),
+        field: CredentialField::PaymentAuthorization,
         ..plain("a")
     };
     let value = format_www_authenticate(&full).expect("it fits a header");
-    let rest = r#", expires="2025-01-06T12:00:00Z", digest="sha-256=:x:", description="say \"hi\" \\ bye", opaque="e30""#;
+    let rest = r#", expires="2025-01-06T12:00:00Z", digest="sha-256=:x:", description="say \"hi\" \\ bye", opaque="e30", header="Payment-Authorization""#;
     assert_eq!(value, format!("{PLAIN}{rest}"));
     assert_eq!(parse(&value).payment, [full]);
 }
@@ -253,4 +255,17 @@ fn sponsored_open_with_many_splits_fits_a_header() {
     let credential = credential(Action::Open(Box::new(action)));
     let value = format_authorization(&credential).expect("it fits a header");
     assert_eq!(parse_authorization(value), Some(Ok(credential)));
+}
+
+#[test]
+fn a_challenge_that_selects_an_unknown_field_is_none() {
+    for field in ["Host", "Authorization", "payment-authorization", ""] {
+        let read = parse(&format!("{PLAIN}, header=\"{field}\""));
+        assert_eq!(
+            (read.payment, read.malformed),
+            (vec![], vec![HeaderError::CredentialField(field.to_owned())])
+        );
+    }
+    let beside = parse(&format!("{PLAIN}, header=\"Host\", {PLAIN}"));
+    assert_eq!(beside.payment, [plain("a")]);
 }

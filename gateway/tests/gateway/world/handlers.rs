@@ -101,6 +101,7 @@ pub(super) fn handlers(served: Served) -> Router {
         .route("/echo", post(echo))
         .route("/bound", post(echo))
         .route("/answers/{kind}", get(answer))
+        .route("/keyed/{kind}", get(answer))
         .route("/operated", get(paid).post(paid))
         .route("/operated/{kind}", get(answer))
         .with_state(served)
