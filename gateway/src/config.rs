@@ -11,6 +11,7 @@ use crate::error::ConfigError;
 
 mod discovery;
 mod gateway;
+mod meter;
 mod routes;
 mod session;
 mod tokens;
@@ -18,6 +19,7 @@ mod transport;
 
 pub use discovery::DiscoveryConfig;
 pub use gateway::GatewayConfig;
+pub use meter::{MeterConfig, MeterUnit, RateConfig, TierConfig};
 pub use routes::{CredentialHeader, RouteConfig, RouteSigner, route_table};
 pub use session::{SessionConfig, SplitConfig};
 pub use tokens::parse_tokens;

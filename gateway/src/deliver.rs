@@ -56,7 +56,7 @@ where
     })
 }
 
-fn failure(status: StatusCode) -> Response {
+pub(crate) fn failure(status: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -78,7 +78,11 @@ where
         response.headers_mut().insert(PAYMENT_RECEIPT, receipt);
     }
     mark_private(response.headers_mut());
+    hand_over(keeper, response).await
+}
 
+/// Returns an answer that is charged for, and keeps it with `keeper`.
+pub(crate) async fn hand_over(keeper: Keeper, response: Response) -> Response {
     let (parts, body) = response.into_parts();
     let head = Head { status: parts.status.as_u16(), headers: parts.headers.clone() };
     let bounded = body.size_hint().upper().is_some_and(|upper| upper <= MAX_REPLAY_BODY as u64);
@@ -113,9 +117,9 @@ enum Place {
 }
 
 /// An answer without its body.
-struct Head {
-    status: u16,
-    headers: HeaderMap,
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
 }
 
 impl Keeper {
@@ -131,7 +135,7 @@ impl Keeper {
 
     /// Keeps the answer, or without a `body` that there was one. Writing to disk goes on in the background: repeats
     /// wait for the turn, and with it for that; the first answer does not.
-    fn keep(self, head: Head, body: Option<Bytes>) {
+    pub(crate) fn keep(self, head: Head, body: Option<Bytes>) {
         let response = body.map(|body| head.with(&body));
         match self.place {
             Place::Nowhere => {}

@@ -10,6 +10,7 @@ use toll_protocol::{ChallengeSecret, ChannelId, OperatorKey, Receipt};
 
 use crate::in_flight::InFlight;
 use crate::limit::RateLimit;
+use crate::metering::Paused;
 use crate::metrics::Metrics;
 use crate::recent::Recent;
 use crate::reject::Rejection;
@@ -35,6 +36,8 @@ pub struct Gateway {
     pub(crate) exposure: Exposure,
     pub(crate) recognized: RecognizedChallenges,
     pub(crate) metrics: Metrics,
+    /// Channels whose streams wait for a voucher.
+    pub(crate) paused: Paused,
     opens: RateLimit<Pubkey>,
     updates: RateLimit<ChannelId>,
     repeats: RateLimit<ChannelId>,
@@ -74,6 +77,7 @@ impl Gateway {
             exposure: Exposure::default(),
             recognized: RecognizedChallenges::default(),
             metrics: Metrics::default(),
+            paused: Paused::default(),
             ledger,
             terms,
             secret,

@@ -38,6 +38,7 @@ mod header;
 mod in_flight;
 mod layer;
 mod limit;
+mod metering;
 mod metrics;
 mod presented;
 mod price;
@@ -56,8 +57,8 @@ mod trace;
 mod wait;
 
 pub use config::{
-    Config, CredentialHeader, DiscoveryConfig, GatewayConfig, RouteConfig, RouteSigner, SessionConfig,
-    SplitConfig, TransportConfig, parse_tokens, route_table,
+    Config, CredentialHeader, DiscoveryConfig, GatewayConfig, MeterConfig, MeterUnit, RateConfig, RouteConfig,
+    RouteSigner, SessionConfig, SplitConfig, TierConfig, TransportConfig, parse_tokens, route_table,
 };
 pub use deliver::MAX_REPLAY_BODY;
 pub use discovery::Discovery;
@@ -65,6 +66,7 @@ pub use error::{ConfigError, GatewayError};
 pub use extract::Paid;
 pub use gateway::Gateway;
 pub use layer::{PaymentLayer, PaymentService};
+pub use metering::{FailureCharge, Metering, Rate, Tariff, Tier, Unit, Usage};
 pub use metrics::Metrics;
 pub use price::{FixedPrice, Price, Pricer, Quote};
 pub use proxy::Proxy;

@@ -9,7 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use toll_ledger::{Acceptance, Charge, LedgerError};
-use toll_protocol::{RefusalCode, VerifiedVoucher};
+use toll_protocol::{Amount, RefusalCode, VerifiedVoucher};
 use tracing::Instrument;
 
 use crate::gateway::Gateway;
@@ -57,6 +57,10 @@ impl Metrics {
         );
     }
 
+    pub(crate) fn charge(&self, amount: Amount) {
+        self.charged.inc_by(amount.get());
+    }
+
     pub(crate) fn refuse(&self, code: RefusalCode) {
         self.refused.get_or_create(&[("code", code.as_str())]).inc();
         tracing::Span::current().record("refusal", code.as_str());
@@ -67,6 +71,23 @@ impl Gateway {
     /// What this gateway counts.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// [`toll_ledger::Ledger::earmark`], counted.
+    pub(crate) async fn earmark(
+        &self,
+        voucher: &VerifiedVoucher,
+        charge: Charge,
+    ) -> Result<Acceptance, LedgerError> {
+        let asked = Instant::now();
+        let accepted = self.ledger.earmark(voucher, charge).instrument(tracing::info_span!("accept")).await;
+        self.metrics.commit.observe(asked.elapsed().as_secs_f64());
+        match &accepted {
+            Ok(Acceptance::Accepted(_)) => drop(self.metrics.accepted.inc()),
+            Ok(Acceptance::Replayed(_)) => drop(self.metrics.repeated.inc()),
+            _ => {}
+        }
+        accepted
     }
 
     /// [`toll_ledger::Ledger::accept`], counted.

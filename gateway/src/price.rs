@@ -1,7 +1,11 @@
 //! Which requests cost what.
 
+use std::sync::Arc;
+
 use http::{Method, Uri};
 use toll_protocol::{Amount, CredentialField};
+
+use crate::metering::Metering;
 
 /// What one request to a priced route costs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +27,9 @@ pub struct Price {
     pub operator_signed: bool,
     /// The header field that challenges ask credentials in.
     pub field: CredentialField,
+    /// How a request is charged whose price is known only when it is served. `amount` is what is earmarked for it before,
+    /// and the most that it costs unless its answer is a stream of events. That does not go with `operator_signed`.
+    pub metering: Option<Arc<Metering>>,
 }
 
 /// The answer to "what does this request cost".
@@ -61,6 +68,7 @@ impl FixedPrice {
             bind_body: false,
             operator_signed: false,
             field: CredentialField::Authorization,
+            metering: None,
         })
     }
 }

@@ -5,6 +5,7 @@
 //! `toll_protocol`; nothing here knows about HTTP.
 
 mod change;
+mod earmark;
 mod group;
 mod tail;
 
@@ -12,6 +13,8 @@ use std::collections::HashMap;
 
 use toll_protocol::{Amount, ChannelId, VerifiedVoucher};
 
+pub use self::earmark::{EARMARK_LIFE, Widened};
+pub(crate) use self::earmark::{settle_stale, settle_stale_of};
 pub(crate) use self::group::{Basis, Offer, Outcome, accept_all};
 pub(crate) use self::tail::Tail;
 use crate::column::Columns;
@@ -110,7 +113,7 @@ pub enum Acceptance {
 impl Ledger {
     /// Accepts a voucher and applies `charge` to it, as one step.
     ///
-    /// The rule: `spent + cost ≤ cumulative ≤ accepted + cost + headroom`, `cumulative > accepted`,
+    /// The rule: `spent + earmarked + cost ≤ cumulative ≤ accepted + cost + headroom`, `cumulative > accepted`,
     /// `cumulative ≤ deposit`, on an open channel; all or nothing. Once this returns `Accepted`, the
     /// watermark, the whole signed voucher, the charge, the replay entry and, if anything was charged, the time
     /// of activity are on disk, so the response may be released. Calls are serialized: of many requests presenting one
@@ -131,7 +134,7 @@ fn standings<'a>(
     let found = tx.all_of_each(
         "-- accept_voucher_standings
         SELECT channel_id, state, closure_started_at, authorized_signer, idle_timeout, deposit, accepted, spent,
-               settled, payout_watermark, sent_cumulative
+               earmarked, settled, payout_watermark, sent_cumulative
           FROM channels WHERE channel_id = ?1",
         &channels,
         |row| {
@@ -140,7 +143,7 @@ fn standings<'a>(
                 closure_started_at: row.get("closure_started_at")?,
                 authorized_signer: row.pubkey("authorized_signer")?,
                 idle_timeout: row.get("idle_timeout")?,
-                watermarks: channel::watermarks(row)?,
+                watermarks: channel::amounts(row)?,
                 sent: row.amount("sent_cumulative")?,
             };
             Ok((row.channel_id("channel_id")?, standing))

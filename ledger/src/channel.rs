@@ -175,7 +175,7 @@ impl ChannelRecord {
             opening_challenge_id: row.get("opening_challenge_id")?,
             proof: row.get("proof")?,
             state: row.get("state")?,
-            watermarks: watermarks(row)?,
+            watermarks: amounts(row)?,
             sent: row.amount("sent_cumulative")?,
             chain_status: status
                 .map(ChannelStatus::try_from)
@@ -225,12 +225,18 @@ pub(crate) fn agreement(row: &Row<'_>) -> Result<Agreement, DatabaseError> {
     })
 }
 
-/// The five amounts of a channel row.
+/// All amounts of a channel's row.
+pub(crate) fn amounts(row: &Row<'_>) -> Result<Watermarks, DatabaseError> {
+    Ok(Watermarks { earmarked: row.amount("earmarked")?, ..watermarks(row)? })
+}
+
+/// The amounts of a channel that outlast its requests.
 pub(crate) fn watermarks(row: &Row<'_>) -> Result<Watermarks, DatabaseError> {
     Ok(Watermarks {
         deposit: row.amount("deposit")?,
         accepted: row.amount("accepted")?,
         spent: row.amount("spent")?,
+        earmarked: Amount::ZERO,
         settled: row.amount("settled")?,
         payout_watermark: row.amount("payout_watermark")?,
     })

@@ -7,7 +7,7 @@ use crate::column::amount;
 use crate::engine::{Tx, params};
 use crate::rules::closing::{self as rules, CloseVerdict};
 use crate::{
-    ChannelState, CloseReason, Ledger, LedgerError, Watermarks, channel, finality, renewal, voucher,
+    ChannelState, CloseReason, Ledger, LedgerError, Watermarks, acceptance, channel, finality, renewal, voucher,
 };
 
 /// What became of a request to close.
@@ -26,7 +26,7 @@ pub enum CloseRequested {
         /// What the payer got back, if known.
         refunded: Option<Amount>,
     },
-    /// The voucher is below what is spent. Nothing changed.
+    /// The voucher is below what is spent, and set aside for requests that are being served. Nothing changed.
     VoucherTooLow {
         /// The amounts as they are.
         watermarks: Watermarks,
@@ -84,7 +84,7 @@ pub(crate) const IDLE_CHANNELS: &str = "-- idle_channels
 impl Ledger {
     /// Stops service on a channel, atomically: no voucher or top-up is taken once this has returned.
     ///
-    /// A voucher shown with it becomes the one to settle. It must be at least what is spent, within the
+    /// A voucher shown with it becomes the one to settle. It must be at least what is spent or set aside, within the
     /// deposit and above what is published; above the accepted watermark it is a tip and raises that. Its expiry and signature are the caller's business. Repeating the call is safe.
     pub async fn request_close(
         &self,
@@ -95,6 +95,7 @@ impl Ledger {
         let (id, now) = (*id, self.now());
         let signed = voucher.map(|voucher| voucher.signed().clone());
         self.write("request_close", move |tx| {
+            acceptance::settle_stale_of(tx, &id, now)?;
             let record = channel::find(tx, &id)?;
             let cumulative = match rules::request_close(record.as_ref(), signed.as_ref()) {
                 CloseVerdict::Stop(cumulative) => cumulative,
@@ -133,6 +134,7 @@ impl Ledger {
     ) -> Result<IdleCloseRequested, LedgerError> {
         let id = *id;
         self.write("request_idle_close", move |tx| {
+            acceptance::settle_stale_of(tx, &id, now)?;
             let record = channel::find(tx, &id)?;
             if let Err(refusal) = rules::request_idle_close(record.as_ref(), now) {
                 return Ok(refusal);

@@ -52,7 +52,7 @@ mod voucher;
 mod watermarks;
 mod writer;
 
-pub use acceptance::{Acceptance, Accepted, Charge};
+pub use acceptance::{Acceptance, Accepted, Charge, EARMARK_LIFE, Widened};
 pub use answer::{Answer, StoredResponse};
 pub use archive::{ArchivedChannel, ArchivedSubmission};
 pub use book::{Booked, BookedChannel};

@@ -66,6 +66,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0024_append_only", server),
     migration!("0025_tail"),
     migration!("0026_serving"),
+    migration!("0027_earmarks"),
 ];
 
 /// The newest schema version this binary knows.

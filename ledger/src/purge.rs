@@ -7,7 +7,7 @@ use toll_protocol::OPEN_SLOT_WINDOW;
 
 use crate::column::integer;
 use crate::engine::{Tx, params};
-use crate::{DAY, Ledger, LedgerError, serving};
+use crate::{DAY, Ledger, LedgerError, acceptance, serving};
 
 mod archive;
 #[cfg(test)]
@@ -26,6 +26,8 @@ pub struct Purged {
     pub transactions: usize,
     /// Opens that never landed and were forgotten.
     pub failed_opens: usize,
+    /// Requests that nobody served to the end, settled at what was delivered.
+    pub stale_earmarks: usize,
     /// Lines that were entered in the journal.
     pub entered: usize,
     /// Channels that moved to the archive.
@@ -46,6 +48,7 @@ impl Purged {
             archived,
             forgotten,
             entered: _,
+            stale_earmarks: _,
         } = *self;
         answers + replays + challenges + transactions + failed_opens + archived + forgotten
     }
@@ -137,6 +140,7 @@ impl Ledger {
         let config = self.settings();
         let until = |retention: i64| now.saturating_sub(retention);
         let kept = until(config.replay_retention());
+        let stale_earmarks = self.batches("stale_earmarks", now, now, stale_earmarks).await?;
         self.batches("note_over", now, now, note_over).await?;
         let failed = until(i64::from(config.failed_open_retention_seconds));
         let failed = failed.max(self.one_failed_open_too_many().await?);
@@ -162,7 +166,17 @@ impl Ledger {
             None => 0,
         };
         let replays = on_closed + on_live;
-        Ok(Purged { answers, replays, challenges, transactions, failed_opens, entered, archived, forgotten })
+        Ok(Purged {
+            answers,
+            replays,
+            challenges,
+            transactions,
+            failed_opens,
+            stale_earmarks,
+            entered,
+            archived,
+            forgotten,
+        })
     }
 
     /// Repeats `step`, a transaction each, until it leaves nothing for the next.
@@ -205,6 +219,11 @@ fn by_age(tx: &Tx, statement: &'static str, batch: Batch) -> Result<(usize, bool
 fn purge_serving(tx: &Tx, batch: Batch) -> Result<(usize, bool), LedgerError> {
     let rows = tx.execute(serving::PURGE, params![DAY, batch.rows])?;
     Ok((rows, rows == batch.rows))
+}
+
+fn stale_earmarks(tx: &Tx, batch: Batch) -> Result<(usize, bool), LedgerError> {
+    let settled = acceptance::settle_stale(tx, batch.rows, batch.now)?;
+    Ok((settled, settled == batch.rows))
 }
 
 fn note_over(tx: &Tx, batch: Batch) -> Result<(usize, bool), LedgerError> {

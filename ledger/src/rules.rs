@@ -6,6 +6,7 @@
 
 pub(crate) mod acceptance;
 pub(crate) mod closing;
+pub(crate) mod earmark;
 pub(crate) mod finality;
 pub(crate) mod money;
 pub(crate) mod observation;

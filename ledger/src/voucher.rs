@@ -87,8 +87,8 @@ fn best_to_settle(
         SELECT vouchers.* FROM vouchers JOIN channels USING (channel_id)
          WHERE channel_id = ?1 AND cumulative_amount > settled AND (expires_at = 0 OR expires_at > ?2)
          ORDER BY cumulative_amount IS NOT DISTINCT FROM close_cumulative DESC,
-                  cumulative_amount >= spent DESC,
-                  CASE WHEN cumulative_amount >= spent THEN cumulative_amount ELSE -cumulative_amount END,
+                  cumulative_amount >= spent + earmarked DESC,
+                  CASE WHEN cumulative_amount >= spent + earmarked THEN cumulative_amount ELSE -cumulative_amount END,
                   expires_at = 0 DESC, expires_at DESC
          LIMIT 1",
         params![channel.as_bytes(), usable_at],
@@ -107,7 +107,7 @@ impl Ledger {
     /// `settled`.
     ///
     /// Of the stored vouchers above `settled` that have not expired by then: the one the payer closed with;
-    /// else the smallest that covers what is spent, so that no headroom is taken; else the highest. `None`
+    /// else the smallest that covers what is spent or set aside, so that no headroom is taken; else the highest. `None`
     /// means that nothing usable is above `settled`; only then may a channel be sealed without a voucher.
     pub async fn best_voucher_to_settle(
         &self,

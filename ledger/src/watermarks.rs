@@ -1,11 +1,12 @@
-//! A channel's five amounts and the law between them.
+//! A channel's amounts and the law between them.
 
 use toll_protocol::Amount;
 
 /// Where a channel's amounts stand.
 ///
-/// The law: `payout_watermark ≤ settled ≤ accepted ≤ deposit` and `spent ≤ accepted`. The database checks
-/// it on every write. All but the deposit only ever rise; that goes by the chain, where `rearm` lowers it.
+/// The law: `payout_watermark ≤ settled ≤ accepted ≤ deposit` and `spent + earmarked ≤ accepted`. The database checks
+/// it on every write. All but two only ever rise: the deposit goes by the chain, where `rearm` lowers it, and what is
+/// earmarked becomes spent or is free again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Watermarks {
     /// Tokens escrowed, the ceiling.
@@ -14,6 +15,8 @@ pub struct Watermarks {
     pub accepted: Amount,
     /// Charged for delivered service.
     pub spent: Amount,
+    /// Set aside for requests that are being served and whose price is not known yet.
+    pub earmarked: Amount,
     /// What the chain calls settled.
     pub settled: Amount,
     /// The part of `settled` that the chain has paid out.
@@ -26,7 +29,7 @@ impl Watermarks {
         self.payout_watermark <= self.settled
             && self.settled <= self.accepted
             && self.accepted <= self.deposit
-            && self.spent <= self.accepted
+            && u128::from(self.spent.get()) + u128::from(self.earmarked.get()) <= u128::from(self.accepted.get())
     }
 
     /// Delivered but not yet settled. Nothing when settling took unspent headroom along, so never decide
@@ -35,17 +38,22 @@ impl Watermarks {
         self.spent.saturating_sub(self.settled)
     }
 
-    /// Authorized but not yet spent.
-    pub fn available(&self) -> Amount {
-        self.accepted.saturating_sub(self.spent)
+    /// What is charged and what may be: nothing of it buys anything else.
+    pub fn committed(&self) -> Amount {
+        Amount::new(self.spent.get().saturating_add(self.earmarked.get()))
     }
 
-    /// The smallest cumulative amount that pays for `cost`: above what is spent, and above the accepted
+    /// Authorized, and neither spent nor set aside.
+    pub fn available(&self) -> Amount {
+        self.accepted.saturating_sub(self.committed())
+    }
+
+    /// The smallest cumulative amount that pays for `cost`: above what is committed, and above the accepted
     /// watermark by `min_delta` (at least 1) unless it reaches the deposit exactly.
     ///
     /// A result above `deposit` means that only a top-up helps. Saturates at u64's maximum.
     pub fn required(&self, cost: Amount, min_delta: Amount) -> Amount {
-        let paid = self.spent.get().saturating_add(cost.get());
+        let paid = self.committed().get().saturating_add(cost.get());
         let raised = self.accepted.get().saturating_add(min_delta.get().max(1));
         // A voucher for the whole deposit need not rise by the minimum delta.
         let whole = self.deposit.get();

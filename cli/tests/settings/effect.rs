@@ -48,6 +48,8 @@ const LISTENER: &str = "gateway/tests/gateway/listener.rs";
 const OPEN: &str = "gateway/tests/gateway/open.rs";
 const OUTAGE: &str = "gateway/tests/gateway/outage.rs";
 const VOUCHER: &str = "gateway/tests/gateway/voucher.rs";
+const METERING: &str = "gateway/tests/gateway/metering.rs";
+const METERED_STREAM: &str = "gateway/tests/gateway/metered_stream.rs";
 const PROXY: &str = "gateway/tests/gateway/proxy.rs";
 const ACT: &str = "cli/tests/settings/act.rs";
 const DISCOVERY: &str = "gateway/tests/gateway/discovery.rs";
@@ -197,6 +199,17 @@ const ROWS: &[(&str, Effect)] = &[
     ("routes.credential_header", Tested("gateway/tests/gateway/credential_header.rs", "only_routes_that_want_it_select_the_other_field")),
     ("routes.bind_body", Acts("true", |built| price(built, |price| price.bind_body.to_string()), "true", "gateway/tests/gateway/binding.rs", "a_credential_for_one_body_does_not_buy_another")),
     ("routes.headroom", Acts("\"0.5\"", |built| price(built, |price| price.headroom.to_string()), "500000", VOUCHER, "headroom_lets_a_voucher_run_ahead_of_the_charge")),
+    ("routes.on_client_error", Tested(METERING, "a_failure_is_free_where_the_route_says_so_and_its_price_pays_for_the_next_request")),
+    ("routes.on_server_error", Tested(METERING, "a_request_that_failed_for_free_is_served_again_for_its_voucher")),
+    ("routes.meter.base", Tested(METERING, "what_was_used_is_charged_and_the_rest_pays_for_the_next_request")),
+    ("routes.meter.cap", Tested(METERING, "nothing_costs_more_than_the_cap")),
+    ("routes.meter.voucher_wait_seconds", Tested(METERED_STREAM, "a_stream_that_gets_no_voucher_ends_with_a_receipt_for_what_it_delivered")),
+    ("routes.meter.rates.unit", Tested(METERING, "bytes_seconds_headers_and_trailers_are_counted")),
+    ("routes.meter.rates.name", Tested(METERING, "what_was_used_is_charged_and_the_rest_pays_for_the_next_request")),
+    ("routes.meter.rates.price", Tested(METERING, "what_was_used_is_charged_and_the_rest_pays_for_the_next_request")),
+    ("routes.meter.rates.per", Tested(METERING, "what_was_used_is_charged_and_the_rest_pays_for_the_next_request")),
+    ("routes.meter.rates.tiers.above", Tested(METERING, "what_was_used_is_charged_and_the_rest_pays_for_the_next_request")),
+    ("routes.meter.rates.tiers.price", Tested(METERING, "what_was_used_is_charged_and_the_rest_pays_for_the_next_request")),
 ];
 
 /// What the example's route prices.

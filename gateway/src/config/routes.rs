@@ -1,11 +1,15 @@
 //! `[[routes]]`: what costs how much.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toll_protocol::{Amount, CredentialField};
 
+use super::meter::MeterConfig;
 use super::{invalid, parse_tokens};
 use crate::error::ConfigError;
+use crate::metering::{FailureCharge, Metering, Tariff};
 use crate::price::Price;
 use crate::routes::{Route, RouteTable, Unpriced};
 use crate::terms::Terms;
@@ -43,6 +47,18 @@ pub struct RouteConfig {
     /// service, for an API key for instance: it gets that header as the client sent it.
     #[serde(default)]
     pub credential_header: CredentialHeader,
+    /// What an answer of 400 to 499 costs: `full`, the price, or `free`. Unless given, `full` without a meter and `free`
+    /// with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_client_error: Option<FailureCharge>,
+    /// The same for an answer of 500 or above, and none. Where it is `full`, a repeat of the request without a meter is
+    /// served for the same charge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_server_error: Option<FailureCharge>,
+    /// What is charged for what was used. `price` is then what must be authorized before, and the most that a request
+    /// costs unless its answer is a stream of events.
+    #[serde(default, skip_serializing_if = "MeterConfig::is_unset")]
+    pub meter: MeterConfig,
 }
 
 /// The header that clients of a route send credentials in.
@@ -97,6 +113,20 @@ pub fn route_table(
 }
 
 impl RouteConfig {
+    /// How a request is charged after it was served; `None` where its price is charged before.
+    fn metering(&self, price: Amount, terms: &Terms) -> Result<Option<Metering>, String> {
+        let meter = Some(&self.meter).filter(|meter| !meter.is_unset());
+        let unless_said = if meter.is_some() { FailureCharge::Free } else { FailureCharge::Full };
+        let client_errors = self.on_client_error.unwrap_or(unless_said);
+        let server_errors = self.on_server_error.unwrap_or(unless_said);
+        let (tariff, voucher_wait) = match meter {
+            Some(meter) => (meter.tariff(terms)?, meter.voucher_wait_seconds),
+            None if (client_errors, server_errors) == (FailureCharge::Full, FailureCharge::Full) => return Ok(None),
+            None => (Tariff::fixed(price), self.meter.voucher_wait_seconds),
+        };
+        Ok(Some(Metering { tariff, client_errors, server_errors, voucher_wait }))
+    }
+
     fn build(&self, terms: &Terms) -> Result<Route, ConfigError> {
         let fail = |reason: String| ConfigError::Route { path: self.path.clone(), reason };
         let tokens = |text: &str| {
@@ -143,10 +173,24 @@ impl RouteConfig {
                 "headroom does not go with voucher_signer = \"operator\": nothing is signed ahead of use";
             return Err(fail(reason.to_owned()));
         }
+        let metering = self.metering(amount, terms).map_err(fail)?.map(Arc::new);
+        if operator_signed && metering.is_some() {
+            let reason = "a meter, and failures that are free, do not go with voucher_signer = \"operator\" yet";
+            return Err(fail(reason.to_owned()));
+        }
         let (bind_body, description) = (self.bind_body, self.description.clone());
         let field = self.credential_header.into();
-        let price =
-            Price { amount, unit_type, description, headroom, route, bind_body, operator_signed, field };
+        let price = Price {
+            amount,
+            unit_type,
+            description,
+            headroom,
+            route,
+            bind_body,
+            operator_signed,
+            field,
+            metering,
+        };
         Route::new(method, &self.path, price).map_err(|error| fail(error.to_string()))
     }
 }

@@ -13,6 +13,7 @@ fn table(unpriced: Unpriced) -> RouteTable {
             bind_body: false,
             operator_signed: false,
             field: CredentialField::Authorization,
+            metering: None,
         };
         Route::new(method, pattern, price).expect("pattern")
     };
@@ -80,6 +81,7 @@ fn priced(routes: &[(&str, u64)]) -> RouteTable {
             bind_body: false,
             operator_signed: false,
             field: CredentialField::Authorization,
+            metering: None,
         };
         Route::new(None, pattern, price).expect("pattern")
     };

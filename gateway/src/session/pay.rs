@@ -22,7 +22,9 @@ use crate::binding;
 use crate::body::RequestBody;
 use crate::gateway::Gateway;
 use crate::header::IDEMPOTENCY_KEY;
+use crate::deliver::Keeper;
 use crate::in_flight::Turn;
+use crate::metering::{self, MeteredSale, Metering, Tab};
 use crate::price::Price;
 use crate::reject::{Figures, Refusal, Rejection};
 use crate::repeat::Shelf;
@@ -71,7 +73,7 @@ where
         }
     }
     let request = PaidRequest { parts, body: body.read().await? };
-    let charge = charge(gateway, price, challenge, action, &request)?;
+    let charge = charge(gateway, price, challenge, action, known.channel.record.watermarks.accepted, &request)?;
 
     let is_new = check_cheaply(gateway, &known.channel.record, signed, &charge).await.is_ok();
     if !is_new {
@@ -99,7 +101,7 @@ where
             .map_err(|mismatch| mismatch.resuming(&channel.record))?;
     }
     gateway.limit_voucher(action.channel_id)?;
-    if is_head {
+    if is_head && gateway.paused.wanted(&action.channel_id).is_none() {
         // It is free, and leaves a voucher and an entry in the ledger.
         gateway.limit_update(action.channel_id)?;
     }
@@ -113,6 +115,8 @@ where
         verified,
         charge,
         challenge_id: challenge.id.clone(),
+        metering: price.metering.clone().filter(|_| !is_head),
+        headroom: price.headroom,
         request,
         is_new,
         turn,
@@ -127,6 +131,9 @@ struct Sale {
     verified: VerifiedVoucher,
     charge: Charge,
     challenge_id: String,
+    /// How it is charged after it was served, where it is.
+    metering: Option<Arc<Metering>>,
+    headroom: Amount,
     request: PaidRequest,
     /// Whether nothing says that it was charged before.
     is_new: bool,
@@ -140,7 +147,10 @@ impl Sale {
         S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
         S::Future: Send,
     {
-        let Self { gateway, channel, verified, charge, challenge_id, request, is_new, turn } = self;
+        if let Some(metering) = self.metering.clone() {
+            return self.complete_metered(metering, inner).await;
+        }
+        let Self { gateway, channel, verified, charge, challenge_id, request, is_new, turn, .. } = self;
         let id = channel.record.id;
         let shelf = Shelf::of(&request.parts);
         let (cost, replay_key) = (charge.cost, charge.replay);
@@ -166,11 +176,41 @@ impl Sale {
             }
         };
         if request.parts.method == Method::HEAD {
+            gateway.paused.raised();
             let paid = ChannelRecord { watermarks: charged.watermarks, ..channel.record.clone() };
             let receipt = gateway.receipt(&paid, &charged.challenge_id);
             return Ok(answer::lifecycle(&receipt, serde_json::json!({ "channelId": id.to_string() })));
         }
         Ok(serve::serve(&gateway, &channel.record, cost, charged, request, turn, inner).await)
+    }
+
+    /// Earmarks, serves, then charges what it came to.
+    async fn complete_metered<S>(self, metering: Arc<Metering>, inner: S) -> Result<Response, Refusal>
+    where
+        S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
+        S::Future: Send,
+    {
+        let Self { gateway, channel, verified, charge, challenge_id, headroom, request, turn, .. } = self;
+        let id = channel.record.id;
+        let shelf = Shelf::of(&request.parts);
+        let accepted = match gateway.earmark(&verified, charge.clone()).await? {
+            Acceptance::Accepted(accepted) => accepted,
+            Acceptance::Replayed(earlier) => return serve::metered_before(&gateway, &id, &charge, earlier, shelf).await,
+            refused => {
+                let known = reload(&gateway, &id).await?;
+                return Err(refusal(&known.channel.record, verified.signed(), &charge, refused));
+            }
+        };
+        if shelf == Shelf::Memory {
+            gateway.recent.begin(id, charge.replay);
+        }
+        let tab = Tab::open(&gateway, charge.replay, charge.cost);
+        let channel = ChannelRecord { watermarks: accepted.watermarks, ..channel.record.clone() };
+        let keeper = Keeper::new(&gateway, shelf, id, turn);
+        let request = request.paid_by(&channel, charge.cost);
+        let sale =
+            MeteredSale { gateway, channel, metering, price: charge.cost, headroom, challenge_id, keeper, tab };
+        Ok(metering::serve(sale, request, inner).await)
     }
 }
 
@@ -180,12 +220,16 @@ fn charge(
     price: &Price,
     challenge: &Challenge,
     action: &VoucherAction,
+    accepted: Amount,
     request: &PaidRequest,
 ) -> Result<Charge, Rejection> {
     let replay = fingerprint::replay_key(&action.voucher, &challenge.id, &request.parts, &request.body)?;
     // A HEAD raises the watermark for requests to come: it runs nothing, so it costs nothing.
     let (cost, headroom) = if request.parts.method == Method::HEAD {
-        (Amount::ZERO, price.headroom.max(price.amount))
+        let ahead = price.headroom.max(price.amount);
+        // A stream that waits for more is let have it.
+        let wanted = gateway.paused.wanted(&action.channel_id);
+        (Amount::ZERO, wanted.map_or(ahead, |wanted| ahead.max(wanted.saturating_sub(accepted))))
     } else {
         (price.amount, price.headroom)
     };

@@ -9,7 +9,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
 use tokio::time::Instant;
-use toll_ledger::{Booked, ChannelRecord, Replay, ReplayKey, Watermarks};
+use toll_ledger::{Answer, Booked, ChannelRecord, Charge, Replay, ReplayKey, Watermarks};
 use toll_protocol::{Amount, ChannelId};
 use tower::Service;
 
@@ -33,6 +33,16 @@ pub(super) struct PaidRequest {
 }
 
 impl PaidRequest {
+    /// The request for the service, with the evidence that `channel` pays up to `cost` for it.
+    pub(super) fn paid_by(self, channel: &ChannelRecord, cost: Amount) -> Request {
+        self.into_request(Paid {
+            channel: channel.id,
+            payer: channel.agreement.terms.payer,
+            charged: cost,
+            watermarks: channel.watermarks,
+        })
+    }
+
     fn into_request(mut self, paid: Paid) -> Request {
         self.parts.extensions.insert(paid);
         Request::from_parts(self.parts, Body::from(self.body))
@@ -94,6 +104,29 @@ pub(super) async fn repeated(
             gateway.limit_rerun(key)?;
             Ok(Ok(Charged { watermarks, challenge_id, shelf }))
         }
+    }
+}
+
+/// What a metered request gets that was made before: the answer it had. One that was charged is not served again, since
+/// nobody knows how much of it was delivered.
+pub(super) async fn metered_before(
+    gateway: &Gateway,
+    channel: &ChannelId,
+    charge: &Charge,
+    earlier: Replay,
+    shelf: Shelf,
+) -> Result<Response, Refusal> {
+    if earlier.cost.is_zero() && earlier.answer == Answer::Unserved {
+        return Err(Rejection::Unavailable {
+            detail: "an equal request is still being answered".to_owned(),
+            retry_after: 1,
+        }
+        .into());
+    }
+    let known = reload(gateway, channel).await?;
+    match repeat::look_up(gateway, &known.channel.record, &charge.replay, earlier, shelf)? {
+        Repeat::Answered(response) => Ok(response),
+        Repeat::Unserved { .. } => Err(Rejection::ReplayBodyGone.resuming(&known.channel.record)),
     }
 }
 

@@ -12,6 +12,8 @@ mod discovery;
 mod example;
 mod listener;
 mod log;
+mod metering;
+mod metered_stream;
 mod open;
 mod open_matrix;
 mod opening;

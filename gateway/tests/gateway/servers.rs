@@ -130,6 +130,7 @@ fn table(routes: &[(impl AsRef<str>, u64)], unpriced: Unpriced) -> RouteTable {
             bind_body: false,
             operator_signed: false,
             field: CredentialField::Authorization,
+            metering: None,
         };
         Route::new(None, pattern, price).expect("a pattern")
     };

@@ -156,6 +156,51 @@ voucher_signer = "operator"
 path = "/operated/*"
 price = "0.000016"
 voucher_signer = "operator"
+
+[[routes]]
+path = "/forgiven/*"
+price = "0.000016"
+on_client_error = "free"
+on_server_error = "free"
+
+[[routes]]
+path = "/metered/tokens"
+price = "0.0001"
+meter = {{ base = "0.000001", cap = "0.00009", rates = [
+    {{ unit = "field", name = "usage.in", price = "0.000003", per = 2 }},
+    {{ unit = "field", name = "usage.out", price = "0.000002", tiers = [{{ above = 10, price = "0.000001" }}] }},
+] }}
+
+[[routes]]
+path = "/metered/bytes"
+price = "0.0001"
+meter = {{ rates = [{{ unit = "byte", price = "0.000001", per = 1024 }}] }}
+
+[[routes]]
+path = "/metered/slow"
+price = "0.0001"
+meter = {{ rates = [{{ unit = "second", price = "0.000005" }}] }}
+
+[[routes]]
+path = "/metered/reported"
+price = "0.0001"
+meter = {{ rates = [
+    {{ unit = "header", name = "x-units", price = "0.000002" }},
+    {{ unit = "trailer", name = "x-more", price = "0.000001" }},
+] }}
+
+[[routes]]
+path = "/metered/strict"
+price = "0.0001"
+on_client_error = "full"
+meter = {{ base = "0.000001" }}
+
+[[routes]]
+path = "/metered/events"
+price = "0.000001"
+headroom = "0.00001"
+unit_type = "event"
+meter = {{ rates = [{{ unit = "event", price = "0.000001" }}], voucher_wait_seconds = 30 }}
 "#,
         payee = PAYEE.pubkey(),
         sponsor = SPONSOR.pubkey(),

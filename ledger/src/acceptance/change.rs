@@ -15,7 +15,7 @@ const RAISE: &str = "-- accept_vouchers
        SET accepted = ?2, spent = ?3, last_activity_at = max(last_activity_at, ?4)
      WHERE channel_id = ?1 AND state = 'open' AND closure_started_at IS NULL
        AND deposit = ?5 AND accepted = ?6 AND spent = ?7 AND settled = ?8 AND payout_watermark = ?9
-       AND sent_cumulative < ?10";
+       AND sent_cumulative < ?10 AND earmarked = ?11";
 
 /// What vouchers change of one channel.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl<'a> Change<'a> {
     }
 
     /// The parameters of [`RAISE`].
-    fn row(&self) -> Result<[Value<'_>; 10], LedgerError> {
+    fn row(&self) -> Result<[Value<'_>; 11], LedgerError> {
         let (from, to) = (&self.before.watermarks, &self.after.watermarks);
         let active_at = self.raised.iter().filter_map(|(raise, _)| raise.active_at).max();
         let lowest = self.raised.first().map_or(to.accepted, |(raise, _)| raise.to.accepted);
@@ -89,6 +89,7 @@ impl<'a> Change<'a> {
             Value::Integer(amount(from.settled)?),
             Value::Integer(amount(from.payout_watermark)?),
             Value::Integer(amount(lowest)?),
+            Value::Integer(amount(from.earmarked)?),
         ])
     }
 

@@ -53,7 +53,7 @@ pub(crate) enum Verdict {
 /// Decides on a voucher that is to pay for `charge`.
 ///
 /// `earlier` is what was charged under the request's key before, and `funded` says whether the sponsor can pay for
-/// closes. The rule for the amounts: `spent + cost ≤ cumulative ≤ accepted + cost + headroom`,
+/// closes. The rule for the amounts: `spent + earmarked + cost ≤ cumulative ≤ accepted + cost + headroom`,
 /// `cumulative > accepted`, `cumulative ≤ deposit`.
 pub(crate) fn decide(
     known: Option<&Standing>,
@@ -126,10 +126,10 @@ impl Standing {
 /// Why `cumulative` does not pay for `charge`, or `None` when it does.
 fn refusal(watermarks: &Watermarks, cumulative: Amount, charge: &Charge) -> Option<Acceptance> {
     let watermarks = *watermarks;
-    let Watermarks { deposit, accepted, spent, .. } = watermarks;
+    let Watermarks { deposit, accepted, spent, earmarked, .. } = watermarks;
     let required = watermarks.required(charge.cost, charge.min_delta);
     // Sums of three u64 fit a u128 with room to spare.
-    let paid = u128::from(spent.get()) + u128::from(charge.cost.get());
+    let paid = u128::from(spent.get()) + u128::from(earmarked.get()) + u128::from(charge.cost.get());
     let allowed =
         u128::from(accepted.get()) + u128::from(charge.cost.get()) + u128::from(charge.headroom.get());
     let offered = u128::from(cumulative.get());

@@ -54,7 +54,7 @@ fn voucher_refusal(known: &ChannelRecord, cumulative: Amount) -> Option<CloseReq
     if known.has_published(cumulative) {
         return Some(CloseRequested::VoucherPublished { up_to: known.published() });
     }
-    (cumulative < watermarks.spent).then_some(CloseRequested::VoucherTooLow { watermarks })
+    (cumulative < watermarks.committed()).then_some(CloseRequested::VoucherTooLow { watermarks })
 }
 
 /// Whether an open channel stops because nothing happened on it until `now` (unix seconds). An error says why not.
@@ -69,9 +69,11 @@ pub(crate) fn request_idle_close(known: Option<&ChannelRecord>, now: i64) -> Res
     Ok(())
 }
 
-/// Whether nothing has happened on the channel for as long as it may, at `now` (unix seconds).
+/// Whether nothing has happened on the channel for as long as it may, at `now` (unix seconds), and nothing is being
+/// served.
 pub(crate) fn is_idle(known: &ChannelRecord, now: i64) -> bool {
-    known.last_activity_at.saturating_add(i64::from(known.idle_timeout)) <= now
+    known.watermarks.earmarked.is_zero()
+        && known.last_activity_at.saturating_add(i64::from(known.idle_timeout)) <= now
 }
 
 /// The channel after its close has landed: everything settled is paid out, the rest refunded.
@@ -86,6 +88,7 @@ pub(crate) fn landed(known: &ChannelRecord, close: &CloseLanded, now: i64) -> Ch
             deposit: deposit.max(was.deposit),
             accepted: was.accepted.max(settled),
             spent: was.spent,
+            earmarked: was.earmarked,
             settled,
             payout_watermark: settled,
         },

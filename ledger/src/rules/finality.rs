@@ -160,6 +160,7 @@ fn as_shown(was: &Watermarks, account: &ChannelAccount) -> Watermarks {
         deposit: account.deposit.max(accepted),
         accepted,
         spent: was.spent,
+        earmarked: was.earmarked,
         settled: account.settled,
         payout_watermark: account.payout_watermark,
     }

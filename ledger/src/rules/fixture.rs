@@ -103,6 +103,7 @@ pub(super) fn watermarks() -> impl Strategy<Value = Watermarks> {
                 deposit: Amount::new(deposit),
                 accepted: Amount::new(accepted),
                 spent: Amount::new(spent.min(accepted)),
+                earmarked: Amount::ZERO,
                 settled: Amount::new(settled),
                 payout_watermark: Amount::new(payout.min(settled)),
             }

@@ -113,6 +113,7 @@ mod tests {
             deposit: Amount::new(1_000),
             accepted: Amount::new(400),
             spent: Amount::new(400),
+            earmarked: Amount::ZERO,
             settled: Amount::new(400),
             payout_watermark: Amount::new(100),
         };

@@ -41,6 +41,7 @@ pub(crate) fn account_seen(
         deposit: account.deposit.max(was.accepted),
         accepted: was.accepted.max(settled),
         spent: was.spent,
+        earmarked: was.earmarked,
         settled,
         payout_watermark: account.payout_watermark.max(was.payout_watermark),
     };

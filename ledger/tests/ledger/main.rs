@@ -10,6 +10,7 @@ mod comparison;
 mod concurrency;
 mod crash;
 mod cut_off;
+mod earmark;
 mod file;
 mod finality;
 mod full_disk;

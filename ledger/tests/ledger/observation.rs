@@ -81,6 +81,7 @@ async fn chain_facts_are_copied() {
         deposit: amount(1_500),
         accepted: amount(100),
         spent: amount(100),
+        earmarked: amount(0),
         settled: amount(60),
         payout_watermark: amount(40),
     };
@@ -149,6 +150,7 @@ async fn a_promise_above_the_refunded_deposit_is_kept_and_nothing_is_added_to_it
         deposit: amount(100),
         accepted: amount(100),
         spent: amount(100),
+        earmarked: amount(0),
         settled: amount(60),
         payout_watermark: amount(60),
     };

@@ -15,9 +15,13 @@ use toll_gateway::Paid;
 /// A request's headers, and the evidence of payment that came with it.
 type Seen = (HeaderMap, Option<Paid>);
 
+/// Makes the answer of a metered route.
+type Maker = Arc<dyn Fn(&str) -> http::Response<Body> + Send + Sync>;
+
 /// What the guarded handlers saw.
 #[derive(Clone, Default)]
 pub(crate) struct Served {
+    maker: Arc<Mutex<Option<Maker>>>,
     count: Arc<AtomicUsize>,
     last: Arc<Mutex<Option<Seen>>>,
 }
@@ -26,6 +30,16 @@ impl Served {
     fn note(&self, headers: HeaderMap, paid: Option<Paid>) -> usize {
         *self.last.lock().expect("lock") = Some((headers, paid));
         self.count.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// What metered routes answer from here on.
+    pub(crate) fn answers(&self, make: impl Fn(&str) -> http::Response<Body> + Send + Sync + 'static) {
+        *self.maker.lock().expect("lock") = Some(Arc::new(make));
+    }
+
+    async fn answer(&self, kind: &str) -> axum::response::Response {
+        let maker = self.maker.lock().expect("lock").clone().expect("the test says what is answered");
+        maker(kind)
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -93,6 +107,15 @@ pub(super) fn handlers(served: Served) -> Router {
         };
         response.expect("a response")
     }
+    async fn metered(
+        State(served): State<Served>,
+        axum::extract::Path(kind): axum::extract::Path<String>,
+        paid: Option<Paid>,
+        headers: HeaderMap,
+    ) -> axum::response::Response {
+        served.note(headers, paid);
+        served.answer(&kind).await
+    }
     Router::new()
         .route("/paid", get(paid))
         .route("/twin", get(paid).post(paid))
@@ -104,5 +127,7 @@ pub(super) fn handlers(served: Served) -> Router {
         .route("/keyed/{kind}", get(answer))
         .route("/operated", get(paid).post(paid))
         .route("/operated/{kind}", get(answer))
+        .route("/forgiven/{kind}", get(answer))
+        .route("/metered/{kind}", get(metered))
         .with_state(served)
 }

@@ -197,6 +197,7 @@ fn a_rearm_that_did_not_happen_stops_service_until_it_has() {
         deposit: hundred,
         accepted: hundred,
         spent: hundred,
+        earmarked: Amount::ZERO,
         settled: hundred,
         payout_watermark: hundred,
     };

@@ -12,6 +12,7 @@ fn used() -> ChannelRecord {
         deposit: Amount::new(1_000),
         accepted: Amount::new(100),
         spent: Amount::new(100),
+        earmarked: Amount::ZERO,
         settled: Amount::new(60),
         payout_watermark: Amount::new(40),
     };

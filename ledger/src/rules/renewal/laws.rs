@@ -18,6 +18,7 @@ fn amounts(deposit: u64, accepted: u64, spent: u64, settled: u64) -> Watermarks 
         deposit: Amount::new(deposit),
         accepted: Amount::new(accepted),
         spent: Amount::new(spent),
+        earmarked: Amount::ZERO,
         settled: Amount::new(settled),
         payout_watermark: Amount::ZERO,
     }

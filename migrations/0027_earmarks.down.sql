@@ -1,0 +1,2 @@
+DROP TABLE earmarks;
+ALTER TABLE channels DROP COLUMN earmarked;
