@@ -7,7 +7,8 @@ use crate::column::amount;
 use crate::engine::{Tx, params};
 use crate::rules::closing::{self as rules, CloseVerdict};
 use crate::{
-    ChannelState, CloseReason, Ledger, LedgerError, Watermarks, acceptance, channel, finality, renewal, voucher,
+    ChannelState, CloseReason, Ledger, LedgerError, Watermarks, acceptance, channel, finality, renewal,
+    voucher,
 };
 
 /// What became of a request to close.

@@ -29,7 +29,8 @@ impl Watermarks {
         self.payout_watermark <= self.settled
             && self.settled <= self.accepted
             && self.accepted <= self.deposit
-            && u128::from(self.spent.get()) + u128::from(self.earmarked.get()) <= u128::from(self.accepted.get())
+            && u128::from(self.spent.get()) + u128::from(self.earmarked.get())
+                <= u128::from(self.accepted.get())
     }
 
     /// Delivered but not yet settled. Nothing when settling took unspent headroom along, so never decide

@@ -107,8 +107,7 @@ impl MeterConfig {
         }
         let base = self.base.as_deref().map(|base| tokens("base", base)).transpose()?;
         let cap = self.cap.as_deref().map(|cap| tokens("cap", cap)).transpose()?;
-        let rates: Vec<Rate> =
-            self.rates.iter().map(|rate| rate.build(&tokens)).collect::<Result<_, _>>()?;
+        let rates: Vec<Rate> = self.rates.iter().map(|rate| rate.build(&tokens)).collect::<Result<_, _>>()?;
         let base = base.unwrap_or(Amount::ZERO);
         let is_free =
             |rate: &Rate| rate.price.is_zero() && rate.tiers.iter().all(|tier| tier.price.is_zero());

@@ -121,7 +121,9 @@ impl RouteConfig {
         let server_errors = self.on_server_error.unwrap_or(unless_said);
         let (tariff, voucher_wait) = match meter {
             Some(meter) => (meter.tariff(terms)?, meter.voucher_wait_seconds),
-            None if (client_errors, server_errors) == (FailureCharge::Full, FailureCharge::Full) => return Ok(None),
+            None if (client_errors, server_errors) == (FailureCharge::Full, FailureCharge::Full) => {
+                return Ok(None);
+            }
             None => (Tariff::fixed(price), self.meter.voucher_wait_seconds),
         };
         Ok(Some(Metering { tariff, client_errors, server_errors, voucher_wait }))
@@ -175,7 +177,8 @@ impl RouteConfig {
         }
         let metering = self.metering(amount, terms).map_err(fail)?.map(Arc::new);
         if operator_signed && metering.is_some() {
-            let reason = "a meter, and failures that are free, do not go with voucher_signer = \"operator\" yet";
+            let reason =
+                "a meter, and failures that are free, do not go with voucher_signer = \"operator\" yet";
             return Err(fail(reason.to_owned()));
         }
         let (bind_body, description) = (self.bind_body, self.description.clone());

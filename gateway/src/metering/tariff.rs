@@ -115,7 +115,8 @@ impl Rate {
     /// What so many units cost, rounded up.
     pub fn cost(&self, units: u64) -> Amount {
         let ends = self.tiers.iter().map(|tier| tier.above).chain([u64::MAX]);
-        let begins = [(0, self.price)].into_iter().chain(self.tiers.iter().map(|tier| (tier.above, tier.price)));
+        let begins =
+            [(0, self.price)].into_iter().chain(self.tiers.iter().map(|tier| (tier.above, tier.price)));
         // The parts add up to `units`, so the sum is at most a product of two u64.
         let exact: u128 = begins
             .zip(ends)

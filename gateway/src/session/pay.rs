@@ -20,9 +20,9 @@ use super::serve::{self, Charged, PaidRequest, reload};
 use super::unobserved;
 use crate::binding;
 use crate::body::RequestBody;
+use crate::deliver::Keeper;
 use crate::gateway::Gateway;
 use crate::header::IDEMPOTENCY_KEY;
-use crate::deliver::Keeper;
 use crate::in_flight::Turn;
 use crate::metering::{self, MeteredSale, Metering, Tab};
 use crate::price::Price;
@@ -73,7 +73,8 @@ where
         }
     }
     let request = PaidRequest { parts, body: body.read().await? };
-    let charge = charge(gateway, price, challenge, action, known.channel.record.watermarks.accepted, &request)?;
+    let charge =
+        charge(gateway, price, challenge, action, known.channel.record.watermarks.accepted, &request)?;
 
     let is_new = check_cheaply(gateway, &known.channel.record, signed, &charge).await.is_ok();
     if !is_new {
@@ -195,7 +196,9 @@ impl Sale {
         let shelf = Shelf::of(&request.parts);
         let accepted = match gateway.earmark(&verified, charge.clone()).await? {
             Acceptance::Accepted(accepted) => accepted,
-            Acceptance::Replayed(earlier) => return serve::metered_before(&gateway, &id, &charge, earlier, shelf).await,
+            Acceptance::Replayed(earlier) => {
+                return serve::metered_before(&gateway, &id, &charge, earlier, shelf).await;
+            }
             refused => {
                 let known = reload(&gateway, &id).await?;
                 return Err(refusal(&known.channel.record, verified.signed(), &charge, refused));
@@ -208,8 +211,16 @@ impl Sale {
         let channel = ChannelRecord { watermarks: accepted.watermarks, ..channel.record.clone() };
         let keeper = Keeper::new(&gateway, shelf, id, turn);
         let request = request.paid_by(&channel, charge.cost);
-        let sale =
-            MeteredSale { gateway, channel, metering, price: charge.cost, headroom, challenge_id, keeper, tab };
+        let sale = MeteredSale {
+            gateway,
+            channel,
+            metering,
+            price: charge.cost,
+            headroom,
+            challenge_id,
+            keeper,
+            tab,
+        };
         Ok(metering::serve(sale, request, inner).await)
     }
 }

@@ -222,7 +222,8 @@ async fn a_stream_ends_when_its_channel_closes() {
 #[tokio::test]
 async fn comments_and_the_end_mark_are_free_and_the_upstream_speaks_of_no_payment() {
     let (mut stream, feed) = fed(1_000).await;
-    feed.send(Ok(": alive\n\nevent: payment-receipt\ndata: {}\n\ndata: 0\n\ndata: [DONE]\n\n".to_owned())).unwrap();
+    feed.send(Ok(": alive\n\nevent: payment-receipt\ndata: {}\n\ndata: 0\n\ndata: [DONE]\n\n".to_owned()))
+        .unwrap();
     drop(feed);
     assert_eq!(stream.next().await, Some((String::new(), String::new())));
     stream.delivers(0, 1).await;

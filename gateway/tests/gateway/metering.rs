@@ -194,7 +194,10 @@ async fn what_is_being_served_is_not_sold_twice() {
         let chunks = futures::stream::unfold(receiver, |mut receiver| async move {
             receiver.recv().await.map(|chunk| (chunk, receiver))
         });
-        Response::builder().header("content-type", "application/json").body(Body::from_stream(chunks)).unwrap()
+        Response::builder()
+            .header("content-type", "application/json")
+            .body(Body::from_stream(chunks))
+            .unwrap()
     });
     let world = std::sync::Arc::new(world);
     let first = tokio::spawn({

@@ -110,7 +110,9 @@ fn set_aside(tx: &Tx, offer: &Offer) -> Result<Acceptance, LedgerError> {
     let (id, key) = (signed.voucher.channel_id, &charge.replay.key);
     settle_stale_of(tx, &id, *now)?;
     let funded = sponsor::find(tx)?.is_none_or(|sponsor| sponsor.vouchers);
-    let Some(known) = standings(tx, std::iter::once(&id))?.remove(&id) else { return Ok(Acceptance::Unknown) };
+    let Some(known) = standings(tx, std::iter::once(&id))?.remove(&id) else {
+        return Ok(Acceptance::Unknown);
+    };
     let earlier = replay::find_all(tx, std::iter::once((key, *oldest)))?.remove(key);
     match decide(Some(&known), signed, charge, earlier, funded, *now) {
         Verdict::Raise(raise) => {
@@ -126,9 +128,7 @@ fn set_aside(tx: &Tx, offer: &Offer) -> Result<Acceptance, LedgerError> {
             Ok(known.accepted(&raise, *now))
         }
         Verdict::Refuse(Acceptance::Replayed(earlier))
-            if earlier.cost.is_zero()
-                && earlier.answer == Answer::Unserved
-                && find(tx, key)?.is_none() =>
+            if earlier.cost.is_zero() && earlier.answer == Answer::Unserved && find(tx, key)?.is_none() =>
         {
             set_aside_again(tx, &known, charge, *now)
         }
@@ -138,12 +138,7 @@ fn set_aside(tx: &Tx, offer: &Offer) -> Result<Acceptance, LedgerError> {
 }
 
 /// Serves a request once more that was charged nothing: its voucher was accepted then, and is there to be spent.
-fn set_aside_again(
-    tx: &Tx,
-    known: &Standing,
-    charge: &Charge,
-    now: i64,
-) -> Result<Acceptance, LedgerError> {
+fn set_aside_again(tx: &Tx, known: &Standing, charge: &Charge, now: i64) -> Result<Acceptance, LedgerError> {
     let watermarks = known.watermarks;
     if watermarks.available() < charge.cost {
         let required = watermarks.required(charge.cost, charge.min_delta);
@@ -182,13 +177,7 @@ fn reserve(tx: &Tx, channel: &ChannelId, more: Amount) -> Result<(), LedgerError
     if changed == 1 { Ok(()) } else { Err(DatabaseError::changed_rows(changed).into()) }
 }
 
-fn widen(
-    tx: &Tx,
-    key: &[u8; 32],
-    least: Amount,
-    most: Amount,
-    until: i64,
-) -> Result<Widened, LedgerError> {
+fn widen(tx: &Tx, key: &[u8; 32], least: Amount, most: Amount, until: i64) -> Result<Widened, LedgerError> {
     let Some(Found { channel, earmark }) = find(tx, key)? else { return Ok(Widened::Over) };
     let Some(known) = standings(tx, std::iter::once(&channel))?.remove(&channel) else {
         return Ok(Widened::Over);

@@ -118,7 +118,8 @@ impl Ask {
     fn pays_on(&self, marks: &Watermarks) -> bool {
         let wide = |amount: u64| u128::from(amount);
         let (accepted, deposit) = (wide(marks.accepted.get()), wide(marks.deposit.get()));
-        let floor = (wide(marks.spent.get()) + wide(marks.earmarked.get()) + wide(self.cost)).max(accepted + 1);
+        let floor =
+            (wide(marks.spent.get()) + wide(marks.earmarked.get()) + wide(self.cost)).max(accepted + 1);
         let ceiling = (accepted + wide(self.cost) + wide(self.headroom)).min(deposit);
         let offered = wide(self.cumulative);
         let rises = offered >= accepted + wide(self.min_delta) || offered == deposit;

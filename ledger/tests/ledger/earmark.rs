@@ -39,7 +39,10 @@ async fn what_was_used_is_charged_and_the_rest_buys_the_next_request() {
 
     // 70 are there already: the next request of 100 takes a voucher for 130.
     let short = earmark(&world, 129, Charge::of(100, 2)).await;
-    assert!(matches!(short, Acceptance::Insufficient { required, .. } if required == amount(130)), "{short:?}");
+    assert!(
+        matches!(short, Acceptance::Insufficient { required, .. } if required == amount(130)),
+        "{short:?}"
+    );
     earmarked(&world, 130, 100, 2).await;
     assert_eq!(figures(&world).await, (130, 30, 100));
     assert_eq!(world.ledger.settle_earmark(&key(1), amount(1)).await.unwrap(), None, "it is settled once");
@@ -53,8 +56,14 @@ async fn what_is_set_aside_buys_nothing_else() {
     earmarked(&world, 100, 100, 1).await;
     let charge = Charge { headroom: amount(100), ..Charge::of(16, 2) };
     let short = world.ledger.accept(&world.channel.voucher(115), charge.clone()).await.unwrap();
-    assert!(matches!(short, Acceptance::Insufficient { required, .. } if required == amount(116)), "{short:?}");
-    assert!(matches!(world.ledger.accept(&world.channel.voucher(116), charge).await.unwrap(), Acceptance::Accepted(_)));
+    assert!(
+        matches!(short, Acceptance::Insufficient { required, .. } if required == amount(116)),
+        "{short:?}"
+    );
+    assert!(matches!(
+        world.ledger.accept(&world.channel.voucher(116), charge).await.unwrap(),
+        Acceptance::Accepted(_)
+    ));
     assert_eq!(figures(&world).await, (116, 16, 100));
     world.ledger.settle_earmark(&key(1), amount(40)).await.unwrap().unwrap();
     assert_eq!(figures(&world).await, (116, 56, 0));
@@ -68,7 +77,10 @@ async fn an_earmark_grows_as_more_is_authorized_and_no_further() {
     assert!(matches!(short, Widened::Short { required, .. } if required == amount(11)), "{short:?}");
     assert!(!world.ledger.note_delivered(&key(1), amount(11)).await.unwrap(), "it does not cover that");
     let ahead = Charge { headroom: amount(15), ..Charge::of(0, 2) };
-    assert!(matches!(world.ledger.accept(&world.channel.voucher(25), ahead).await.unwrap(), Acceptance::Accepted(_)));
+    assert!(matches!(
+        world.ledger.accept(&world.channel.voucher(25), ahead).await.unwrap(),
+        Acceptance::Accepted(_)
+    ));
     assert_eq!(
         world.ledger.widen_earmark(&key(1), amount(11), amount(20)).await.unwrap(),
         Widened::To(amount(20))
@@ -105,7 +117,10 @@ async fn a_request_that_was_charged_nothing_is_served_again_out_of_what_is_free(
     let world = World::with_deposit(1_000).await;
     earmarked(&world, 100, 100, 1).await;
     let again = earmark(&world, 100, Charge::of(100, 1)).await;
-    assert!(matches!(&again, Acceptance::Replayed(replay) if replay.cost.is_zero()), "it is being served: {again:?}");
+    assert!(
+        matches!(&again, Acceptance::Replayed(replay) if replay.cost.is_zero()),
+        "it is being served: {again:?}"
+    );
     world.ledger.settle_earmark(&key(1), Amount::ZERO).await.unwrap().unwrap();
     earmarked(&world, 100, 100, 1).await;
     assert_eq!(figures(&world).await, (100, 0, 100));
@@ -119,7 +134,8 @@ async fn a_request_that_was_charged_nothing_is_served_again_out_of_what_is_free(
 async fn a_channel_is_not_closed_below_what_is_being_served() {
     let world = World::with_deposit(1_000).await;
     earmarked(&world, 100, 100, 1).await;
-    let low = world.ledger.request_close(&world.id, CloseReason::Requested, Some(&world.channel.voucher(99))).await;
+    let low =
+        world.ledger.request_close(&world.id, CloseReason::Requested, Some(&world.channel.voucher(99))).await;
     assert!(matches!(low.unwrap(), CloseRequested::VoucherTooLow { .. }));
     let best = world.ledger.best_voucher_to_settle(&world.id, 0).await.unwrap().unwrap();
     assert_eq!(best.voucher.cumulative_amount, amount(100));

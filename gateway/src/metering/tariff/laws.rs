@@ -16,9 +16,8 @@ fn rate() -> impl Strategy<Value = Rate> {
 }
 
 fn tariff() -> impl Strategy<Value = Tariff> {
-    (0u64..1_000, proptest::collection::vec(rate(), 0..4), proptest::option::of(0u64..5_000)).prop_map(
-        |(base, rates, cap)| Tariff { base: Amount::new(base), rates, cap: cap.map(Amount::new) },
-    )
+    (0u64..1_000, proptest::collection::vec(rate(), 0..4), proptest::option::of(0u64..5_000))
+        .prop_map(|(base, rates, cap)| Tariff { base: Amount::new(base), rates, cap: cap.map(Amount::new) })
 }
 
 fn used(bytes: u64) -> Usage {
