@@ -33,7 +33,7 @@ use tracing::Instrument;
 use crate::gateway::Gateway;
 use crate::header::{PAYMENT_RECEIPT, mark_private};
 use crate::in_flight::Turn;
-use crate::recent::Recent;
+use crate::recent::{Packed, Recent};
 use crate::reject::Refusal;
 use crate::repeat::Shelf;
 
@@ -84,16 +84,16 @@ where
 /// Returns an answer that is charged for, and keeps it with `keeper`.
 pub(crate) async fn hand_over(keeper: Keeper, response: Response) -> Response {
     let (parts, body) = response.into_parts();
-    let head = Head { status: parts.status.as_u16(), headers: parts.headers.clone() };
     let bounded = body.size_hint().upper().is_some_and(|upper| upper <= MAX_REPLAY_BODY as u64);
     if !bounded {
+        let head = Head { status: parts.status.as_u16(), headers: parts.headers.clone() };
         let recorded = Recorded { body, kept: Some(BytesMut::new()), keeper: Some((keeper, head)) };
         return Response::from_parts(parts, Body::new(recorded));
     }
     match body.collect().await {
         Ok(collected) => {
             let bytes = collected.to_bytes();
-            keeper.keep(head, Some(bytes.clone()));
+            keeper.keep_copy(parts.status.as_u16(), &parts.headers, Some(&bytes));
             Response::from_parts(parts, Body::from(bytes))
         }
         // Nothing has left yet, so the repeat may run the service again.
@@ -136,14 +136,21 @@ impl Keeper {
     /// Keeps the answer, or without a `body` that there was one. Writing to disk goes on in the background: repeats
     /// wait for the turn, and with it for that; the first answer does not.
     pub(crate) fn keep(self, head: Head, body: Option<Bytes>) {
-        let response = body.map(|body| head.with(&body));
+        self.keep_copy(head.status, &head.headers, body.as_ref());
+    }
+
+    fn keep_copy(self, status: u16, headers: &HeaderMap, body: Option<&Bytes>) {
         match self.place {
             Place::Nowhere => {}
-            Place::Memory(recent, channel) => recent.finish(channel, *self.turn.key(), response),
+            Place::Memory(recent, channel) => {
+                let answer = body.map(|body| Packed::new(status, headers, body));
+                recent.finish(channel, *self.turn.key(), answer);
+            }
             Place::Ledger(ledger) => {
+                let answer = body.map(|body| Packed::new(status, headers, body).unpack());
                 // Without a runtime the process is ending.
                 if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                    runtime.spawn(store(ledger, self.turn, response));
+                    runtime.spawn(store(ledger, self.turn, answer));
                 }
             }
         }
@@ -158,17 +165,6 @@ async fn store(ledger: Ledger, turn: Turn, response: Option<StoredResponse>) {
     if let Err(error) = stored {
         // The repeat then runs the service again: charged once all the same.
         tracing::error!(%error, "cannot keep the answer to a paid request");
-    }
-}
-
-impl Head {
-    fn with(&self, body: &Bytes) -> StoredResponse {
-        let headers = self
-            .headers
-            .iter()
-            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
-            .collect();
-        StoredResponse { status: self.status, headers, body: body.to_vec() }
     }
 }
 

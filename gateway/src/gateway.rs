@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use solana_pubkey::Pubkey;
-use toll_ledger::{ChannelRecord, Ledger, ReplayKey};
+use toll_ledger::{ChannelRecord, Ledger, ReplayKey, Watermarks};
 use toll_protocol::{ChallengeSecret, ChannelId, OperatorKey, Receipt};
 
 use crate::in_flight::InFlight;
@@ -189,12 +189,22 @@ impl Gateway {
 
     /// A receipt for `channel` as it stands.
     pub(crate) fn receipt(&self, channel: &ChannelRecord, challenge_id: &str) -> Receipt {
+        self.receipt_after(channel, channel.watermarks, challenge_id.to_owned())
+    }
+
+    /// A receipt for `channel` with the amounts that it has after a charge.
+    pub(crate) fn receipt_after(
+        &self,
+        channel: &ChannelRecord,
+        after: Watermarks,
+        challenge_id: String,
+    ) -> Receipt {
         Receipt {
             reference: channel.id,
             timestamp: self.now(),
-            challenge_id: Some(challenge_id.to_owned()),
-            accepted_cumulative: channel.watermarks.accepted,
-            spent: channel.watermarks.spent,
+            challenge_id: Some(challenge_id),
+            accepted_cumulative: after.accepted,
+            spent: after.spent,
             idle_timeout: channel.idle_timeout,
             tx_hash: None,
             refunded: None,

@@ -4,12 +4,16 @@
 //! in all, where the channels that were longest without a request lose theirs first. What is forgotten here is not
 //! served again: see [`crate::repeat`].
 
+mod packed;
+
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use lru::LruCache;
-use toll_ledger::{Answer, ReplayKey, StoredResponse};
+use toll_ledger::{Answer, ReplayKey};
 use toll_protocol::ChannelId;
+
+pub(crate) use self::packed::Packed;
 
 /// What an answer takes besides its text.
 const OVERHEAD: usize = 256;
@@ -48,7 +52,7 @@ struct Noted {
 #[derive(Clone, Debug)]
 enum Known {
     Unserved,
-    Kept(Arc<StoredResponse>),
+    Kept(Packed),
     NotKept,
 }
 
@@ -68,8 +72,8 @@ impl Recent {
     }
 
     /// The request was served. `None`: its answer cannot be kept.
-    pub(crate) fn finish(&self, channel: ChannelId, key: ReplayKey, response: Option<StoredResponse>) {
-        let answer = response.map_or(Known::NotKept, |response| Known::Kept(Arc::new(response)));
+    pub(crate) fn finish(&self, channel: ChannelId, key: ReplayKey, answer: Option<Packed>) {
+        let answer = answer.map_or(Known::NotKept, Known::Kept);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         self.note(&mut held, channel, key, answer);
     }
@@ -82,7 +86,7 @@ impl Recent {
         drop(held);
         Some(match known {
             Known::Unserved => Answer::Unserved,
-            Known::Kept(response) => Answer::Kept(Arc::unwrap_or_clone(response)),
+            Known::Kept(answer) => Answer::Kept(answer.unpack()),
             Known::NotKept => Answer::NotKept,
         })
     }
@@ -109,9 +113,10 @@ impl Recent {
 
 impl Known {
     fn bytes(&self) -> usize {
-        let Self::Kept(response) = self else { return 0 };
-        let headers = response.headers.iter().map(|(name, value)| name.len() + value.len());
-        headers.sum::<usize>() + response.body.len()
+        match self {
+            Self::Kept(answer) => answer.len(),
+            Self::Unserved | Self::NotKept => 0,
+        }
     }
 }
 
@@ -149,6 +154,8 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
 
     fn channel(byte: u8) -> ChannelId {
@@ -160,8 +167,12 @@ mod tests {
     }
 
     /// An answer that takes 1,000 bytes.
-    fn thousand() -> StoredResponse {
-        StoredResponse { status: 200, headers: Vec::new(), body: vec![7; 1_000 - OVERHEAD] }
+    fn thousand() -> Packed {
+        Packed::new(200, &HeaderMap::new(), &[7; 1_000 - OVERHEAD - 4])
+    }
+
+    fn kept() -> Option<Answer> {
+        Some(Answer::Kept(thousand().unpack()))
     }
 
     fn bytes(recent: &Recent) -> usize {
@@ -176,7 +187,7 @@ mod tests {
         assert_eq!(recent.find(&channel(1), &key(1)), Some(Answer::Unserved));
         recent.finish(channel(1), key(1), Some(thousand()));
         recent.begin(channel(1), key(1));
-        assert_eq!(recent.find(&channel(1), &key(1)), Some(Answer::Kept(thousand())));
+        assert_eq!(recent.find(&channel(1), &key(1)), kept());
         assert_eq!(recent.find(&channel(2), &key(1)), None);
         assert_eq!(bytes(&recent), 1_000);
     }
@@ -190,7 +201,7 @@ mod tests {
         }
         assert_eq!(recent.find(&channel(2), &key(1)), None);
         for (of, number) in [(1, 0), (2, 2), (2, 3)] {
-            assert_eq!(recent.find(&channel(of), &key(number)), Some(Answer::Kept(thousand())));
+            assert_eq!(recent.find(&channel(of), &key(number)), kept());
         }
         assert_eq!(bytes(&recent), 3_000);
     }
@@ -205,7 +216,7 @@ mod tests {
         recent.finish(channel(4), key(4), Some(thousand()));
         assert_eq!(recent.find(&channel(2), &key(2)), None);
         for number in [1, 3, 4] {
-            assert_eq!(recent.find(&channel(number), &key(number)), Some(Answer::Kept(thousand())));
+            assert_eq!(recent.find(&channel(number), &key(number)), kept());
         }
         assert_eq!((bytes(&recent), recent.held.lock().expect("lock").channels.len()), (3_000, 3));
     }

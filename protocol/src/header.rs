@@ -195,7 +195,7 @@ fn parse_credential(text: &[u8]) -> Result<Value, CredentialError> {
 
 /// Writes a receipt.
 pub fn format_receipt(receipt: &Receipt) -> String {
-    base64url_encode(canonical_json(&receipt.to_json()).expect("strings and integers serialize"))
+    base64url_encode(receipt.to_canonical_json())
 }
 
 /// Reads a `Payment-Receipt` value.

@@ -30,6 +30,26 @@ pub struct Receipt {
     pub refunded: Option<Amount>,
 }
 
+/// A receipt's members in the order of canonical JSON (RFC 8785), by their names on the wire.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Canonical<'a> {
+    accepted_cumulative: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    challenge_id: Option<&'a str>,
+    idle_timeout_seconds: u32,
+    intent: &'static str,
+    method: &'static str,
+    reference: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refunded: Option<String>,
+    spent: String,
+    status: &'static str,
+    timestamp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tx_hash: Option<String>,
+}
+
 /// The last second that RFC 3339 can write.
 pub(crate) const LAST_SECOND: i64 = 253_402_300_799;
 
@@ -50,6 +70,25 @@ impl Receipt {
             .maybe_text("txHash", self.tx_hash)
             .maybe_text("refunded", self.refunded)
             .into_value()
+    }
+
+    /// [`Receipt::to_json`] as canonical JSON. Every paid answer waits for one, so no values are made on the way.
+    pub(crate) fn to_canonical_json(&self) -> Vec<u8> {
+        let timestamp = format_time(self.timestamp.clamp(0, LAST_SECOND));
+        let canonical = Canonical {
+            accepted_cumulative: self.accepted_cumulative.get().to_string(),
+            challenge_id: self.challenge_id.as_deref(),
+            idle_timeout_seconds: self.idle_timeout,
+            intent: INTENT,
+            method: METHOD,
+            reference: self.reference.to_string(),
+            refunded: self.refunded.map(|refunded| refunded.get().to_string()),
+            spent: self.spent.get().to_string(),
+            status: "success",
+            timestamp: timestamp.expect("RFC 3339 writes the years 1970 to 9999"),
+            tx_hash: self.tx_hash.map(|signature| signature.to_string()),
+        };
+        serde_json::to_vec(&canonical).expect("strings and integers serialize")
     }
 
     /// Reads a session receipt. Unknown members are ignored.
@@ -73,3 +112,28 @@ impl Receipt {
 }
 
 serde_through_json!(Receipt);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canonical_json;
+
+    #[test]
+    fn a_receipt_is_written_as_its_values_are_canonically() {
+        let mut receipt = Receipt {
+            reference: ChannelId::new([7; 32]),
+            timestamp: 1_790_000_000,
+            challenge_id: Some("a \"challenge\"\n\u{1}é".to_owned()),
+            accepted_cumulative: Amount::new(u64::MAX),
+            spent: Amount::ZERO,
+            idle_timeout: u32::MAX,
+            tx_hash: Some(Signature::from([9; 64])),
+            refunded: Some(Amount::new(5)),
+        };
+        for _ in 0..2 {
+            let values = canonical_json(&receipt.to_json()).expect("canonical");
+            assert_eq!(String::from_utf8(receipt.to_canonical_json()), String::from_utf8(values));
+            receipt = Receipt { challenge_id: None, tx_hash: None, refunded: None, ..receipt };
+        }
+    }
+}

@@ -144,9 +144,9 @@ where
     S: Service<Request, Response = Response, Error = Infallible>,
 {
     let Charged { watermarks, challenge_id, shelf } = charged;
-    let paid = ChannelRecord { watermarks, ..channel.clone() };
-    let receipt = gateway.receipt(&paid, &challenge_id);
-    let evidence = Paid { channel: paid.id, payer: paid.agreement.terms.payer, charged: cost, watermarks };
-    let keeper = Keeper::new(gateway, shelf, paid.id, turn);
+    let receipt = gateway.receipt_after(channel, watermarks, challenge_id);
+    let payer = channel.agreement.terms.payer;
+    let evidence = Paid { channel: channel.id, payer, charged: cost, watermarks };
+    let keeper = Keeper::new(gateway, shelf, channel.id, turn);
     deliver::deliver(keeper, receipt_header(&receipt), request.into_request(evidence), inner).await
 }

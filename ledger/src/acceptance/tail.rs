@@ -30,11 +30,9 @@ const MANY: usize = 4_096;
 /// Entries above which channels are posted although somebody waits.
 const TOO_MANY: usize = 16_384;
 
-/// Channels that are posted while nobody waits: bounds how long the next voucher waits for that.
-const FEW: usize = 16;
-
-/// Channels that are posted although somebody waits: no fewer than a group brings.
-const AS_MANY: usize = 256;
+/// Entries that are posted at a time, or twice what the last group brought if that is more: bounds how long the next
+/// voucher waits for that, and keeps up.
+const FEW: usize = 64;
 
 /// Standings remembered of channels without entries.
 const STANDINGS: usize = 65_536;
@@ -116,14 +114,10 @@ impl Tail {
         self.known.as_ref().is_some_and(|known| !known.keys.is_empty())
     }
 
-    /// Posts the channels that have waited longest, in a transaction of its own.
-    pub(crate) fn post_few(&mut self, tx: &Tx) -> Result<(), LedgerError> {
-        self.known.as_mut().map_or(Ok(()), |known| known.post_oldest(tx, FEW))
-    }
-
-    /// Posts as many as may have come since the last time.
-    pub(crate) fn post_many(&mut self, tx: &Tx) -> Result<(), LedgerError> {
-        self.known.as_mut().map_or(Ok(()), |known| known.post_oldest(tx, AS_MANY))
+    /// Posts the channels that have waited longest, in a transaction of its own: more than the `company` entries of the
+    /// last group.
+    pub(crate) fn post_some(&mut self, tx: &Tx, company: usize) -> Result<(), LedgerError> {
+        self.known.as_mut().map_or(Ok(()), |known| known.post_oldest(tx, FEW.max(company * 2)))
     }
 
     /// Posts every channel.
@@ -275,13 +269,14 @@ impl Known {
         self.post_oldest(tx, usize::MAX)
     }
 
-    /// Posts up to `count` channels, and deletes the groups of which nothing is left to post.
+    /// Posts channels until that is `count` entries, and deletes the groups of which nothing is left to post.
     fn post_oldest(&mut self, tx: &Tx, count: usize) -> Result<(), LedgerError> {
-        let mut channels = Vec::new();
-        while channels.len() < count
+        let (mut channels, mut entries) = (Vec::new(), 0);
+        while entries < count
             && let Some((first, id)) = self.order.pop_front()
         {
-            if self.pending.get(&id).is_some_and(|pending| pending.first == first) {
+            if let Some(pending) = self.pending.get(&id).filter(|pending| pending.first == first) {
+                entries += pending.entries.len();
                 channels.push(id);
             }
         }

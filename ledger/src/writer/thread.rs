@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tracing::error;
@@ -11,6 +12,10 @@ use crate::acceptance::Tail;
 use crate::book::Book;
 use crate::engine::{DatabaseError, Tx};
 use crate::error::LedgerError;
+
+/// How long a group waits for company when the one before had some: a sync costs the same whatever it is for, and
+/// callers that come together come again together.
+const GATHERING: Duration = Duration::from_micros(200);
 
 pub(super) type SharedTail = Arc<Mutex<Tail>>;
 
@@ -27,17 +32,18 @@ pub(super) struct Thread {
 impl Thread {
     pub(super) fn run(&self, mut queue: mpsc::Receiver<Entry>) {
         let mut waiting = Vec::new();
+        // Entries of the last group.
+        let mut company = 0;
         loop {
-            while waiting.len() < GROUP
-                && let Ok(entry) = queue.try_recv()
-            {
-                waiting.push(entry);
+            take_waiting(&mut queue, &mut waiting);
+            if (1..company).contains(&waiting.len()) {
+                std::thread::sleep(GATHERING);
+                take_waiting(&mut queue, &mut waiting);
             }
             let is_idle = waiting.is_empty();
             if self.tail().is_some_and(|tail| tail.is_long(is_idle)) {
                 // Whoever needs the rows will say if this goes on failing.
-                let some = if is_idle { Tail::post_few } else { Tail::post_many };
-                if let Err(error) = self.post(some) {
+                if let Err(error) = self.post(|tail, tx| tail.post_some(tx, company)) {
                     error!(%error, "post");
                 }
             }
@@ -49,6 +55,7 @@ impl Thread {
                 continue;
             }
             waiting.retain(|entry| !entry.is_abandoned());
+            company = waiting.len();
             let (jobs, posts) = group(self, waiting);
             let left = run_group(self, jobs);
             if !posts.is_empty() {
@@ -79,7 +86,7 @@ impl Thread {
     }
 
     /// Posts in a transaction of its own. It does not wait for the disk: until it is there, the tail is.
-    fn post(&self, work: fn(&mut Tail, &Tx) -> Result<(), LedgerError>) -> Result<(), LedgerError> {
+    fn post(&self, work: impl FnOnce(&mut Tail, &Tx) -> Result<(), LedgerError>) -> Result<(), LedgerError> {
         if self.tail.is_none() {
             return Ok(());
         }
@@ -105,5 +112,14 @@ impl Thread {
             self.waits.set(wait);
         }
         Ok(())
+    }
+}
+
+/// Takes what waits, up to a whole group.
+fn take_waiting(queue: &mut mpsc::Receiver<Entry>, waiting: &mut Vec<Entry>) {
+    while waiting.len() < GROUP
+        && let Ok(entry) = queue.try_recv()
+    {
+        waiting.push(entry);
     }
 }
