@@ -112,7 +112,7 @@ pub(crate) struct Keeper {
 
 enum Place {
     Nowhere,
-    Ledger(Ledger),
+    Ledger(Ledger, ChannelId),
     Memory(Arc<Recent>, ChannelId),
 }
 
@@ -126,7 +126,7 @@ impl Keeper {
     /// Keeps the answer to the request that `turn` is for, on `shelf`.
     pub(crate) fn new(gateway: &Gateway, shelf: Shelf, channel: ChannelId, turn: Turn) -> Self {
         let place = match shelf {
-            Shelf::Ledger => Place::Ledger(gateway.ledger.clone()),
+            Shelf::Ledger => Place::Ledger(gateway.ledger.clone(), channel),
             Shelf::Nowhere => Place::Nowhere,
             Shelf::Memory => Place::Memory(Arc::clone(&gateway.recent), channel),
         };
@@ -146,21 +146,21 @@ impl Keeper {
                 let answer = body.map(|body| Packed::new(status, headers, body));
                 recent.finish(channel, *self.turn.key(), answer);
             }
-            Place::Ledger(ledger) => {
+            Place::Ledger(ledger, channel) => {
                 let answer = body.map(|body| Packed::new(status, headers, body).unpack());
                 // Without a runtime the process is ending.
                 if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                    runtime.spawn(store(ledger, self.turn, answer));
+                    runtime.spawn(store(ledger, channel, self.turn, answer));
                 }
             }
         }
     }
 }
 
-async fn store(ledger: Ledger, turn: Turn, response: Option<StoredResponse>) {
+async fn store(ledger: Ledger, channel: ChannelId, turn: Turn, response: Option<StoredResponse>) {
     let stored = match response {
-        Some(response) => ledger.store_response(turn.key(), response).await,
-        None => ledger.note_served(turn.key()).await,
+        Some(response) => ledger.store_response(&channel, turn.key(), response).await,
+        None => ledger.note_served(&channel, turn.key()).await,
     };
     if let Err(error) = stored {
         // The repeat then runs the service again: charged once all the same.

@@ -3,6 +3,7 @@
 use crate::column::undecodable;
 use crate::engine::{DatabaseError, Row, Tx, params};
 use crate::{Ledger, LedgerError, ReplayKey};
+use toll_protocol::ChannelId;
 
 /// An answer as it was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,10 +60,11 @@ impl Ledger {
     /// One that is longer than a whole budget is not kept: false, and the request counts as served.
     pub async fn store_response(
         &self,
+        channel: &ChannelId,
         key: &ReplayKey,
         response: StoredResponse,
     ) -> Result<bool, LedgerError> {
-        let key = *key;
+        let (channel, key) = (*channel, *key);
         let (of_all, of_channel) =
             (self.settings().max_answer_bytes, self.settings().max_answer_bytes_per_channel);
         self.write("store_response", move |tx| {
@@ -71,20 +73,29 @@ impl Ledger {
             let headers = headers.to_string();
             let bytes = (headers.len() + response.body.len()) as u64;
             if bytes > of_channel || bytes > of_all {
-                note_served(tx, &key)?;
+                note_served(tx, &channel, &key)?;
                 return Ok(false);
             }
-            let channel: Option<[u8; 32]> = tx.first(
+            let stored = tx.execute(
                 "-- store_response
                 UPDATE replays
-                   SET answer = 'kept', answer_bytes = ?6, response_status = ?3, response_headers = ?4,
-                       response_body = ?5
-                 WHERE replay_key = ?1 AND fingerprint = ?2 AND answer = 'unserved' RETURNING channel_id",
-                params![key.key, key.fingerprint, response.status, headers, response.body, bytes as i64],
-                |row| row.get(0),
+                   SET answer = 'kept', answer_bytes = ?7, response_status = ?4, response_headers = ?5,
+                       response_body = ?6
+                 WHERE channel_id = ?1 AND replay_key = ?2 AND fingerprint = ?3 AND answer = 'unserved'",
+                params![
+                    channel.as_bytes(),
+                    key.key,
+                    key.fingerprint,
+                    response.status,
+                    headers,
+                    response.body,
+                    bytes as i64
+                ],
             )?;
-            let Some(channel) = channel else { return Ok(false) };
-            make_room(tx, &channel, of_channel, &key)?;
+            if stored == 0 {
+                return Ok(false);
+            }
+            make_room(tx, channel.as_bytes(), of_channel, &key)?;
             make_room(tx, ALL, of_all, &key)?;
             Ok(true)
         })
@@ -93,9 +104,9 @@ impl Ledger {
 
     /// Notes that a charged request was served although its answer is not kept: it is never served again. False
     /// when it has an answer already, or there is no such request.
-    pub async fn note_served(&self, key: &ReplayKey) -> Result<bool, LedgerError> {
-        let key = *key;
-        self.write("note_served", move |tx| note_served(tx, &key)).await
+    pub async fn note_served(&self, channel: &ChannelId, key: &ReplayKey) -> Result<bool, LedgerError> {
+        let (channel, key) = (*channel, *key);
+        self.write("note_served", move |tx| note_served(tx, &channel, &key)).await
     }
 
     /// Bytes that the kept answers of all channels take at present.
@@ -104,12 +115,12 @@ impl Ledger {
     }
 }
 
-fn note_served(tx: &Tx, key: &ReplayKey) -> Result<bool, LedgerError> {
+fn note_served(tx: &Tx, channel: &ChannelId, key: &ReplayKey) -> Result<bool, LedgerError> {
     let noted = tx.execute(
         "-- note_served
         UPDATE replays SET answer = 'not_kept'
-         WHERE replay_key = ?1 AND fingerprint = ?2 AND answer = 'unserved'",
-        params![key.key, key.fingerprint],
+         WHERE channel_id = ?1 AND replay_key = ?2 AND fingerprint = ?3 AND answer = 'unserved'",
+        params![channel.as_bytes(), key.key, key.fingerprint],
     )?;
     Ok(noted == 1)
 }
@@ -128,14 +139,16 @@ fn make_room(tx: &Tx, whose: &[u8], budget: u64, newest: &ReplayKey) -> Result<(
     const OLDEST_OF_ALL: &str = "-- drop_oldest_answer
         UPDATE replays SET answer = 'not_kept', answer_bytes = 0, response_status = NULL, response_headers = NULL,
                response_body = NULL
-         WHERE replay_key = (SELECT replay_key FROM replays
-                              WHERE response_status IS NOT NULL AND replay_key <> ?1 ORDER BY accepted_at LIMIT 1)";
+         WHERE (channel_id, replay_key) =
+               (SELECT channel_id, replay_key FROM replays
+                 WHERE response_status IS NOT NULL AND replay_key <> ?1 ORDER BY accepted_at LIMIT 1)";
     const OLDEST_OF_CHANNEL: &str = "-- drop_oldest_answer_of_channel
         UPDATE replays SET answer = 'not_kept', answer_bytes = 0, response_status = NULL, response_headers = NULL,
                response_body = NULL
-         WHERE replay_key = (SELECT replay_key FROM replays
-                              WHERE response_status IS NOT NULL AND replay_key <> ?1 AND channel_id = ?2
-                              ORDER BY accepted_at LIMIT 1)";
+         WHERE (channel_id, replay_key) =
+               (SELECT channel_id, replay_key FROM replays
+                 WHERE response_status IS NOT NULL AND replay_key <> ?1 AND channel_id = ?2
+                 ORDER BY accepted_at LIMIT 1)";
     for _ in 0..MOST_DROPPED {
         if taken(tx, whose)? <= budget {
             break;

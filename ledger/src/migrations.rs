@@ -67,6 +67,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0025_tail"),
     migration!("0026_serving"),
     migration!("0027_earmarks"),
+    migration!("0028_replays_by_channel", server),
 ];
 
 /// The newest schema version this binary knows.

@@ -83,20 +83,21 @@ const OVER_WITH_REPLAYS: &str = "-- over_with_replays
      ORDER BY last_activity_at LIMIT 1";
 
 const PURGE_CHANNEL_REPLAYS: &str = "-- purge_channel_replays
-    DELETE FROM replays WHERE replay_key IN (SELECT replay_key FROM replays WHERE channel_id = ?1 LIMIT ?2)";
+    DELETE FROM replays WHERE (channel_id, replay_key) IN
+        (SELECT channel_id, replay_key FROM replays WHERE channel_id = ?1 LIMIT ?2)";
 
 const NO_REPLAYS_LEFT: &str = "-- no_replays_left
     UPDATE channels SET replays_kept = 0 WHERE channel_id = ?1";
 
 const PURGE_OLD_REPLAYS: &str = "-- purge_old_replays
-    DELETE FROM replays WHERE replay_key IN
-        (SELECT replay_key FROM replays WHERE accepted_at <= ?1 ORDER BY accepted_at LIMIT ?2)";
+    DELETE FROM replays WHERE (channel_id, replay_key) IN
+        (SELECT channel_id, replay_key FROM replays WHERE accepted_at <= ?1 ORDER BY accepted_at LIMIT ?2)";
 
 const DROP_ANSWERS: &str = "-- drop_answers
     UPDATE replays SET answer = 'not_kept', answer_bytes = 0, response_status = NULL, response_headers = NULL,
            response_body = NULL
-     WHERE replay_key IN
-        (SELECT replay_key FROM replays WHERE response_status IS NOT NULL AND accepted_at <= ?1
+     WHERE (channel_id, replay_key) IN
+        (SELECT channel_id, replay_key FROM replays WHERE response_status IS NOT NULL AND accepted_at <= ?1
           ORDER BY accepted_at LIMIT ?2)";
 
 const PURGE_CHALLENGES: &str = "-- purge_challenges

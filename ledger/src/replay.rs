@@ -18,7 +18,8 @@ pub const REPLAY_RETENTION: i64 = 24 * 60 * 60;
 /// What tells a repeat of a request from another request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReplayKey {
-    /// Digest of channel, challenge and idempotency key (or voucher, when the request carries no key).
+    /// Digest of channel, challenge and idempotency key (or voucher, when the request carries no key): a key of one
+    /// channel says nothing about another.
     pub key: [u8; 32],
     /// Digest of method, target and body. Under one key, another fingerprint is another request.
     pub fingerprint: [u8; 32],
@@ -55,41 +56,47 @@ fn from_row(row: &Row<'_>, oldest: i64) -> Result<Replay, DatabaseError> {
     })
 }
 
-const FIND: &str = "-- replay\nSELECT * FROM replays WHERE replay_key = ?1";
+const FIND: &str = "-- replay\nSELECT * FROM replays WHERE channel_id = ?1 AND replay_key = ?2";
 
 /// Enters a request that is being charged, unless one was under its key.
 pub(crate) const ENTER: &str = "-- enter_replay
     INSERT INTO replays
-           (replay_key, fingerprint, channel_id, challenge_id, cost, accepted, spent, accepted_at)
+           (channel_id, replay_key, fingerprint, challenge_id, cost, accepted, spent, accepted_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-    ON CONFLICT (replay_key) DO NOTHING";
+    ON CONFLICT (channel_id, replay_key) DO NOTHING";
 
-/// What was charged under `key`. Answers from before `oldest` (unix seconds) are not kept.
-fn find(tx: &Tx, key: &[u8; 32], oldest: i64) -> Result<Option<Earlier>, DatabaseError> {
-    tx.first(FIND, params![key], |row| earlier(row, oldest))
+/// What was charged on `channel` under `key`. Answers from before `oldest` (unix seconds) are not kept.
+fn find(tx: &Tx, channel: &ChannelId, key: &[u8; 32], oldest: i64) -> Result<Option<Earlier>, DatabaseError> {
+    tx.first(FIND, params![channel.as_bytes(), key], |row| earlier(row, oldest))
 }
 
-/// Whether anything was charged under `key`.
-pub(crate) fn is_known(tx: &Tx, key: &[u8; 32]) -> Result<bool, DatabaseError> {
-    tx.one("-- is_replay\nSELECT EXISTS (SELECT 1 FROM replays WHERE replay_key = ?1)", params![key], |row| {
-        row.get(0)
-    })
+/// Whether anything was charged there.
+pub(crate) fn is_known(tx: &Tx, (channel, key): &Place) -> Result<bool, DatabaseError> {
+    tx.one(
+        "-- is_replay\nSELECT EXISTS (SELECT 1 FROM replays WHERE channel_id = ?1 AND replay_key = ?2)",
+        params![channel.as_bytes(), key],
+        |row| row.get(0),
+    )
 }
+
+/// A channel, and a key of its requests.
+pub(crate) type Place = (ChannelId, [u8; 32]);
 
 fn earlier(row: &Row<'_>, oldest: i64) -> Result<Earlier, DatabaseError> {
     Ok(Earlier { replay: from_row(row, oldest)?, fingerprint: row.get("fingerprint")? })
 }
 
-/// What was charged under each key, each with the time, in unix seconds, from before which answers are not kept.
-pub(crate) fn find_all<'a>(
+/// What was charged at each place, each with the time, in unix seconds, from before which answers are not kept.
+pub(crate) fn find_all(
     tx: &Tx,
-    keys: impl Iterator<Item = (&'a [u8; 32], i64)>,
-) -> Result<HashMap<[u8; 32], Earlier>, DatabaseError> {
-    let oldest: HashMap<&[u8; 32], i64> = keys.collect();
-    let keys = oldest.keys().map(|key| [Value::Bytes(*key)]).collect();
-    let found = tx.all_of_each(FIND, &keys, |row| {
-        let key: [u8; 32] = row.get("replay_key")?;
-        Ok((key, earlier(row, oldest.get(&key).copied().unwrap_or(i64::MAX))?))
+    places: impl Iterator<Item = (Place, i64)>,
+) -> Result<HashMap<Place, Earlier>, DatabaseError> {
+    let oldest: HashMap<Place, i64> = places.collect();
+    let places =
+        oldest.keys().map(|(channel, key)| [Value::Bytes(channel.as_bytes()), Value::Bytes(key)]).collect();
+    let found = tx.all_of_each(FIND, &places, |row| {
+        let place = (row.channel_id("channel_id")?, row.get("replay_key")?);
+        Ok((place, earlier(row, oldest.get(&place).copied().unwrap_or(i64::MAX))?))
     })?;
     Ok(found.into_iter().collect())
 }
@@ -115,9 +122,9 @@ pub(crate) fn to_enter<'a>(
     charged
         .map(|(channel, charge, watermarks, now)| {
             Ok([
+                Value::Bytes(channel.as_bytes()),
                 Value::Bytes(&charge.replay.key),
                 Value::Bytes(&charge.replay.fingerprint),
-                Value::Bytes(channel.as_bytes()),
                 Value::Text(&charge.challenge_id),
                 Value::Integer(amount(charge.cost)?),
                 Value::Integer(amount(watermarks.accepted)?),
@@ -129,11 +136,11 @@ pub(crate) fn to_enter<'a>(
 }
 
 impl Ledger {
-    /// The request charged under `key`, if there was one with that very fingerprint.
-    pub async fn replay(&self, key: &ReplayKey) -> Result<Option<Replay>, LedgerError> {
-        let (key, oldest) = (*key, self.oldest_answer());
+    /// The request charged on `channel` under `key`, if there was one with that very fingerprint.
+    pub async fn replay(&self, channel: &ChannelId, key: &ReplayKey) -> Result<Option<Replay>, LedgerError> {
+        let (channel, key, oldest) = (*channel, *key, self.oldest_answer());
         self.read("replay", move |tx| {
-            let earlier = find(tx, &key.key, oldest)?;
+            let earlier = find(tx, &channel, &key.key, oldest)?;
             Ok(earlier.filter(|earlier| earlier.fingerprint == key.fingerprint).map(|earlier| earlier.replay))
         })
         .await

@@ -220,7 +220,7 @@ async fn ledger_is_purged_by_the_loop_and_by_a_single_round() {
         let id = world.opened(1, 1_000).await;
         world.pay(&id, 160).await;
         let request = Charge::of(160, 1).replay;
-        assert!(world.ledger.replay(&request).await.unwrap().is_some());
+        assert!(world.ledger.replay(&id, &request).await.unwrap().is_some());
         world.ledger.request_close(&id, CloseReason::Requested, None).await.unwrap();
         world.settler().await.once().await.unwrap();
         world.clock.advance(REPLAY_RETENTION);
@@ -232,6 +232,6 @@ async fn ledger_is_purged_by_the_loop_and_by_a_single_round() {
             Running::start(settler).stop().await;
         }
 
-        assert!(world.ledger.replay(&request).await.unwrap().is_none(), "once: {once}");
+        assert!(world.ledger.replay(&id, &request).await.unwrap().is_none(), "once: {once}");
     }
 }

@@ -163,7 +163,7 @@ async fn sign_and_accept(
         let channel = &known.channel.record;
         let operator = operator_of(gateway, channel)?;
         let due = Amount::new(channel.watermarks.accepted.get().saturating_add(charge.cost.get()));
-        let is_new = gateway.ledger.replay(&charge.replay).await?.is_none();
+        let is_new = gateway.ledger.replay(id, &charge.replay).await?.is_none();
         if is_new {
             unobserved::check(gateway, channel, due).await?;
         }

@@ -82,7 +82,7 @@ where
             known = reload(gateway, &action.channel_id).await?;
             check(&known.channel)?;
         }
-        let repeated = gateway.ledger.replay(&charge.replay).await?.is_some();
+        let repeated = gateway.ledger.replay(&action.channel_id, &charge.replay).await?.is_some();
         match check_cheaply(gateway, &known.channel.record, signed, &charge).await {
             Err(_) if repeated => {}
             // The ledger will refuse it too, and knows whether it repeats a key.

@@ -12,8 +12,9 @@ use super::change::{self, Change};
 use super::{Acceptance, Charge, standings};
 use crate::book::Book;
 use crate::engine::{DatabaseError, Tx};
+use crate::replay::{self, Place};
 use crate::rules::acceptance::{Earlier, Verdict, decide};
-use crate::{LedgerError, replay, sponsor};
+use crate::{LedgerError, sponsor};
 
 /// A voucher that is offered, and what for.
 #[derive(Clone, Debug)]
@@ -24,6 +25,13 @@ pub(crate) struct Offer {
     pub(crate) now: i64,
     /// Answers from before this, in unix seconds, are not kept.
     pub(crate) oldest: i64,
+}
+
+impl Offer {
+    /// Where its charge is, or will be.
+    pub(super) fn place(&self) -> Place {
+        (self.signed.voucher.channel_id, self.charge.replay.key)
+    }
 }
 
 /// What became of an offer, and when the channel was active by that (unix seconds), if it was.
@@ -122,18 +130,18 @@ pub(super) fn accept_on_rows(
     }
     let standings = standings(tx, queues.iter().map(|queue| &queue.id))?;
     let offered = || queues.iter().flat_map(|queue| &queue.offers);
-    let keys = offered().map(|offer| (&offer.charge.replay.key, offer.oldest));
-    let mut charged: HashMap<[u8; 32], Earlier> = replay::find_all(tx, keys)?;
+    let places = offered().map(|offer| (offer.place(), offer.oldest));
+    let mut charged: HashMap<Place, Earlier> = replay::find_all(tx, places)?;
     let mut changes = Vec::with_capacity(queues.len());
     for queue in queues {
         let mut change = standings.get(&queue.id).map(|known| Change::new(queue.id, *known));
         for (offer, place) in queue.offers.iter().zip(&queue.places) {
             let Offer { signed, charge, now, .. } = offer;
-            let earlier = charged.get(&charge.replay.key).cloned();
+            let earlier = charged.get(&offer.place()).cloned();
             let known = change.as_ref().map(Change::standing);
             let acceptance = match (decide(known, signed, charge, earlier, funded, *now), &mut change) {
                 (Verdict::Raise(raise), Some(change)) => {
-                    charged.insert(charge.replay.key, replay::entered(&queue.id, charge, &raise.to, *now));
+                    charged.insert(offer.place(), replay::entered(&queue.id, charge, &raise.to, *now));
                     outcomes[*place] = Some(change.add(raise, offer));
                     continue;
                 }

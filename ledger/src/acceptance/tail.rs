@@ -21,8 +21,9 @@ use super::change::{self, Change};
 use super::group::{Offer, Outcome, Queue, accept_on_rows, by_channel};
 use super::standings;
 use crate::engine::{DatabaseError, Tx, params};
+use crate::replay::{self, Place};
 use crate::rules::acceptance::{Raise, Standing};
-use crate::{LedgerError, Watermarks, replay, sponsor};
+use crate::{LedgerError, Watermarks, sponsor};
 
 /// Entries above which channels are posted while nobody waits.
 const MANY: usize = 4_096;
@@ -56,7 +57,7 @@ struct Known {
     /// The channels of `pending` by their first group. One that is out of date is passed over.
     order: VecDeque<(i64, ChannelId)>,
     /// The requests in the tail.
-    keys: HashSet<[u8; 32]>,
+    keys: HashSet<Place>,
     /// Channels without entries: what their rows say.
     standings: HashMap<ChannelId, Standing>,
 }
@@ -191,7 +192,7 @@ impl Known {
     /// Adds to the tail's end what vouchers change of a channel that stands at `before`.
     fn add(&mut self, id: ChannelId, before: Standing, change: &Change<'_>) {
         let entries = change.raised().map(|(raise, offer)| (*raise, (*offer).clone()));
-        self.keys.extend(change.raised().map(|(_, offer)| offer.charge.replay.key));
+        self.keys.extend(change.raised().map(|(_, offer)| offer.place()));
         if let Some(pending) = self.pending.get_mut(&id) {
             pending.after = *change.standing();
             pending.entries.extend(entries);
@@ -239,7 +240,7 @@ impl Known {
     /// Posts what decisions on the rows of `queues` depend on: these channels, and whoever has one of the keys.
     fn make_whole(&mut self, tx: &Tx, queues: &[Queue<'_>]) -> Result<(), LedgerError> {
         let mut offers = queues.iter().flat_map(|queue| &queue.offers);
-        if offers.any(|offer| self.keys.contains(&offer.charge.replay.key)) {
+        if offers.any(|offer| self.keys.contains(&offer.place())) {
             self.post_all(tx)?;
         }
         let channels: Vec<ChannelId> = queues.iter().map(|queue| queue.id).collect();
@@ -254,10 +255,10 @@ impl Known {
     /// voucher is, and that is asked anyway.
     fn are_new(&self, tx: &Tx, offers: &[&Offer]) -> Result<bool, LedgerError> {
         for (nth, offer) in offers.iter().enumerate().filter(|(_, offer)| !offer.charge.is_of_voucher) {
-            let key = &offer.charge.replay.key;
-            let is_known = offers[..nth].iter().any(|earlier| earlier.charge.replay.key == *key)
-                || self.keys.contains(key)
-                || replay::is_known(tx, key)?;
+            let place = offer.place();
+            let is_known = offers[..nth].iter().any(|earlier| earlier.place() == place)
+                || self.keys.contains(&place)
+                || replay::is_known(tx, &place)?;
             if is_known {
                 return Ok(false);
             }
@@ -311,7 +312,7 @@ impl Known {
         }
         for (id, Pending { after, entries, .. }) in posted {
             for (_, offer) in &entries {
-                self.keys.remove(&offer.charge.replay.key);
+                self.keys.remove(&offer.place());
             }
             self.remember(id, after);
         }

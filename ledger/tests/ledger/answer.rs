@@ -18,11 +18,21 @@ impl World {
     }
 
     async fn keep(&self, request: u64) -> bool {
-        self.ledger.store_response(&Charge::of(1, request).replay, thousand()).await.unwrap()
+        self.keep_of(&self.channel, request).await
+    }
+
+    async fn keep_of(&self, channel: &ChannelFixture, request: u64) -> bool {
+        let key = Charge::of(1, request).replay;
+        self.ledger.store_response(&channel.id(), &key, thousand()).await.unwrap()
     }
 
     async fn answer(&self, request: u64) -> Answer {
-        self.ledger.replay(&Charge::of(1, request).replay).await.unwrap().unwrap().answer
+        self.answer_of(&self.channel, request).await
+    }
+
+    async fn answer_of(&self, channel: &ChannelFixture, request: u64) -> Answer {
+        let key = Charge::of(1, request).replay;
+        self.ledger.replay(&channel.id(), &key).await.unwrap().unwrap().answer
     }
 }
 
@@ -52,10 +62,10 @@ async fn the_oldest_answers_of_all_channels_make_room() {
     other.open(&world.ledger).await.unwrap();
     for (channel, request) in [(&world.channel, 1), (&other, 2), (&world.channel, 3)] {
         world.pay(channel, request).await;
-        assert!(world.keep(request).await);
+        assert!(world.keep_of(channel, request).await);
     }
     assert_eq!(world.answer(1).await, Answer::NotKept);
-    assert_eq!(world.answer(2).await, Answer::Kept(thousand()));
+    assert_eq!(world.answer_of(&other, 2).await, Answer::Kept(thousand()));
     assert_eq!(world.answer(3).await, Answer::Kept(thousand()));
     assert_eq!(world.ledger.answer_bytes().await.unwrap(), 2_000);
 }
@@ -73,10 +83,10 @@ async fn an_answer_above_the_budget_counts_as_served() {
 async fn a_request_that_was_served_gets_no_other_answer() {
     let world = World::with_deposit(1_000).await;
     world.pay(&world.channel, 1).await;
-    assert!(world.ledger.note_served(&Charge::of(1, 1).replay).await.unwrap());
+    assert!(world.ledger.note_served(&world.id, &Charge::of(1, 1).replay).await.unwrap());
     let before = world.dump();
     assert!(!world.keep(1).await);
-    assert!(!world.ledger.note_served(&Charge::of(1, 1).replay).await.unwrap());
+    assert!(!world.ledger.note_served(&world.id, &Charge::of(1, 1).replay).await.unwrap());
     assert_eq!(world.dump(), before);
 }
 

@@ -212,10 +212,10 @@ async fn replay_retention_seconds_says_how_long_answers_are_kept() {
     world.ledger.accept(&world.channel.voucher(16), Charge::of(16, 1)).await.unwrap();
     let key = Charge::of(16, 1).replay;
     let response = toll_ledger::StoredResponse { status: 200, headers: Vec::new(), body: b"once".to_vec() };
-    world.ledger.store_response(&key, response).await.unwrap();
+    world.ledger.store_response(&world.id, &key, response).await.unwrap();
     assert_eq!(world.purge(START + 59).await.answers, 0);
     assert_eq!(world.purge(START + 60).await.answers, 1);
-    assert!(world.ledger.replay(&key).await.unwrap().is_some(), "the request is still known");
+    assert!(world.ledger.replay(&world.id, &key).await.unwrap().is_some(), "the request is still known");
 }
 
 #[tokio::test]
@@ -224,9 +224,9 @@ async fn replay_entry_retention_days_bounds_the_requests_of_a_live_channel() {
     world.ledger.accept(&world.channel.voucher(16), Charge::of(16, 1)).await.unwrap();
     let key = Charge::of(16, 1).replay;
     world.purge(START + 3 * DAY - 1).await;
-    assert!(world.ledger.replay(&key).await.unwrap().is_some());
+    assert!(world.ledger.replay(&world.id, &key).await.unwrap().is_some());
     world.purge(START + 3 * DAY).await;
-    assert_eq!(world.ledger.replay(&key).await.unwrap(), None);
+    assert_eq!(world.ledger.replay(&world.id, &key).await.unwrap(), None);
     assert_eq!(world.ledger.channel(&world.id).await.unwrap().unwrap().state, ChannelState::Open);
 }
 

@@ -22,10 +22,12 @@ async fn full_disk_refuses_and_keeps_what_was_accepted() {
     let before = world.dump();
     if accepted > 0 {
         let large = StoredResponse { status: 200, headers: Vec::new(), body: vec![0; 1 << 20] };
-        assert!(world.ledger.store_response(&Charge::of(16, accepted).replay, large).await.is_err());
+        assert!(
+            world.ledger.store_response(&world.id, &Charge::of(16, accepted).replay, large).await.is_err()
+        );
         assert_eq!(world.dump(), before);
     }
-    assert_eq!(world.ledger.replay(&Charge::of(16, refused).replay).await.unwrap(), None);
+    assert_eq!(world.ledger.replay(&world.id, &Charge::of(16, refused).replay).await.unwrap(), None);
 
     let LedgerError::Database { operation, cause } = &error else { panic!("{error}") };
     assert_eq!(*operation, "accept_voucher");
@@ -42,12 +44,12 @@ async fn refused_voucher_is_accepted_once_there_is_room_again() {
     let large = StoredResponse { status: 200, headers: Vec::new(), body: vec![0; 1 << 20] };
     let key = Charge::of(16, 1).replay;
     let before = world.dump();
-    assert!(world.ledger.store_response(&key, large.clone()).await.is_err());
+    assert!(world.ledger.store_response(&world.id, &key, large.clone()).await.is_err());
     assert_eq!(world.dump(), before);
 
     world.ledger.fill_disk(false).await.unwrap();
 
-    assert!(world.ledger.store_response(&key, large).await.unwrap());
+    assert!(world.ledger.store_response(&world.id, &key, large).await.unwrap());
     let acceptance = world.ledger.accept(&world.channel.voucher(32), Charge::of(16, 2)).await.unwrap();
     assert!(matches!(acceptance, Acceptance::Accepted(_)), "{acceptance:?}");
 }

@@ -85,7 +85,7 @@ impl World {
                     min_delta: amount(min_delta),
                     ..Charge::of(cost, request)
                 };
-                let fresh = self.ledger.replay(&charge.replay).await.unwrap().is_none();
+                let fresh = self.ledger.replay(&self.id, &charge.replay).await.unwrap().is_none();
                 let expected = fresh && pays(&before, cumulative, &charge);
                 let voucher = self.channel.voucher_until(cumulative, if expires { START + 1 } else { 0 });
                 let acceptance = self.ledger.accept(&voucher, charge).await.unwrap();

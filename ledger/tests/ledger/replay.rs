@@ -17,7 +17,9 @@ fn response(body: &str) -> StoredResponse {
 async fn answered() -> World {
     let world = World::with_deposit(1_000).await;
     world.ledger.accept(&world.channel.voucher(16), Charge::of(16, 1)).await.unwrap();
-    assert!(world.ledger.store_response(&Charge::of(16, 1).replay, response("first")).await.unwrap());
+    assert!(
+        world.ledger.store_response(&world.id, &Charge::of(16, 1).replay, response("first")).await.unwrap()
+    );
     world
 }
 
@@ -39,7 +41,9 @@ async fn repeat_gets_the_stored_answer() {
 async fn first_answer_stays() {
     let world = answered().await;
     let before = world.dump();
-    assert!(!world.ledger.store_response(&Charge::of(16, 1).replay, response("second")).await.unwrap());
+    assert!(
+        !world.ledger.store_response(&world.id, &Charge::of(16, 1).replay, response("second")).await.unwrap()
+    );
     assert_eq!(world.dump(), before);
 }
 
@@ -48,9 +52,11 @@ async fn answer_of_an_unknown_request_is_not_kept() {
     let world = answered().await;
     let mut key = Charge::of(16, 1).replay;
     key.fingerprint = [9; 32];
-    assert!(!world.ledger.store_response(&key, response("other")).await.unwrap());
-    assert_eq!(world.ledger.replay(&key).await.unwrap(), None);
-    assert!(!world.ledger.store_response(&Charge::of(16, 7).replay, response("none")).await.unwrap());
+    assert!(!world.ledger.store_response(&world.id, &key, response("other")).await.unwrap());
+    assert_eq!(world.ledger.replay(&world.id, &key).await.unwrap(), None);
+    assert!(
+        !world.ledger.store_response(&world.id, &Charge::of(16, 7).replay, response("none")).await.unwrap()
+    );
 }
 
 #[tokio::test]
@@ -82,10 +88,13 @@ async fn closed_channel_keeps_answers_for_a_day_and_nothing_after() {
 
     world.ledger.purge(START + REPLAY_RETENTION - 1).await.unwrap();
     let key = Charge::of(16, 1).replay;
-    assert_eq!(world.ledger.replay(&key).await.unwrap().unwrap().answer, Answer::Kept(response("first")));
+    assert_eq!(
+        world.ledger.replay(&world.id, &key).await.unwrap().unwrap().answer,
+        Answer::Kept(response("first"))
+    );
 
     world.ledger.purge(START + REPLAY_RETENTION).await.unwrap();
-    assert_eq!(world.ledger.replay(&key).await.unwrap(), None);
+    assert_eq!(world.ledger.replay(&world.id, &key).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -125,7 +125,7 @@ async fn a_named_key_is_looked_for_in_the_tail_and_in_the_rows() {
     let named = |offer: Offer, request| Offer { charge: Charge::of(16, request), ..offer };
     let first = named(desk.offer(0, 16), 7);
     desk.commit(false, |tail, tx| tail.accept(tx, &[&first]).map(drop)).unwrap();
-    for again in [named(desk.offer(0, 32), 7), named(desk.offer(1, 16), 7)] {
+    for again in [named(desk.offer(0, 32), 7), named(desk.offer(0, 48), 7)] {
         let outcome = desk.commit(false, |tail, tx| tail.accept(tx, &[&again]).unwrap().unwrap());
         let acceptance = outcome[0].acceptance.as_ref().unwrap();
         assert!(
