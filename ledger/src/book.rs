@@ -58,34 +58,9 @@ pub(crate) struct Book {
     /// Most channels.
     most: usize,
     /// By the beginning of the address, which is a digest. Two that begin alike take turns, and cost reads.
-    channels: Mutex<LruCache<[u8; 8], Entry>>,
+    channels: Mutex<LruCache<[u8; 8], Arc<BookedChannel>>>,
     /// Up to when forced closes have been looked for, in unix seconds, as far as this process knows. Never goes back.
     observed_at: AtomicI64,
-}
-
-/// A channel in the book.
-#[derive(Debug)]
-struct Entry {
-    channel: Arc<BookedChannel>,
-    /// Amounts that `channel` has not yet, and when it was last active by them (unix seconds): whoever is paying has a
-    /// hold on it, and to write beside that would be to copy it.
-    raised: Option<(Watermarks, i64)>,
-}
-
-impl Entry {
-    /// The channel with everything that was raised.
-    fn current(&mut self) -> &Arc<BookedChannel> {
-        if let Some((to, active_at)) = self.raised.take() {
-            let record = &mut Arc::make_mut(&mut self.channel).record;
-            record.watermarks = to;
-            record.last_activity_at = record.last_activity_at.max(active_at);
-        }
-        &self.channel
-    }
-
-    fn watermarks(&self) -> Watermarks {
-        self.raised.map_or(self.channel.record.watermarks, |(to, _)| to)
-    }
 }
 
 impl Book {
@@ -100,21 +75,19 @@ impl Book {
 
     fn find(&self, id: &ChannelId) -> Option<Arc<BookedChannel>> {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = channels.get_mut(&place(id)).filter(|entry| entry.channel.record.id == *id)?;
-        Some(Arc::clone(entry.current()))
+        channels.get(&place(id)).filter(|channel| channel.record.id == *id).cloned()
     }
 
     /// What its vouchers are decided on, as far as this process knows.
     pub(crate) fn standing(&self, id: &ChannelId) -> Option<Standing> {
         let channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = channels.peek(&place(id)).filter(|entry| entry.channel.record.id == *id)?;
-        let record = &entry.channel.record;
+        let record = &channels.peek(&place(id)).filter(|channel| channel.record.id == *id)?.record;
         Some(Standing {
             state: record.state,
             closure_started_at: record.closure_started_at,
             authorized_signer: record.agreement.terms.authorized_signer,
             idle_timeout: record.idle_timeout,
-            watermarks: entry.watermarks(),
+            watermarks: record.watermarks,
             sent: record.sent,
         })
     }
@@ -124,7 +97,7 @@ impl Book {
         let id = channel.record.id;
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
         if channel.record.state == ChannelState::Open {
-            channels.put(place(&id), Entry { channel: Arc::clone(channel), raised: None });
+            channels.put(place(&id), Arc::clone(channel));
             while channels.len() > self.most {
                 channels.pop_lru();
             }
@@ -140,10 +113,21 @@ impl Book {
     /// Enters amounts that are durable, and when the channel was active by that (unix seconds), if it was.
     pub(crate) fn raise(&self, id: &ChannelId, to: &Watermarks, active_at: Option<i64>) {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(entry) = channels.peek_mut(&place(id)) else { return };
-        if entry.channel.record.id == *id && to.accepted > entry.watermarks().accepted {
-            let before = entry.raised.map_or(i64::MIN, |(_, active_at)| active_at);
-            entry.raised = Some((*to, before.max(active_at.unwrap_or(i64::MIN))));
+        let Some(channel) = channels.peek_mut(&place(id)) else { return };
+        if channel.record.id == *id && to.accepted > channel.record.watermarks.accepted {
+            let record = &mut Arc::make_mut(channel).record;
+            record.watermarks = *to;
+            record.last_activity_at = record.last_activity_at.max(active_at.unwrap_or(i64::MIN));
+        }
+    }
+
+    /// Enters amounts that are durable, of a charge that raised nothing, unless newer ones are known.
+    pub(crate) fn correct(&self, id: &ChannelId, to: &Watermarks) {
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(channel) = channels.peek_mut(&place(id)) else { return };
+        let known = &channel.record.watermarks;
+        if channel.record.id == *id && to.accepted >= known.accepted && to.spent >= known.spent {
+            Arc::make_mut(channel).record.watermarks = *to;
         }
     }
 

@@ -281,7 +281,7 @@ impl Known {
                 channels.push(id);
             }
         }
-        self.post(tx, &channels)?;
+        let posted = self.take(&channels);
         let is_stale = |(first, id): &(i64, ChannelId)| {
             self.pending.get(id).is_none_or(|pending| pending.first != *first)
         };
@@ -289,13 +289,21 @@ impl Known {
             self.order.pop_front();
         }
         let first = self.order.front().map_or(i64::MAX, |(first, _)| *first);
+        // What goes makes room for what comes: a disk that is full need not grow for it.
         tx.execute("-- forget_posted\nDELETE FROM tail WHERE seq < ?1", params![first])?;
-        Ok(())
+        self.write(tx, posted)
     }
 
     fn post(&mut self, tx: &Tx, channels: &[ChannelId]) -> Result<(), LedgerError> {
-        let mut posted: Vec<(ChannelId, Pending)> =
-            channels.iter().filter_map(|id| Some((*id, self.pending.remove(id)?))).collect();
+        let posted = self.take(channels);
+        self.write(tx, posted)
+    }
+
+    fn take(&mut self, channels: &[ChannelId]) -> Vec<(ChannelId, Pending)> {
+        channels.iter().filter_map(|id| Some((*id, self.pending.remove(id)?))).collect()
+    }
+
+    fn write(&mut self, tx: &Tx, mut posted: Vec<(ChannelId, Pending)>) -> Result<(), LedgerError> {
         // Neighbours share pages.
         posted.sort_unstable_by(|(one, _), (other, _)| one.as_bytes().cmp(other.as_bytes()));
         let changes = posted.iter().map(|(id, pending)| {
