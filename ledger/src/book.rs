@@ -131,16 +131,6 @@ impl Book {
         }
     }
 
-    /// Enters amounts that are durable, of a charge that raised nothing, unless newer ones are known.
-    pub(crate) fn correct(&self, id: &ChannelId, to: &Watermarks) {
-        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(channel) = channels.peek_mut(&place(id)) else { return };
-        let known = &channel.record.watermarks;
-        if channel.record.id == *id && to.accepted >= known.accepted && to.spent >= known.spent {
-            Arc::make_mut(channel).record.watermarks = *to;
-        }
-    }
-
     /// Enters up to when forced closes have been looked for, in unix seconds.
     pub(crate) fn observe(&self, at: i64) {
         self.observed_at.fetch_max(at, Ordering::Relaxed);

@@ -113,7 +113,7 @@ fn set_aside(tx: &Tx, offer: &Offer) -> Result<Acceptance, LedgerError> {
     let Some(known) = standings(tx, std::iter::once(&id))?.remove(&id) else {
         return Ok(Acceptance::Unknown);
     };
-    let earlier = replay::find_all(tx, std::iter::once((key, *oldest)))?.remove(key);
+    let earlier = replay::find_all(tx, std::iter::once((offer.place(), *oldest)))?.remove(&offer.place());
     match decide(Some(&known), signed, charge, earlier, funded, *now) {
         Verdict::Raise(raise) => {
             let raise = rules::set_aside(&raise, charge.cost);
@@ -130,7 +130,7 @@ fn set_aside(tx: &Tx, offer: &Offer) -> Result<Acceptance, LedgerError> {
         Verdict::Refuse(Acceptance::Replayed(earlier))
             if earlier.cost.is_zero() && earlier.answer == Answer::Unserved && find(tx, key)?.is_none() =>
         {
-            set_aside_again(tx, &known, charge, *now)
+            set_aside_again(tx, &id, &known, charge, *now)
         }
         Verdict::Refuse(refusal) => Ok(refusal),
         Verdict::ForeignSigner => Err(LedgerError::ForeignSigner(id)),
@@ -138,7 +138,13 @@ fn set_aside(tx: &Tx, offer: &Offer) -> Result<Acceptance, LedgerError> {
 }
 
 /// Serves a request once more that was charged nothing: its voucher was accepted then, and is there to be spent.
-fn set_aside_again(tx: &Tx, known: &Standing, charge: &Charge, now: i64) -> Result<Acceptance, LedgerError> {
+fn set_aside_again(
+    tx: &Tx,
+    channel: &ChannelId,
+    known: &Standing,
+    charge: &Charge,
+    now: i64,
+) -> Result<Acceptance, LedgerError> {
     let watermarks = known.watermarks;
     if watermarks.available() < charge.cost {
         let required = watermarks.required(charge.cost, charge.min_delta);
@@ -150,12 +156,7 @@ fn set_aside_again(tx: &Tx, known: &Standing, charge: &Charge, now: i64) -> Resu
     }
     let raise = crate::rules::acceptance::Raise { from: watermarks, to: watermarks, active_at: None };
     let raise = rules::set_aside(&raise, charge.cost);
-    let replayed: [u8; 32] = tx.one(
-        "-- replayed_channel\nSELECT channel_id FROM replays WHERE replay_key = ?1",
-        params![charge.replay.key],
-        |row| row.get(0),
-    )?;
-    put(tx, &charge.replay.key, &ChannelId::new(replayed), charge.cost, now)?;
+    put(tx, &charge.replay.key, channel, charge.cost, now)?;
     Ok(known.accepted(&raise, now))
 }
 
@@ -218,8 +219,9 @@ fn settle(
         params![channel.as_bytes(), amount(after.spent)?, amount(after.earmarked)?, active_at],
     )?;
     tx.execute(
-        "-- charge_replay\nUPDATE replays SET cost = ?2, accepted = ?3, spent = ?4 WHERE replay_key = ?1",
-        params![key, amount(charged)?, amount(after.accepted)?, amount(after.spent)?],
+        "-- charge_replay
+        UPDATE replays SET cost = ?3, accepted = ?4, spent = ?5 WHERE channel_id = ?1 AND replay_key = ?2",
+        params![channel.as_bytes(), key, amount(charged)?, amount(after.accepted)?, amount(after.spent)?],
     )?;
     let pruned = voucher::to_prune(std::iter::once((&channel, after.spent)))?;
     tx.execute_each(&[(voucher::PRUNE, &pruned)])?;

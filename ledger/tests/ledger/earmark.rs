@@ -34,7 +34,7 @@ async fn what_was_used_is_charged_and_the_rest_buys_the_next_request() {
     let after = world.ledger.settle_earmark(&key(1), amount(30)).await.unwrap().unwrap();
     assert_eq!((after.accepted, after.spent, after.earmarked), (amount(100), amount(30), Amount::ZERO));
     assert_eq!(figures(&world).await, (100, 30, 0));
-    let replay = world.ledger.replay(&key(1)).await.unwrap().unwrap();
+    let replay = world.ledger.replay(&world.id, &key(1)).await.unwrap().unwrap();
     assert_eq!((replay.cost, replay.spent), (amount(30), amount(30)));
 
     // 70 are there already: the next request of 100 takes a voucher for 130.
