@@ -14,11 +14,16 @@ use crate::payer::Payer;
 use crate::request::Request;
 use crate::response::Response;
 
+/// Takes the events of a stream as they come, byte for byte.
+pub(crate) type Live<'a> = &'a (dyn Fn(&[u8]) + Send + Sync);
+
 /// A payer with its memory open and a way to reach servers. Its [`Book::turn`] is taken.
 pub(crate) struct Conversation<'a> {
     pub(crate) payer: &'a Payer,
     pub(crate) book: &'a Book,
     pub(crate) wire: &'a dyn Wire,
+    /// Who wants a stream's events as they come.
+    pub(crate) live: Option<Live<'a>>,
 }
 
 impl Conversation<'_> {

@@ -30,6 +30,16 @@ pub(crate) async fn send(
     payment: &[(HeaderName, String)],
     policy: &Policy,
 ) -> Result<Response, PayError> {
+    read(request, begin(wire, request, payment, policy).await?, policy).await
+}
+
+/// Sends `request` with further headers, and returns once the answer's head is there.
+pub(crate) async fn begin(
+    wire: &dyn Wire,
+    request: &Request,
+    payment: &[(HeaderName, String)],
+    policy: &Policy,
+) -> Result<reqwest::Response, PayError> {
     let mut outgoing = outgoing(request, policy);
     for (name, value) in payment {
         if name == AUTHORIZATION && request.headers.contains_key(AUTHORIZATION) {
@@ -41,8 +51,7 @@ pub(crate) async fn send(
         value.set_sensitive(true);
         outgoing.headers_mut().insert(name, value);
     }
-    let response = wire.carry(outgoing).await.map_err(|reason| unreachable(request, reason))?;
-    read(request, response, policy).await
+    wire.carry(outgoing).await.map_err(|reason| unreachable(request, reason))
 }
 
 /// `request` without a credential, in the words of the HTTP client.

@@ -37,6 +37,7 @@ mod request;
 mod response;
 mod resume;
 mod retire;
+mod stream;
 mod top_up;
 mod voucher;
 mod voucher_key;

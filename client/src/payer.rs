@@ -70,6 +70,18 @@ impl Payer {
         self.pay_over(&self.client, book, request, None).await
     }
 
+    /// The same, with the events of a stream given to `live` as they come; the reply's body is empty then. Events of the
+    /// payment are not among them.
+    pub async fn pay_live(
+        &self,
+        book: &Book,
+        request: &Request,
+        live: &(dyn Fn(&[u8]) + Send + Sync),
+    ) -> Result<Reply, PayError> {
+        let _turn = book.turn(&request.origin()).await;
+        Conversation { payer: self, book, wire: &self.client, live: Some(live) }.pay(request, None).await
+    }
+
     /// The same over another wire, and with the answer to the request without a credential, if it is known.
     pub(crate) async fn pay_over(
         &self,
@@ -79,7 +91,7 @@ impl Payer {
         first: Option<Response>,
     ) -> Result<Reply, PayError> {
         let _turn = book.turn(&request.origin()).await;
-        Conversation { payer: self, book, wire }.pay(request, first).await
+        Conversation { payer: self, book, wire, live: None }.pay(request, first).await
     }
 
     /// Raises the deposit of a saved channel by `additional`, in base units, within the limits.
@@ -91,7 +103,7 @@ impl Payer {
     ) -> Result<SavedChannel, PayError> {
         let channel = book.in_use(id).ok_or(PayError::NoChannel(*id))?;
         let _turn = book.turn(&channel.origin).await;
-        Conversation { payer: self, book, wire: &self.client }.top_up(id, additional).await
+        Conversation { payer: self, book, wire: &self.client, live: None }.top_up(id, additional).await
     }
 
     /// Asks the server to settle, pay out and refund, and waits for its receipt.
@@ -101,7 +113,7 @@ impl Payer {
     pub async fn close(&self, book: &Book, id: &ChannelId) -> Result<Receipt, PayError> {
         let channel = book.in_use(id).ok_or(PayError::NoChannel(*id))?;
         let _turn = book.turn(&channel.origin).await;
-        Conversation { payer: self, book, wire: &self.client }.close(id).await
+        Conversation { payer: self, book, wire: &self.client, live: None }.close(id).await
     }
 
     /// Gives up the vouchers that went unanswered for `request`: the next call pays anew. Whether there were any.

@@ -22,7 +22,7 @@ use crate::response::{Refusal, Response};
 use crate::voucher_key::signing_key;
 
 /// How often one voucher is presented in a row to a server that is busy.
-const BUSY_ATTEMPTS: usize = 4;
+pub(crate) const BUSY_ATTEMPTS: usize = 4;
 
 impl Conversation<'_> {
     /// Presents a voucher: the one that went unanswered for the same request, or the next one.
@@ -72,14 +72,14 @@ impl Conversation<'_> {
 
         let header = header_for(&channel.challenge);
         let headers = [(header, credential), (IDEMPOTENCY_KEY, voucher.idempotency_key.clone())];
-        let mut response = self.send(purchase.request, &headers).await?;
+        let mut response = self.send_paid(purchase, &mut channel, &headers).await?;
         for _ in 1..BUSY_ATTEMPTS {
             // Nothing was consumed: the same voucher again, under the same key.
             if !is_busy(response.status) {
                 break;
             }
             tokio::time::sleep(response.retry_after()).await;
-            response = self.send(purchase.request, &headers).await?;
+            response = self.send_paid(purchase, &mut channel, &headers).await?;
         }
         match response.status {
             StatusCode::PAYMENT_REQUIRED => self.after_refusal(purchase, channel, repeated, &response).await,
@@ -119,7 +119,8 @@ impl Conversation<'_> {
         Ok((!missing.is_zero() && claimed < channel.deposit && purchase.take_word()).then_some(missing))
     }
 
-    /// The next amount to sign: one request above what the server accepted.
+    /// The next amount to sign: one request above what the server has charged, and above what it accepted. What it
+    /// accepted and did not charge is credit.
     fn next_cumulative(&self, channel: &SavedChannel) -> Result<Amount, PayError> {
         if channel.price > self.payer.policy.max_amount {
             return Err(PayError::PriceAboveLimit {
@@ -129,7 +130,8 @@ impl Conversation<'_> {
         }
         let overflow =
             || PayError::DepositAboveLimit { needed: channel.price, limit: self.payer.policy.max_deposit };
-        channel.accepted.checked_add(channel.price).ok_or_else(overflow)
+        let due = channel.spent.min(channel.accepted).checked_add(channel.price).ok_or_else(overflow)?;
+        Ok(due.max(channel.accepted.checked_add(Amount::new(1)).ok_or_else(overflow)?))
     }
 
     pub(crate) fn sign(
@@ -143,7 +145,7 @@ impl Conversation<'_> {
 
     /// The same voucher under the same challenge gives the same header: servers know a repeat by both. Where the server
     /// signs, it knows one by its key.
-    fn voucher_credential(&self, channel: &SavedChannel, voucher: &Unanswered) -> Result<String, PayError> {
+    pub(crate) fn voucher_credential(&self, channel: &SavedChannel, voucher: &Unanswered) -> Result<String, PayError> {
         let channel_id = channel.channel_id;
         let action = if channel.operated {
             let authentication = prove(&self.payer.key, &channel_id, &channel.challenge);
@@ -231,7 +233,7 @@ impl Conversation<'_> {
         if channel.operated && code == RefusalCode::Challenge {
             return self.elsewhere(purchase, channel);
         }
-        let known = (channel.accepted, channel.price, channel.deposit);
+        let known = (channel.accepted, channel.price, channel.deposit, channel.spent);
         let challenge = channel.challenge.id.clone();
         if matches!(code, RefusalCode::TopUpNeeded | RefusalCode::ExceedsDeposit) {
             self.reread_deposit(&mut channel).await?;
@@ -248,6 +250,14 @@ impl Conversation<'_> {
         }
         // What earlier requests cost is not this one's.
         channel.spent = channel.spent.max(refusal.spent.unwrap_or_default().min(channel.accepted));
+        let takes_no_credit = match code {
+            RefusalCode::Insufficient | RefusalCode::NotIncreasing => refusal.spent.is_none(),
+            RefusalCode::DeltaTooSmall => true,
+            _ => false,
+        };
+        if takes_no_credit {
+            channel.spent = channel.spent.max(channel.accepted);
+        }
         let offer = Offer::from_headers(&response.headers, &channel.url, unix_now())?;
         self.payer.policy.check(&offer)?;
         if offer.terms.operator != channel.operator() {
@@ -264,7 +274,7 @@ impl Conversation<'_> {
             return Err(PayError::AnswerLost);
         }
         // Asking again makes sense only if something was learned; a repeat knew less to begin with.
-        let learned = (channel.accepted, channel.price, channel.deposit) != known;
+        let learned = (channel.accepted, channel.price, channel.deposit, channel.spent) != known;
         let answers_another = code.remedy() == Remedy::AnswerAfresh && channel.challenge.id != challenge;
         if let Some(missing) = self.missing_by_word(purchase, &channel, &refusal)? {
             return self.top_up_by_policy(purchase, channel, missing).await;
@@ -308,7 +318,7 @@ impl Conversation<'_> {
 }
 
 /// Whether the server took nothing and asks for patience.
-fn is_busy(status: StatusCode) -> bool {
+pub(crate) fn is_busy(status: StatusCode) -> bool {
     matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
 }
 
@@ -345,7 +355,7 @@ fn again(channel: SavedChannel) -> Turn {
     Turn::Again(Box::new(channel))
 }
 
-fn fresh_key() -> String {
+pub(crate) fn fresh_key() -> String {
     let mut key = [0; 18];
     rand::rngs::OsRng.fill_bytes(&mut key);
     base64url_encode(key)

@@ -6,7 +6,6 @@
 //! earmarked for it.
 
 mod body;
-mod events;
 mod paused;
 mod serve;
 mod stream;

@@ -53,6 +53,8 @@ mod refusal;
 #[cfg(feature = "std")]
 mod session;
 #[cfg(feature = "std")]
+mod sse;
+#[cfg(feature = "std")]
 mod text;
 #[cfg(feature = "std")]
 mod transaction;
@@ -110,6 +112,7 @@ pub use self::{
         VoucherSigner,
     },
     splits::{Split, Splits},
+    sse::{EventCutter, EventTooLong, NeedVoucher, PaymentEvent, StreamEvent},
     transaction::{
         MAX_TRANSACTION, MAX_TRANSACTION_V1, TransactionError, decode_any_transaction, decode_transaction,
         encode_transaction, static_instructions,

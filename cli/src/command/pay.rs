@@ -73,7 +73,12 @@ impl Pay {
         if self.pay_again {
             payer.give_up(&book, &request)?;
         }
-        let reply = payer.pay(&book, &request).await?;
+        // In JSON the answer is one document, so a stream is held until it ends.
+        let live = |bytes: &[u8]| output.bytes(bytes);
+        let reply = match output.is_json() {
+            true => payer.pay(&book, &request).await?,
+            false => payer.pay_live(&book, &request, &live).await?,
+        };
         book.flush()?;
         report(output, &reply, self.limits.decimals);
         if reply.status.is_success() || reply.status == StatusCode::NOT_MODIFIED {

@@ -5,6 +5,7 @@ mod api_key;
 mod close;
 mod deposit;
 mod operator;
+mod stream;
 #[path = "../support/mod.rs"]
 mod support;
 

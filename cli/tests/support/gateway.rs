@@ -3,6 +3,7 @@
 //! So the whole HTTP side runs, and tests can lose answers and restart payers at will; what the chain does
 //! with the same transactions is tested elsewhere.
 
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,7 +22,9 @@ use solana_signature::Signature;
 use toll_cli::config::Config;
 use toll_client::Book;
 use toll_client::{Payer, Policy, Request as PayerRequest};
-use toll_gateway::{FixedPrice, Gateway, PaymentLayer, Price, Terms};
+use toll_gateway::{
+    FailureCharge, FixedPrice, Gateway, Metering, PaymentLayer, Price, Rate, Tariff, Terms, Unit,
+};
 use toll_ledger::{ChannelState, CloseLanded, Ledger, Submission, SubmissionKind, SystemClock, Tip};
 use toll_protocol::{
     Amount, ChannelAccount, ChannelStatus, Network, Open, OperatorKey, PROGRAM_ID, TopUp, decode_transaction,
@@ -119,6 +122,21 @@ impl Merchant {
         self.listen_at(FixedPrice(Price { operator_signed: true, ..price }), [7; 32]).await
     }
 
+    /// Another listener, which charges [`PRICE`] for each event of a stream. Vouchers may run ahead by ten of them.
+    pub(crate) async fn listen_by_event(&self) -> reqwest::Url {
+        let FixedPrice(price) = FixedPrice::new(PRICE);
+        let rate = Rate { unit: Unit::Event, price: PRICE, per: NonZeroU64::MIN, tiers: Vec::new() };
+        let metering = Metering {
+            tariff: Tariff { base: Amount::ZERO, rates: vec![rate], cap: None },
+            client_errors: FailureCharge::Free,
+            server_errors: FailureCharge::Free,
+            voucher_wait: 60,
+        };
+        let headroom = Amount::new(10 * PRICE.get());
+        let price = FixedPrice(Price { headroom, metering: Some(Arc::new(metering)), ..price });
+        self.listen_at(price, [7; 32]).await
+    }
+
     async fn listen_at(&self, price: FixedPrice, secret: [u8; 32]) -> reqwest::Url {
         self.listen_on(self.terms(), price, secret).await
     }
@@ -140,6 +158,7 @@ impl Merchant {
         let router = Router::new()
             .route("/thing", get(serve.clone()).post(serve.clone()))
             .route("/other", get(serve))
+            .route("/events/{count}", get(events))
             .layer(PaymentLayer::new(gateway, Arc::new(price)))
             .layer(middleware::from_fn(move |request: Request, next: Next| {
                 let (lose, stall) = (Arc::clone(&lose), Arc::clone(&stall));
@@ -191,6 +210,12 @@ impl Merchant {
     pub(crate) async fn channels(&self) -> usize {
         self.ledger.channels(ChannelState::ALL).await.unwrap().len()
     }
+}
+
+/// A stream of so many events.
+async fn events(axum::extract::Path(count): axum::extract::Path<u64>) -> Response {
+    let events = (0..count).map(|event| format!("data: {event}\n\n")).collect::<String>();
+    Response::builder().header("content-type", "text/event-stream").body(Body::from(events)).unwrap()
 }
 
 /// Consumes the answer, as the network would, and passes on only that there was one.

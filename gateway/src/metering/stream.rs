@@ -12,13 +12,11 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderName, HeaderValue};
 use http_body::Frame;
 use http_body_util::BodyExt;
-use serde_json::{Value, json};
 use toll_ledger::{ChannelRecord, Watermarks, Widened};
-use toll_protocol::{Amount, canonical_json};
+use toll_protocol::{Amount, EventCutter, NeedVoucher, PaymentEvent, StreamEvent};
 
 use super::Usage;
 use super::body::{Frames, channel, deliver_head};
-use super::events::{Cutter, Event};
 use super::serve::MeteredSale;
 use crate::gateway::receipt_header;
 use crate::header::{PAYMENT_RECEIPT, mark_private};
@@ -78,13 +76,13 @@ impl Meter {
         let MeteredSale { gateway, channel, challenge_id, keeper, tab, .. } = self.sale;
         if let Some(watermarks) = tab.settle(used).await {
             let receipt = gateway.receipt(&ChannelRecord { watermarks, ..channel }, &challenge_id);
-            let _ = self.frames.send(Ok(Frame::data(event("payment-receipt", &receipt.to_json())))).await;
+            let _ = self.frames.send(Ok(Frame::data(PaymentEvent::Receipt(Box::new(receipt)).to_bytes().into()))).await;
         }
         keeper
     }
 
     async fn pump(&mut self, mut answer: Body) -> End {
-        let mut cutter = Cutter::default();
+        let mut cutter = EventCutter::default();
         loop {
             let frame = tokio::select! {
                 () = self.frames.closed() => return End::Cut,
@@ -135,14 +133,14 @@ impl Meter {
     }
 
     /// Delivers an event once it is paid for. False: the stream is over.
-    async fn deliver(&mut self, event: Event) -> bool {
+    async fn deliver(&mut self, event: StreamEvent) -> bool {
         if event.is_of_payment() {
             return true;
         }
         let before = self.usage.clone();
         self.usage.bytes += event.bytes.len() as u64;
         self.usage.seconds = self.sale.seconds_since(self.began);
-        if event.is_counted() {
+        if is_counted(&event) {
             self.usage.events += 1;
             let data = event.data.as_deref().unwrap_or_default();
             self.sale.metering.tariff.read_text(&mut self.usage, data.as_bytes());
@@ -196,13 +194,13 @@ impl Meter {
                 // Something came of it.
                 deadline = gateway.now() + i64::from(self.sale.metering.voucher_wait);
                 pause = Some(gateway.paused.pause(self.sale.channel.id, required));
-                let needed = json!({
-                    "channelId": self.sale.channel.id.to_string(),
-                    "requiredCumulative": required.to_string(),
-                    "acceptedCumulative": watermarks.accepted.to_string(),
-                    "deposit": watermarks.deposit.to_string(),
+                let needed = PaymentEvent::NeedVoucher(NeedVoucher {
+                    channel_id: self.sale.channel.id,
+                    required_cumulative: required,
+                    accepted_cumulative: watermarks.accepted,
+                    deposit: watermarks.deposit,
                 });
-                let event = Frame::data(event("payment-need-voucher", &needed));
+                let event = Frame::data(needed.to_bytes().into());
                 if self.frames.send(Ok(event)).await.is_err() {
                     return false;
                 }
@@ -233,18 +231,16 @@ impl Meter {
 }
 
 /// The last event of a stream may come without the blank line that ends it.
-fn ended(bytes: Bytes) -> Bytes {
+fn ended(mut bytes: Vec<u8>) -> Bytes {
     let is_ended = [b"\n\n".as_slice(), b"\r\r", b"\r\n\r\n", b"\n\r"].iter().any(|end| bytes.ends_with(end));
     if is_ended {
-        return bytes;
+        return bytes.into();
     }
-    let mut bytes = bytes.to_vec();
     bytes.extend_from_slice(if bytes.ends_with(b"\n") || bytes.ends_with(b"\r") { b"\n" } else { b"\n\n" });
     bytes.into()
 }
 
-/// An event of our own, its data on one line.
-fn event(name: &str, data: &Value) -> Bytes {
-    let data = canonical_json(data).unwrap_or_default();
-    Bytes::from([b"event: ", name.as_bytes(), b"\ndata: ", &data, b"\n\n"].concat())
+/// Whether an event delivers something.
+fn is_counted(event: &StreamEvent) -> bool {
+    event.data.as_deref().is_some_and(|data| data != "[DONE]")
 }
