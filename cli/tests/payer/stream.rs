@@ -57,7 +57,8 @@ async fn a_stream_costs_no_more_than_a_request_may() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_authorized_and_not_charged_pays_for_the_next_request() {
-    let (merchant, customer) = (Merchant::start().await, Customer::new());
+    let merchant = Merchant::start().await;
+    let customer = Customer::with(|policy| policy.deposit = Some(Amount::new(20 * PRICE.get())));
     let book = customer.book();
     let request = events(&merchant, 3).await;
     for round in 1..=2 {
