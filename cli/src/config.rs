@@ -85,6 +85,7 @@ impl Config {
             .into_iter()
             .chain(&mut config.gateway.secret_file)
             .chain(&mut config.gateway.previous_secret_file)
+            .chain(&mut config.gateway.price_hook.secret_file)
             .chain(&mut config.admin.token_file)
             .chain(&mut config.gateway.operator_key_file)
             .chain(&mut config.settler.operator_key_file)
@@ -112,6 +113,7 @@ impl Config {
         telemetry.validate().map_err(invalid)?;
         let terms = self.terms()?;
         self.routes(&terms)?;
+        gateway.price_hook.validate_for(&self.routes).map_err(invalid)?;
         let settler = self.settler_config(Vec::new())?;
         let contradictions = [
             (

@@ -11,6 +11,7 @@ use crate::error::ConfigError;
 
 mod discovery;
 mod gateway;
+mod hook;
 mod meter;
 mod routes;
 mod session;
@@ -19,6 +20,7 @@ mod transport;
 
 pub use discovery::DiscoveryConfig;
 pub use gateway::GatewayConfig;
+pub use hook::PriceHookConfig;
 pub use meter::{MeterConfig, MeterUnit, RateConfig, TierConfig};
 pub use routes::{CredentialHeader, RouteConfig, RouteSigner, route_table};
 pub use session::{SessionConfig, SplitConfig};
@@ -50,6 +52,7 @@ impl Config {
         config.discovery.validate()?;
         let terms = config.session.terms(&config.gateway)?;
         route_table(&config.routes, &terms, config.gateway.unpriced)?;
+        config.gateway.price_hook.validate_for(&config.routes)?;
         Ok(config)
     }
 }

@@ -14,7 +14,8 @@ use tracing::Instrument;
 
 use crate::body::BodyRules;
 use crate::gateway::Gateway;
-use crate::price::Pricer;
+use crate::hook::{HookFailure, Hooked, PriceHook, Reporter};
+use crate::price::{Pricer, Quote};
 use crate::{service, trace};
 
 /// Guards an axum service: requests that `pricer` prices reach it only when paid.
@@ -23,12 +24,13 @@ pub struct PaymentLayer {
     gateway: Arc<Gateway>,
     pricer: Arc<dyn Pricer>,
     bodies: BodyRules,
+    hooked: Option<Hooked>,
 }
 
 impl PaymentLayer {
     /// A layer that charges into `gateway` what `pricer` says.
     pub fn new(gateway: Arc<Gateway>, pricer: Arc<dyn Pricer>) -> Self {
-        Self { gateway, pricer, bodies: BodyRules::default() }
+        Self { gateway, pricer, bodies: BodyRules::default(), hooked: None }
     }
 
     /// Limits bodies of paid requests to `bytes`, 2 MiB unless set. They are read before the charge, since their
@@ -36,6 +38,13 @@ impl PaymentLayer {
     #[must_use]
     pub fn with_request_body_limit(self, bytes: usize) -> Self {
         Self { bodies: BodyRules { limit: bytes, ..self.bodies }, ..self }
+    }
+
+    /// Asks `hook` for the price of every request that is priced with [`crate::Price::asks_hook`], for up to `patience`,
+    /// and tells it what such requests came to.
+    #[must_use]
+    pub fn with_price_hook(self, hook: Arc<dyn PriceHook>, patience: Duration, on_failure: HookFailure) -> Self {
+        Self { hooked: Some(Hooked { hook, patience, on_failure }), ..self }
     }
 
     /// Limits the time that such a body may take, 30 seconds unless set.
@@ -80,13 +89,26 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
-        let PaymentLayer { gateway, pricer, bodies } = self.layer.clone();
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let PaymentLayer { gateway, pricer, bodies, hooked } = self.layer.clone();
         // The clone takes the next call; this one has been polled ready.
         let next = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, next);
         Box::pin(async move {
-            let quote = pricer.quote(request.method(), request.uri());
+            let mut quote = pricer.quote(request.method(), request.uri());
+            if let (Quote::Priced(price), Some(hooked)) = (&quote, &hooked)
+                && price.asks_hook
+            {
+                let route = price.route.clone();
+                match hooked.quote(request.method(), request.uri(), price.clone()).await {
+                    Ok(said) => quote = said,
+                    Err(rejection) => {
+                        gateway.metrics.refuse(rejection.code());
+                        return Ok(rejection.into_response(None));
+                    }
+                }
+                request.extensions_mut().insert(Reporter { hooked: hooked.clone(), route });
+            }
             let span = trace::request(request.method(), &quote);
             Ok(trace::answered(service::respond(&gateway, quote, bodies, request, inner))
                 .instrument(span)

@@ -35,6 +35,7 @@ mod extract;
 mod fingerprint;
 mod gateway;
 mod header;
+mod hook;
 mod in_flight;
 mod layer;
 mod limit;
@@ -57,7 +58,7 @@ mod trace;
 mod wait;
 
 pub use config::{
-    Config, CredentialHeader, DiscoveryConfig, GatewayConfig, MeterConfig, MeterUnit, RateConfig,
+    Config, CredentialHeader, DiscoveryConfig, GatewayConfig, MeterConfig, MeterUnit, PriceHookConfig, RateConfig,
     RouteConfig, RouteSigner, SessionConfig, SplitConfig, TierConfig, TransportConfig, parse_tokens,
     route_table,
 };
@@ -66,6 +67,7 @@ pub use discovery::Discovery;
 pub use error::{ConfigError, GatewayError};
 pub use extract::Paid;
 pub use gateway::Gateway;
+pub use hook::{HookFailed, HookFailure, HookedPrice, HttpHook, PriceHook, PriceQuestion, UsageReport};
 pub use layer::{PaymentLayer, PaymentService};
 pub use metering::{FailureCharge, Metering, Rate, Tariff, Tier, Unit, Usage};
 pub use metrics::Metrics;

@@ -30,6 +30,8 @@ pub struct Price {
     /// How a request is charged whose price is known only when it is served. `amount` is what is earmarked for it before,
     /// and the most that it costs unless its answer is a stream of events. That does not go with `operator_signed`.
     pub metering: Option<Arc<Metering>>,
+    /// Whether a [`crate::PriceHook`] is asked for the amount, where there is one.
+    pub asks_hook: bool,
 }
 
 /// The answer to "what does this request cost".
@@ -69,6 +71,7 @@ impl FixedPrice {
             operator_signed: false,
             field: CredentialField::Authorization,
             metering: None,
+            asks_hook: false,
         })
     }
 }

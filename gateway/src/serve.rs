@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use crate::config::{GatewayConfig, seconds};
 use crate::error::GatewayError;
 use crate::gateway::Gateway;
+use crate::hook::Hooked;
 use crate::layer::PaymentLayer;
 use crate::price::Pricer;
 use crate::proxy::Proxy;
@@ -37,6 +38,10 @@ pub fn proxy_router(
         .with_request_body_limit(config.request_body_limit)
         .with_request_body_timeout(seconds(config.transport.body_timeout_seconds))
         .with_buffered_body_bytes(config.transport.buffered_body_bytes);
+    let layer = match config.price_hook.hook()? {
+        Some(Hooked { hook, patience, on_failure }) => layer.with_price_hook(hook, patience, on_failure),
+        None => layer,
+    };
     Ok(Proxy::new(config)?.into_router().layer(layer))
 }
 

@@ -92,7 +92,7 @@ fn what_is_missing_on_this_machine_is_named_by_its_setting() {
     place.refuses(&["serve", "--check"], "settler.payee");
 
     let place = Place::new();
-    place.write(&Place::text().replace("#- secret_file", "secret_file"));
+    place.write(&Place::text().replacen("#- secret_file", "secret_file", 1));
     place.refuses(&["serve", "--check"], "error: gateway.secret_file: ");
 
     for secret in [None, Some("too short")] {

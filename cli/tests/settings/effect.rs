@@ -48,6 +48,7 @@ const LISTENER: &str = "gateway/tests/gateway/listener.rs";
 const OPEN: &str = "gateway/tests/gateway/open.rs";
 const OUTAGE: &str = "gateway/tests/gateway/outage.rs";
 const VOUCHER: &str = "gateway/tests/gateway/voucher.rs";
+const HOOK: &str = "gateway/tests/gateway/price_hook.rs";
 const METERING: &str = "gateway/tests/gateway/metering.rs";
 const METERED_STREAM: &str = "gateway/tests/gateway/metered_stream.rs";
 const PROXY: &str = "gateway/tests/gateway/proxy.rs";
@@ -199,6 +200,11 @@ const ROWS: &[(&str, Effect)] = &[
     ("routes.credential_header", Tested("gateway/tests/gateway/credential_header.rs", "only_routes_that_want_it_select_the_other_field")),
     ("routes.bind_body", Acts("true", |built| price(built, |price| price.bind_body.to_string()), "true", "gateway/tests/gateway/binding.rs", "a_credential_for_one_body_does_not_buy_another")),
     ("routes.headroom", Acts("\"0.5\"", |built| price(built, |price| price.headroom.to_string()), "500000", VOUCHER, "headroom_lets_a_voucher_run_ahead_of_the_charge")),
+    ("gateway.price_hook.url", Tested(HOOK, "a_hook_says_the_price_and_is_told_what_was_charged")),
+    ("gateway.price_hook.secret_file", Tested(HOOK, "a_hook_says_the_price_and_is_told_what_was_charged")),
+    ("gateway.price_hook.timeout_ms", Tested(HOOK, "a_request_whose_price_nobody_says_is_refused_or_costs_its_route")),
+    ("gateway.price_hook.on_failure", Tested(HOOK, "a_request_whose_price_nobody_says_is_refused_or_costs_its_route")),
+    ("routes.price_hook", Tested(HOOK, "a_hook_says_the_price_and_is_told_what_was_charged")),
     ("routes.on_client_error", Tested(METERING, "a_failure_is_free_where_the_route_says_so_and_its_price_pays_for_the_next_request")),
     ("routes.on_server_error", Tested(METERING, "a_request_that_failed_for_free_is_served_again_for_its_voucher")),
     ("routes.meter.base", Tested(METERING, "what_was_used_is_charged_and_the_rest_pays_for_the_next_request")),

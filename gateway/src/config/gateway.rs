@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toll_protocol::{ChallengeSecret, Realm, SECRET_MIN};
 
-use super::{TransportConfig, invalid};
+use super::{PriceHookConfig, TransportConfig, invalid};
 use crate::error::ConfigError;
 use crate::routes::Unpriced;
 use crate::terms::Limits;
@@ -61,6 +61,9 @@ pub struct GatewayConfig {
     /// Bounds of time and memory, `[gateway.transport]`.
     #[serde(default)]
     pub transport: TransportConfig,
+    /// Who is asked for prices, `[gateway.price_hook]`.
+    #[serde(default)]
+    pub price_hook: PriceHookConfig,
 }
 
 fn default_listen() -> SocketAddr {
@@ -119,6 +122,7 @@ impl GatewayConfig {
             return Err(invalid("gateway.request_body_limit", "must not be zero"));
         }
         self.transport.validate(self.request_body_limit)?;
+        self.price_hook.validate()?;
         Ok(())
     }
 

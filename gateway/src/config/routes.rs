@@ -47,6 +47,9 @@ pub struct RouteConfig {
     /// service, for an API key for instance: it gets that header as the client sent it.
     #[serde(default)]
     pub credential_header: CredentialHeader,
+    /// Whether the price hook is asked for the price of each request, `gateway.price_hook`.
+    #[serde(default)]
+    pub price_hook: bool,
     /// What an answer of 400 to 499 costs: `full`, the price, or `free`. Unless given, `full` without a meter and `free`
     /// with one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -193,6 +196,7 @@ impl RouteConfig {
             operator_signed,
             field,
             metering,
+            asks_hook: self.price_hook,
         };
         Route::new(method, &self.path, price).map_err(|error| fail(error.to_string()))
     }

@@ -116,7 +116,7 @@ async fn pump(
         delivered
     };
     let MeteredSale { gateway, channel, challenge_id, keeper, tab, .. } = sale;
-    let settled = tab.settle(used).await;
+    let settled = tab.settle(used, &usage).await;
     if let Some(watermarks) = settled.filter(|_| is_whole && takes_trailers) {
         let paid = toll_ledger::ChannelRecord { watermarks, ..channel };
         let receipt = gateway.receipt(&paid, &challenge_id);

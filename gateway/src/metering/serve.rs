@@ -66,12 +66,13 @@ impl MeteredSale {
 }
 
 /// Answers a request for which `sale` has earmarked. Call it from [`deliver::to_its_end`].
-pub(crate) async fn serve<S>(sale: MeteredSale, mut request: Request, inner: S) -> Response
+pub(crate) async fn serve<S>(mut sale: MeteredSale, mut request: Request, inner: S) -> Response
 where
     S: Service<Request, Response = Response, Error = Infallible>,
 {
     let began = sale.gateway.now();
-    let tariff = &sale.metering.tariff;
+    let metering = Arc::clone(&sale.metering);
+    let tariff = &metering.tariff;
     if tariff.reads_bodies() {
         request.headers_mut().remove(ACCEPT_ENCODING);
     }
@@ -80,15 +81,16 @@ where
     let Ok(mut response) = inner.oneshot(request).instrument(tracing::info_span!("upstream")).await;
     response.headers_mut().remove(PAYMENT_RECEIPT);
     let status = response.status();
+    sale.tab.answered(status);
     if status.is_server_error() || response.extensions().get::<Undelivered>().is_some() {
         let used = sale.metering.server_errors.of(sale.price);
-        sale.tab.settle(used).await;
+        sale.tab.settle(used, &tariff.unused()).await;
         return response;
     }
     mark_private(response.headers_mut());
     if status.is_client_error() {
         let used = sale.metering.client_errors.of(sale.price);
-        sale.tab.settle(used).await;
+        sale.tab.settle(used, &tariff.unused()).await;
         return deliver::hand_over(sale.keeper, response).await;
     }
     let mut usage = tariff.unused();
@@ -109,7 +111,7 @@ where
             // Nothing has left yet, so the repeat may run the service again.
             Err(error) => {
                 tracing::warn!(%error, "the answer to a paid request broke off");
-                sale.tab.settle(Amount::ZERO).await;
+                sale.tab.settle(Amount::ZERO, &usage).await;
                 return deliver::failure(StatusCode::BAD_GATEWAY);
             }
         }
@@ -128,7 +130,7 @@ where
     let cost = sale.final_cost(&usage);
     let MeteredSale { gateway, channel, challenge_id, keeper, tab, .. } = sale;
     // Charged before it leaves; should that fail, nothing leaves.
-    let Some(watermarks) = tab.settle(cost).await else {
+    let Some(watermarks) = tab.settle(cost, &usage).await else {
         return deliver::failure(StatusCode::SERVICE_UNAVAILABLE);
     };
     if parts.status.is_success() {

@@ -3,18 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
+use solana_pubkey::Pubkey;
 use tokio::task::AbortHandle;
-use toll_ledger::{EARMARK_LIFE, LedgerError, ReplayKey, Watermarks, Widened};
-use toll_protocol::Amount;
+use toll_ledger::{ChannelRecord, EARMARK_LIFE, LedgerError, ReplayKey, Watermarks, Widened};
+use toll_protocol::{Amount, ChannelId};
 
+use super::Usage;
 use crate::gateway::Gateway;
+use crate::hook::Reporter;
 
 /// How often it is said that the request is still being served.
 const RENEWAL: Duration = Duration::from_secs(EARMARK_LIFE as u64 / 3);
 
 /// An earmark in the ledger, kept alive. Dropped without being settled, it is stale after a while, and what was
 /// delivered is charged.
-#[derive(Debug)]
 pub(crate) struct Tab {
     gateway: Arc<Gateway>,
     key: ReplayKey,
@@ -23,11 +26,23 @@ pub(crate) struct Tab {
     /// What is on disk as delivered.
     noted: Amount,
     renewal: AbortHandle,
+    channel: ChannelId,
+    payer: Pubkey,
+    /// Status of the upstream's answer, once there is one.
+    status: u16,
+    /// Who is told what it came to.
+    reporter: Option<Reporter>,
 }
 
 impl Tab {
     /// The tab of the request under `key`, for which `amount` was earmarked just now.
-    pub(crate) fn open(gateway: &Arc<Gateway>, key: ReplayKey, amount: Amount) -> Self {
+    pub(crate) fn open(
+        gateway: &Arc<Gateway>,
+        channel: &ChannelRecord,
+        key: ReplayKey,
+        amount: Amount,
+        reporter: Option<Reporter>,
+    ) -> Self {
         let ledger = gateway.ledger.clone();
         let renewal = tokio::spawn(async move {
             loop {
@@ -43,7 +58,16 @@ impl Tab {
             amount,
             noted: Amount::ZERO,
             renewal: renewal.abort_handle(),
+            channel: channel.id,
+            payer: channel.agreement.terms.payer,
+            status: 0,
+            reporter,
         }
+    }
+
+    /// Notes the status of the upstream's answer.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.status = status.as_u16();
     }
 
     /// What is earmarked.
@@ -79,10 +103,15 @@ impl Tab {
     }
 
     /// Charges `used` and sets the rest free. `None`: the ledger has no such earmark any more, or cannot say.
-    pub(super) async fn settle(self, used: Amount) -> Option<Watermarks> {
+    /// `usage` is what that is for.
+    pub(super) async fn settle(self, used: Amount, usage: &Usage) -> Option<Watermarks> {
         match self.gateway.ledger.settle_earmark(&self.key, used).await {
             Ok(Some(watermarks)) => {
-                self.gateway.metrics.charge(used.min(self.amount));
+                let charged = used.min(self.amount);
+                self.gateway.metrics.charge(charged);
+                if let Some(reporter) = &self.reporter {
+                    reporter.tell(self.channel, self.payer, self.status, charged, Some(usage.clone()));
+                }
                 Some(watermarks)
             }
             Ok(None) => {

@@ -14,6 +14,7 @@ fn table(unpriced: Unpriced) -> RouteTable {
             operator_signed: false,
             field: CredentialField::Authorization,
             metering: None,
+            asks_hook: false,
         };
         Route::new(method, pattern, price).expect("pattern")
     };
@@ -82,6 +83,7 @@ fn priced(routes: &[(&str, u64)]) -> RouteTable {
             operator_signed: false,
             field: CredentialField::Authorization,
             metering: None,
+            asks_hook: false,
         };
         Route::new(None, pattern, price).expect("pattern")
     };

@@ -207,8 +207,8 @@ impl Sale {
         if shelf == Shelf::Memory {
             gateway.recent.begin(id, charge.replay);
         }
-        let tab = Tab::open(&gateway, charge.replay, charge.cost);
         let channel = ChannelRecord { watermarks: accepted.watermarks, ..channel.record.clone() };
+        let tab = Tab::open(&gateway, &channel, charge.replay, charge.cost, request.reporter());
         let keeper = Keeper::new(&gateway, shelf, id, turn);
         let request = request.paid_by(&channel, charge.cost);
         let sale = MeteredSale {

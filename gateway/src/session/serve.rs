@@ -16,6 +16,7 @@ use tower::Service;
 use crate::deliver::{self, Keeper};
 use crate::extract::Paid;
 use crate::gateway::{Gateway, receipt_header};
+use crate::hook::Reporter;
 use crate::in_flight::Turn;
 use crate::reject::{Refusal, Rejection};
 use crate::repeat::{self, Repeat, Shelf};
@@ -41,6 +42,11 @@ impl PaidRequest {
             charged: cost,
             watermarks: channel.watermarks,
         })
+    }
+
+    /// Who is told what it came to, if anybody is.
+    pub(super) fn reporter(&self) -> Option<Reporter> {
+        self.parts.extensions.get::<Reporter>().cloned()
     }
 
     fn into_request(mut self, paid: Paid) -> Request {
@@ -145,8 +151,14 @@ where
 {
     let Charged { watermarks, challenge_id, shelf } = charged;
     let receipt = gateway.receipt_after(channel, watermarks, challenge_id);
-    let payer = channel.agreement.terms.payer;
-    let evidence = Paid { channel: channel.id, payer, charged: cost, watermarks };
-    let keeper = Keeper::new(gateway, shelf, channel.id, turn);
-    deliver::deliver(keeper, receipt_header(&receipt), request.into_request(evidence), inner).await
+    let (id, payer) = (channel.id, channel.agreement.terms.payer);
+    let evidence = Paid { channel: id, payer, charged: cost, watermarks };
+    let keeper = Keeper::new(gateway, shelf, id, turn);
+    let reporter = request.reporter();
+    let request = request.into_request(evidence);
+    let response = deliver::deliver(keeper, receipt_header(&receipt), request, inner).await;
+    if let Some(reporter) = reporter {
+        reporter.tell(id, payer, response.status().as_u16(), cost, None);
+    }
+    response
 }

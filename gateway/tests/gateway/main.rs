@@ -19,6 +19,7 @@ mod open_matrix;
 mod opening;
 mod operator;
 mod outage;
+mod price_hook;
 mod proxy;
 mod published;
 mod renewal;

@@ -131,6 +131,7 @@ fn table(routes: &[(impl AsRef<str>, u64)], unpriced: Unpriced) -> RouteTable {
             operator_signed: false,
             field: CredentialField::Authorization,
             metering: None,
+            asks_hook: false,
         };
         Route::new(None, pattern, price).expect("a pattern")
     };
