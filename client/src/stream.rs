@@ -47,8 +47,7 @@ impl Conversation<'_> {
         let (status, mut headers) = (incoming.status(), incoming.headers().clone());
         let (mut cutter, mut body) = (EventCutter::default(), Vec::new());
         let mut may_ask = true;
-        let broken =
-            |reason: String| PayError::Unreachable { url: request.origin(), reason };
+        let broken = |reason: String| PayError::Unreachable { url: request.origin(), reason };
         loop {
             let chunk = incoming.chunk().await.map_err(|error| broken(cause(&error)))?;
             let is_over = chunk.is_none();
@@ -65,12 +64,18 @@ impl Conversation<'_> {
                     None => break,
                 };
                 let said = event.payment().transpose();
-                match said.map_err(|error| PayError::Dishonest(format!("unreadable payment event: {error}")))? {
+                match said
+                    .map_err(|error| PayError::Dishonest(format!("unreadable payment event: {error}")))?
+                {
                     Some(PaymentEvent::NeedVoucher(needed)) => {
                         if !std::mem::replace(&mut may_ask, false) {
-                            return self.leave(purchase, channel, PayError::Dishonest(
-                                "it asks for vouchers and delivers nothing for them".to_owned(),
-                            ));
+                            return self.leave(
+                                purchase,
+                                channel,
+                                PayError::Dishonest(
+                                    "it asks for vouchers and delivers nothing for them".to_owned(),
+                                ),
+                            );
                         }
                         if let Err(error) = self.pay_on(purchase, channel, &needed).await {
                             return self.leave(purchase, channel, error);
@@ -150,8 +155,7 @@ impl Conversation<'_> {
         let credential = self.voucher_credential(channel, &voucher)?;
         channel.signed = channel.signed.max(required);
         self.book.put(channel.clone())?;
-        let update =
-            Request { method: Method::HEAD, body: Vec::new(), ..purchase.request.clone() };
+        let update = Request { method: Method::HEAD, body: Vec::new(), ..purchase.request.clone() };
         let headers =
             [(header_for(&voucher.challenge), credential), (IDEMPOTENCY_KEY, voucher.idempotency_key)];
         for _ in 0..BUSY_ATTEMPTS {
@@ -172,7 +176,8 @@ impl Conversation<'_> {
 }
 
 fn is_event_stream(incoming: &reqwest::Response) -> bool {
-    let value = incoming.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let value =
+        incoming.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream")
 }
 

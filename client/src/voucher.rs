@@ -145,7 +145,11 @@ impl Conversation<'_> {
 
     /// The same voucher under the same challenge gives the same header: servers know a repeat by both. Where the server
     /// signs, it knows one by its key.
-    pub(crate) fn voucher_credential(&self, channel: &SavedChannel, voucher: &Unanswered) -> Result<String, PayError> {
+    pub(crate) fn voucher_credential(
+        &self,
+        channel: &SavedChannel,
+        voucher: &Unanswered,
+    ) -> Result<String, PayError> {
         let channel_id = channel.channel_id;
         let action = if channel.operated {
             let authentication = prove(&self.payer.key, &channel_id, &channel.challenge);

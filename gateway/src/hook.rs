@@ -101,7 +101,12 @@ const RETRY_AFTER: u32 = 2;
 
 impl Hooked {
     /// The quote for a request to a route with a price of its own.
-    pub(crate) async fn quote(&self, method: &Method, target: &Uri, price: Price) -> Result<Quote, Rejection> {
+    pub(crate) async fn quote(
+        &self,
+        method: &Method,
+        target: &Uri,
+        price: Price,
+    ) -> Result<Quote, Rejection> {
         let question = PriceQuestion {
             method: method.clone(),
             target: target.clone(),

@@ -43,7 +43,12 @@ impl PaymentLayer {
     /// Asks `hook` for the price of every request that is priced with [`crate::Price::asks_hook`], for up to `patience`,
     /// and tells it what such requests came to.
     #[must_use]
-    pub fn with_price_hook(self, hook: Arc<dyn PriceHook>, patience: Duration, on_failure: HookFailure) -> Self {
+    pub fn with_price_hook(
+        self,
+        hook: Arc<dyn PriceHook>,
+        patience: Duration,
+        on_failure: HookFailure,
+    ) -> Self {
         Self { hooked: Some(Hooked { hook, patience, on_failure }), ..self }
     }
 

@@ -58,9 +58,9 @@ mod trace;
 mod wait;
 
 pub use config::{
-    Config, CredentialHeader, DiscoveryConfig, GatewayConfig, MeterConfig, MeterUnit, PriceHookConfig, RateConfig,
-    RouteConfig, RouteSigner, SessionConfig, SplitConfig, TierConfig, TransportConfig, parse_tokens,
-    route_table,
+    Config, CredentialHeader, DiscoveryConfig, GatewayConfig, MeterConfig, MeterUnit, PriceHookConfig,
+    RateConfig, RouteConfig, RouteSigner, SessionConfig, SplitConfig, TierConfig, TransportConfig,
+    parse_tokens, route_table,
 };
 pub use deliver::MAX_REPLAY_BODY;
 pub use discovery::Discovery;

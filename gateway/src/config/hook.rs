@@ -44,7 +44,12 @@ fn default_timeout() -> u32 {
 
 impl Default for PriceHookConfig {
     fn default() -> Self {
-        Self { url: None, secret_file: None, timeout_ms: default_timeout(), on_failure: HookFailure::default() }
+        Self {
+            url: None,
+            secret_file: None,
+            timeout_ms: default_timeout(),
+            on_failure: HookFailure::default(),
+        }
     }
 }
 

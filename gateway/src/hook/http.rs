@@ -28,7 +28,8 @@ pub struct HttpHook {
 impl HttpHook {
     /// A hook at `url`, which is shown `secret` with every request.
     pub fn new(url: reqwest::Url, secret: Option<HeaderValue>) -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build()?;
+        let client =
+            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build()?;
         let secret = secret.map(|mut secret| {
             // Kept out of debug output.
             secret.set_sensitive(true);
@@ -126,8 +127,16 @@ mod tests {
         assert_eq!(read(br#"{"free":true}"#), Ok(HookedPrice::Free));
         assert_eq!(read(br#"{"notFound":true}"#), Ok(HookedPrice::NotFound));
         for text in [
-            "", "null", "[]", "1500", r#"{"price":1500}"#, r#"{"price":"-1"}"#, r#"{"price":"0.1"}"#,
-            r#"{"free":false}"#, r#"{"prize":"1"}"#, r#"{"free":true,"price":"1"}"#,
+            "",
+            "null",
+            "[]",
+            "1500",
+            r#"{"price":1500}"#,
+            r#"{"price":"-1"}"#,
+            r#"{"price":"0.1"}"#,
+            r#"{"free":false}"#,
+            r#"{"prize":"1"}"#,
+            r#"{"free":true,"price":"1"}"#,
         ] {
             assert!(read(text.as_bytes()).is_err(), "{text}");
         }

@@ -76,7 +76,10 @@ impl Meter {
         let MeteredSale { gateway, channel, challenge_id, keeper, tab, .. } = self.sale;
         if let Some(watermarks) = tab.settle(used, &self.usage).await {
             let receipt = gateway.receipt(&ChannelRecord { watermarks, ..channel }, &challenge_id);
-            let _ = self.frames.send(Ok(Frame::data(PaymentEvent::Receipt(Box::new(receipt)).to_bytes().into()))).await;
+            let _ = self
+                .frames
+                .send(Ok(Frame::data(PaymentEvent::Receipt(Box::new(receipt)).to_bytes().into())))
+                .await;
         }
         keeper
     }

@@ -109,7 +109,10 @@ async fn a_hook_says_the_price_and_is_told_what_was_charged() {
     for (report, charged) in reports.iter().zip([40, PRICE]) {
         assert_eq!(report["charged"], charged.to_string());
         assert_eq!((&report["payer"], &report["status"]), (&json!(payer), &json!(200)));
-        assert_eq!((&report["channelId"], &report["route"]), (&json!(session.id.to_string()), &json!("* /twin")));
+        assert_eq!(
+            (&report["channelId"], &report["route"]),
+            (&json!(session.id.to_string()), &json!("* /twin"))
+        );
     }
     let told = hook.told.lock().unwrap().clone();
     assert!(told.iter().all(|(headers, _)| headers["x-toll-hook-secret"] == "a secret of some length"));
