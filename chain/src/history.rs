@@ -45,6 +45,8 @@ struct Transaction {
 #[derive(Deserialize)]
 struct Body {
     message: Message,
+    #[serde(default)]
+    signatures: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -99,14 +101,7 @@ impl RpcChain {
         signature: &Signature,
         address: &Pubkey,
     ) -> Result<Option<BalanceChange>, ChainError> {
-        let config = json!({
-            "commitment": "confirmed",
-            "encoding": "json",
-            "maxSupportedTransactionVersion": TRANSACTION_VERSION,
-        });
-        let params = json!([signature.to_string(), config]);
-        let found: Option<Transaction> =
-            self.connection().call("getTransaction", RpcRequest::GetTransaction, params).await?;
+        let found = self.transaction(signature).await?;
         let Some(Transaction { meta: Some(meta), transaction }) = found else { return Ok(None) };
         let loaded = meta.loaded_addresses.unwrap_or_default();
         let named = transaction.message.account_keys.iter().chain(&loaded.writable).chain(&loaded.readonly);
@@ -116,6 +111,27 @@ impl RpcChain {
             let (before, after) = (*meta.pre_balances.get(place)?, *meta.post_balances.get(place)?);
             Some(BalanceChange { before, after })
         }))
+    }
+
+    /// Everybody's signatures of a transaction that is in a block, its first one included; `None` while the node has
+    /// not indexed it.
+    pub async fn signatures(&self, signature: &Signature) -> Result<Option<Vec<Signature>>, ChainError> {
+        let Some(Transaction { transaction, .. }) = self.transaction(signature).await? else { return Ok(None) };
+        let read = |text: String| {
+            let reason = "a signature that is none".to_owned();
+            text.parse().map_err(|_| ChainError::Malformed { what: "getTransaction", reason })
+        };
+        transaction.signatures.into_iter().map(read).collect::<Result<_, _>>().map(Some)
+    }
+
+    async fn transaction(&self, signature: &Signature) -> Result<Option<Transaction>, ChainError> {
+        let config = json!({
+            "commitment": "confirmed",
+            "encoding": "json",
+            "maxSupportedTransactionVersion": TRANSACTION_VERSION,
+        });
+        let params = json!([signature.to_string(), config]);
+        self.connection().call("getTransaction", RpcRequest::GetTransaction, params).await
     }
 }
 

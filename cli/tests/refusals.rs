@@ -2,6 +2,7 @@
 
 mod support;
 
+use solana_pubkey::Pubkey;
 use support::{Asking, Ended, Toll, acceptable, challenge};
 use toll_cli::Exit;
 use toll_protocol::{Amount, ChannelOffer, Network, SessionRequest, VoucherSigner};
@@ -149,7 +150,31 @@ async fn a_402_without_a_challenge_is_no_offer() {
 async fn a_charge_is_not_mistaken_for_a_session() {
     let charge = challenge(&acceptable(), 4_000_000_000).replace("\"session\"", "\"charge\"");
     let asking = Asking::with(charge).await;
-    refuse(&asking, &[]).await.fails_with(Exit::Unsupported.code(), &["offers no solana session"]);
+    let ended = refuse(&asking, &["--intent", "session"]).await;
+    ended.fails_with(Exit::Unsupported.code(), &["offers no solana session"]);
+}
+
+#[tokio::test]
+async fn a_session_is_not_taken_where_only_charges_are_wanted() {
+    let asking = Asking::with_request(&acceptable()).await;
+    let ended = refuse(&asking, &["--intent", "charge"]).await;
+    ended.fails_with(Exit::Unsupported.code(), &["or charge that this payer makes"]);
+}
+
+#[tokio::test]
+async fn another_price_than_the_one_that_was_named_is_refused_dearer_or_cheaper() {
+    for amount in ["999", "1001", "0.002"] {
+        let ended = pay(&acceptable(), &["--amount", amount]).await;
+        ended.fails_with(Exit::AboveLimit.code(), &["the price is 1000 base units", "--amount"]);
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_paid_who_is_not_among_the_recipients() {
+    let other = Pubkey::new_from_array([9; 32]).to_string();
+    let ended = pay(&acceptable(), &["--recipient", &other]).await;
+    let payee = acceptable().recipient.to_string();
+    ended.fails_with(Exit::AboveLimit.code(), &[&payee, "--recipient"]);
 }
 
 #[tokio::test]

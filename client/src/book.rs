@@ -1,4 +1,4 @@
-//! The payer's memory: one JSON file of channels.
+//! The payer's memory: one JSON file of channels, and of charges that were not answered.
 //!
 //! The file is written whole, to a new file that replaces the old one, so a crash leaves one or the other.
 //! While a [`Book`] is open its lock file is held, so two commands never sign for one channel at once. What
@@ -20,11 +20,12 @@ use tokio::sync::OwnedMutexGuard;
 use toll_protocol::{ChannelId, Network};
 
 use crate::channel::{ChannelStage, SavedChannel};
+use crate::charge::SavedCharge;
 use crate::clock::unix_now;
 use crate::offer::OfferTerms;
 
 /// The version this program writes, and the newest it reads. It reads every older one.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Why the state file cannot be used.
 #[derive(Debug, Error)]
@@ -88,9 +89,11 @@ impl Kept {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<C> {
+struct Document<C, P> {
     version: u32,
     channels: Vec<C>,
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    charges: Vec<P>,
 }
 
 /// The open state file, locked until dropped.
@@ -109,6 +112,7 @@ pub struct Book {
 
 struct Kept {
     channels: Vec<SavedChannel>,
+    charges: Vec<SavedCharge>,
     /// Whether there is something in memory that is not on disk.
     noted: bool,
 }
@@ -128,8 +132,8 @@ impl Book {
             fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
         }
         let lock = lock(path, patience)?;
-        let channels = read(path)?;
-        let kept = Mutex::new(Kept { channels, noted: false });
+        let (channels, charges) = read(path)?;
+        let kept = Mutex::new(Kept { channels, charges, noted: false });
         Ok(Self { path: path.into(), kept, turns: Mutex::default(), _lock: lock })
     }
 
@@ -224,6 +228,37 @@ impl Book {
         self.save(&mut kept)
     }
 
+    /// Every charge that was not answered, oldest first.
+    pub fn charges(&self) -> Vec<SavedCharge> {
+        self.kept().charges.clone()
+    }
+
+    /// The one of `payer` for the request with this fingerprint.
+    pub(crate) fn charge(&self, fingerprint: &str, payer: &Pubkey) -> Option<SavedCharge> {
+        self.kept().charges.iter().find(|charge| charge.pays(fingerprint, payer)).cloned()
+    }
+
+    /// Writes `charge` in place of the one for the same request, or adds it. On disk when this returns.
+    pub(crate) fn put_charge(&self, charge: SavedCharge) -> Result<()> {
+        let mut kept = self.kept();
+        let now = unix_now();
+        kept.charges.retain(|other| other.is_kept(now) && !other.pays(&charge.fingerprint, &charge.payer));
+        kept.charges.push(charge);
+        self.save(&mut kept)
+    }
+
+    /// Forgets the charge of `payer` for a request; whether there was one. On disk when this returns.
+    pub(crate) fn remove_charge(&self, fingerprint: &str, payer: &Pubkey) -> Result<bool> {
+        let mut kept = self.kept();
+        let before = kept.charges.len();
+        kept.charges.retain(|charge| !charge.pays(fingerprint, payer));
+        let any = kept.charges.len() < before;
+        if any {
+            self.save(&mut kept)?;
+        }
+        Ok(any)
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -231,7 +266,11 @@ impl Book {
     fn save(&self, kept: &mut Kept) -> Result<()> {
         let folder =
             self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let document = Document { version: VERSION, channels: kept.channels.iter().collect() };
+        let document = Document {
+            version: VERSION,
+            channels: kept.channels.iter().collect(),
+            charges: kept.charges.iter().collect(),
+        };
         let written = (|| {
             let text = serde_json::to_vec_pretty(&document)?;
             // A named temporary file is readable by its owner only.
@@ -248,22 +287,23 @@ impl Book {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<SavedChannel>> {
+fn read(path: &Path) -> Result<(Vec<SavedChannel>, Vec<SavedCharge>)> {
     let text = match fs::read(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Default::default()),
         Err(error) => return Err(BookError::Unreadable { path: path.into(), reason: error.to_string() }),
     };
     let damaged =
         |error: serde_json::Error| BookError::Damaged { path: path.into(), reason: error.to_string() };
-    let mut document: Document<Value> = serde_json::from_slice(&text).map_err(damaged)?;
+    let mut document: Document<Value, SavedCharge> = serde_json::from_slice(&text).map_err(damaged)?;
     match document.version {
         1 => document.channels.iter_mut().for_each(from_version_1),
-        VERSION => {}
+        // The second had no charges.
+        2 | VERSION => {}
         found => return Err(BookError::Version { path: path.into(), found }),
     }
     let channels = document.channels.into_iter().map(serde_json::from_value);
-    channels.collect::<Result<_, _>>().map_err(damaged)
+    Ok((channels.collect::<Result<_, _>>().map_err(damaged)?, document.charges))
 }
 
 /// Version 1 had room for one unanswered voucher, in place of a transaction, and took the channel's challenge to be

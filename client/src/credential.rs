@@ -10,7 +10,7 @@ use solana_signature::Signature;
 use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
 use toll_protocol::{
-    Challenge, Credential, CredentialField, encode_transaction, format_authorization, parse_authorization,
+    Challenge, Credential, CredentialField, encode_transaction, format_authorization, parse_payment,
 };
 
 use crate::error::PayError;
@@ -33,8 +33,8 @@ pub(crate) fn header_for(challenge: &Challenge) -> HeaderName {
 
 /// The header of a credential that is written already, with its value.
 pub(crate) fn header_of(authorization: &str) -> (HeaderName, String) {
-    let credential = parse_authorization(authorization).and_then(Result::ok);
-    let name = credential.map_or(AUTHORIZATION, |credential| header_for(&credential.challenge));
+    let credential = parse_payment(authorization).and_then(Result::ok);
+    let name = credential.map_or(AUTHORIZATION, |credential| header_for(credential.challenge()));
     (name, authorization.to_owned())
 }
 

@@ -1,6 +1,7 @@
 //! Why a request was not paid for.
 
 use solana_pubkey::Pubkey;
+use solana_signature::Signature;
 use toll_chain::ChainError;
 use toll_protocol::{Amount, ChannelId, Network};
 
@@ -17,8 +18,8 @@ pub enum PayError {
         /// The innermost cause.
         reason: String,
     },
-    /// A 402 without a challenge for this method and intent.
-    #[error("{url} asks for a payment, but offers no solana session")]
+    /// A 402 without a challenge for this method and an intent that the payer's policy names.
+    #[error("{url} asks for a payment, but offers no solana session or charge that this payer makes")]
     NoOffer {
         /// The resource.
         url: String,
@@ -107,6 +108,40 @@ pub enum PayError {
         price: Amount,
         /// Base units.
         limit: Amount,
+    },
+    /// Another price than the one that the payer named.
+    #[error("the price is {asked} base units, not the {expected} that were to be paid")]
+    OtherPrice {
+        /// Base units.
+        asked: Amount,
+        /// Base units.
+        expected: Amount,
+    },
+    /// Somebody would be paid who is not on the payer's list.
+    #[error("{recipient} would be paid, who is not among the recipients that may be")]
+    UnknownRecipient {
+        /// The key.
+        recipient: Pubkey,
+    },
+    /// Somebody is to be paid who has no account for the token.
+    #[error("{owner} has no token account for {mint}, so nothing can be transferred there")]
+    NoAccount {
+        /// The key.
+        owner: Pubkey,
+        /// The token.
+        mint: Pubkey,
+    },
+    /// A charge that landed and is not answered.
+    #[error("the request was paid for by transaction {signature}, and the server does not answer it")]
+    Charged {
+        /// The transaction.
+        signature: Signature,
+    },
+    /// A charge that was handed out and may have landed, or may yet.
+    #[error("a transaction over {amount} base units was handed out for the request, and may still land")]
+    MaybeCharged {
+        /// Base units.
+        amount: Amount,
     },
     /// A server that asks for more after it has named its price.
     #[error("the server asked {quoted} base units for the request and now asks {asked}")]

@@ -10,6 +10,9 @@ use crate::offer::Offer;
 /// Lamports for the one signature of a transaction that the payer pays for itself. The same on every cluster.
 const PER_SIGNATURE: u64 = 5_000;
 
+/// Lamports that a charge offers besides.
+const PRIORITY_FEE: u64 = 1;
+
 /// Bytes of an SPL Token account.
 const SPL_ACCOUNT_SIZE: u64 = 165;
 
@@ -48,6 +51,21 @@ impl Conversation<'_> {
         let accounts = [CHANNEL_SIZE as u64, escrow, 0].map(|size| rent.minimum(size));
         let needed = accounts.into_iter().fold(PER_SIGNATURE, u64::saturating_add);
         self.check_lamports("open a channel", needed).await
+    }
+
+    /// Refuses a charge at the payer's cost when it has no SOL for the fee, nor for the rent of `accounts` that may be
+    /// made.
+    pub(crate) async fn check_sol_for_charge(
+        &self,
+        token_program: &Pubkey,
+        accounts: usize,
+    ) -> Result<(), PayError> {
+        let Some(cluster) = &self.payer.cluster else { return Ok(()) };
+        let rent = cluster.rent().await?;
+        let size = if *token_program == TOKEN_PROGRAM { SPL_ACCOUNT_SIZE } else { TOKEN_2022_ACCOUNT_SIZE };
+        let accounts = rent.minimum(size).saturating_mul(accounts as u64);
+        let kept = rent.minimum(0).saturating_add(PRIORITY_FEE).saturating_add(PER_SIGNATURE);
+        self.check_lamports("pay", kept.saturating_add(accounts)).await
     }
 
     /// Refuses a top-up at the payer's cost when it has no SOL for the fee.

@@ -13,7 +13,6 @@ use crate::book::Book;
 use crate::clock::unix_now;
 use crate::error::PayError;
 use crate::exchange::{self, Wire};
-use crate::offer::Offer;
 use crate::payer::Payer;
 use crate::reply::Reply;
 use crate::request::Request;
@@ -22,14 +21,15 @@ use crate::request::Request;
 ///
 /// It shares a [`Payer`] and a [`Book`] with whoever else holds them, and its clones. Requests to one server wait
 /// for each other once money is involved; others run side by side. An answer that was paid for is read whole, up to
-/// the policy's `max_body`, before it is handed on, since only then the payment is done; a [`Payment`] is among its
-/// extensions. What is refused comes as [`PayError`] inside [`Error::Middleware`]; a request that may be paid for and
+/// the policy's `max_body`, before it is handed on, since only then the payment is done; a [`Payment`] or a [`PaidCharge`] is
+/// among its extensions. What is refused comes as [`PayError`] inside [`Error::Middleware`]; a request that may be paid for and
 /// was not answered is refused until its answer comes, or [`Payer::give_up`].
 ///
 /// Requests with an `Authorization` of their own keep it. They are paid for where the server takes credentials in
 /// `Payment-Authorization`, and passed on untouched elsewhere: there is room for one.
 ///
 /// [`Payment`]: crate::Payment
+/// [`PaidCharge`]: crate::PaidCharge
 #[derive(Clone)]
 pub struct PaymentMiddleware {
     payer: Arc<Payer>,
@@ -52,9 +52,10 @@ impl PaymentMiddleware {
             }
             let read = exchange::read(request, response, self.payer.policy()).await;
             let unpaid = read.map_err(Error::middleware)?;
-            let offer = Offer::from_headers(&unpaid.headers, request.url.as_str(), unix_now());
+            let policy = self.payer.policy();
+            let choice = policy.choose(&unpaid.headers, request.url.as_str(), unix_now());
             if request.headers.contains_key(AUTHORIZATION)
-                && !offer.is_ok_and(|offer| request.has_room_for(&offer.challenge))
+                && !choice.is_ok_and(|choice| request.has_room_for(choice.challenge()))
             {
                 return Ok(answer(request, unpaid.into()));
             }
@@ -128,6 +129,9 @@ fn answer(request: &Request, reply: Reply) -> reqwest::Response {
     let mut builder = http::Response::builder().status(reply.status).url(request.url.clone());
     if let Some(payment) = reply.payment {
         builder = builder.extension(payment);
+    }
+    if let Some(charge) = reply.charge {
+        builder = builder.extension(charge);
     }
     let mut response = builder.body(reply.body).expect("a status that was received is valid");
     *response.headers_mut() = reply.headers;

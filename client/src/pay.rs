@@ -6,10 +6,10 @@ use http::StatusCode;
 use toll_protocol::Amount;
 
 use crate::channel::SavedChannel;
+use crate::choice::{Choice, Intents};
 use crate::clock::unix_now;
 use crate::conversation::Conversation;
 use crate::error::PayError;
-use crate::offer::Offer;
 use crate::purchase::Purchase;
 use crate::reply::Reply;
 use crate::request::Request;
@@ -39,6 +39,9 @@ impl Conversation<'_> {
         mut first: Option<Response>,
     ) -> Result<Reply, PayError> {
         let mut purchase = Purchase::new(request);
+        if let Some(reply) = self.earlier_charge(&purchase).await? {
+            return Ok(reply);
+        }
         let mut channel = self.usable_channel(&purchase).await?;
         self.check_unpaid(&purchase, Duration::ZERO).await?;
         let (mut opened, mut topped_up) = (false, Amount::ZERO);
@@ -51,18 +54,23 @@ impl Conversation<'_> {
                 if response.status != StatusCode::PAYMENT_REQUIRED {
                     return Ok(response.into());
                 }
-                let offer = Offer::from_headers(&response.headers, request.url.as_str(), unix_now())?;
-                if !request.has_room_for(&offer.challenge) {
-                    return Err(PayError::AuthorizationTaken { url: request.url.to_string() });
+                let url = request.url.as_str();
+                let choice = self.payer.policy.choose(&response.headers, url, unix_now())?;
+                if !request.has_room_for(choice.challenge()) {
+                    return Err(PayError::AuthorizationTaken { url: url.to_owned() });
                 }
+                let offer = match choice {
+                    Choice::Charge(offer) => return self.pay_charge(&mut purchase, *offer).await,
+                    Choice::Session(offer) => *offer,
+                };
                 self.check_transport(request)?;
-                self.payer.policy.check(&offer)?;
                 purchase.quote(offer.terms.price)?;
                 let (origin, payer) = (request.origin(), self.payer.address());
                 if let Some(mut known) = self.book.answering(&origin, &payer, &offer.terms, &purchase.left) {
                     purchase.change_channel();
-                    if !request.has_room_for(&known.challenge) {
+                    if !known.operated {
                         known.take_challenge(&offer)?;
+                        known.price = offer.terms.price;
                     }
                     channel = self.check_open(&purchase, known).await?;
                     continue;
@@ -118,13 +126,24 @@ impl Conversation<'_> {
             && channel.unanswered(&purchase.fingerprint).is_none()
     }
 
+    /// Whether the payer named a price, and the server has yet to name its own.
+    fn asks_first(&self, purchase: &Purchase<'_>, channel: &SavedChannel) -> bool {
+        self.payer.policy.amount.is_some()
+            && channel.pending.is_none()
+            && channel.unanswered(&purchase.fingerprint).is_none()
+    }
+
     /// The channel to go on with, after whatever a crash left unanswered.
     async fn usable_channel(&self, purchase: &Purchase<'_>) -> Result<Option<SavedChannel>, PayError> {
         let request = purchase.request;
+        if self.payer.policy.intents == Intents::Charge {
+            return Ok(None);
+        }
         let Some(channel) = self.payer.known_channel(self.book, request) else {
             return self.look_again(request).await;
         };
-        if self.may_be_for_others(purchase, &channel) || !request.has_room_for(&channel.challenge) {
+        let elsewhere = self.may_be_for_others(purchase, &channel) || self.asks_first(purchase, &channel);
+        if elsewhere || !request.has_room_for(&channel.challenge) {
             return Ok(None);
         }
         self.check_transport(request)?;

@@ -64,6 +64,9 @@ impl Payer {
     /// that has the request's voucher, the cluster is asked: only a channel that is sealed or paid out below the
     /// voucher makes room for another. Otherwise, and where there is no cluster to ask, the request counts as paid
     /// ([`PayError::Redeemed`], [`PayError::MaybeRedeemed`]), this time and for a day, until [`Self::give_up`].
+    /// The same holds for a charge: another one is signed for the request only when the chain shows that the first did
+    /// not land and cannot any more ([`PayError::Charged`], [`PayError::MaybeCharged`]).
+    ///
     /// What a server can take without an answer is that price, and one base unit for each time that a settled voucher's
     /// answer is asked for again.
     pub async fn pay(&self, book: &Book, request: &Request) -> Result<Reply, PayError> {
@@ -116,10 +119,10 @@ impl Payer {
         Conversation { payer: self, book, wire: &self.client, live: None }.close(id).await
     }
 
-    /// Gives up the vouchers that went unanswered for `request`: the next call pays anew. Whether there were any.
+    /// Gives up the vouchers and the charge that went unanswered for `request`: the next call pays anew. Whether there were any.
     pub fn give_up(&self, book: &Book, request: &Request) -> Result<bool, PayError> {
         let fingerprint = request.fingerprint();
-        let mut any = false;
+        let mut any = book.remove_charge(&fingerprint, &self.address())?;
         for mut channel in book.channels() {
             if channel.payer == self.address() && channel.forget(&fingerprint) {
                 book.put(channel)?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use solana_pubkey::Pubkey;
 use toll_protocol::{Amount, DepositAtIdle, Network};
 
+use crate::choice::Intents;
 use crate::error::PayError;
 use crate::offer::Offer;
 
@@ -22,6 +23,17 @@ pub struct Policy {
     pub mint: Option<Pubkey>,
     /// The decimals of the mint that the limits below were meant for, or any.
     pub decimals: Option<u8>,
+    /// How to pay where a server offers several ways.
+    pub intents: Intents,
+    /// What a request must cost, in base units, or any price up to [`Self::max_amount`]. Where it is given, the server is
+    /// asked for its price before every request, also of a channel that is open.
+    pub amount: Option<Amount>,
+    /// Who may be paid, by their keys: payees of channels, recipients of charges, and everybody who has a share. Anybody
+    /// where none is listed.
+    pub recipients: Vec<Pubkey>,
+    /// Whether charges that nobody sponsors are sent to the chain by the payer, which then shows the signature, instead
+    /// of by the server. It needs a cluster.
+    pub push: bool,
     /// The most that one request may cost, in base units.
     pub max_amount: Amount,
     /// The most that one channel may hold at a time, in base units: its deposit less what is settled, by the chain, or
@@ -64,6 +76,10 @@ impl Policy {
             programs,
             mint: None,
             decimals: None,
+            intents: Intents::Either,
+            amount: None,
+            recipients: Vec::new(),
+            push: false,
             max_amount: Amount::new(1_000_000),
             max_deposit: Amount::new(10_000_000),
             deposit: None,
@@ -85,17 +101,9 @@ impl Policy {
     /// Source: draft-solana-session, "Request Schema"; SES rules for clients.
     pub fn check(&self, offer: &Offer) -> Result<(), PayError> {
         let terms = &offer.terms;
-        if terms.network != self.network {
-            return Err(PayError::WrongNetwork { challenged: terms.network, expected: self.network });
-        }
+        self.check_token(terms.network, &terms.mint, terms.decimals)?;
         if !self.programs.contains(&terms.program) {
             return Err(PayError::UnknownProgram { program: terms.program, network: self.network });
-        }
-        if let Some(expected) = self.mint.filter(|mint| *mint != terms.mint) {
-            return Err(PayError::WrongMint { challenged: terms.mint, expected });
-        }
-        if let Some(expected) = self.decimals.filter(|decimals| *decimals != terms.decimals) {
-            return Err(PayError::WrongDecimals { challenged: terms.decimals, expected });
         }
         if let Some(operator) = terms.operator.filter(|operator| !self.operators.contains(operator)) {
             return Err(PayError::OperatorSigned { operator });
@@ -103,11 +111,30 @@ impl Policy {
         if terms.fee_payer.is_none() && !self.pay_fees {
             return Err(PayError::Unsponsored);
         }
-        if terms.price > self.max_amount {
-            return Err(PayError::PriceAboveLimit { price: terms.price, limit: self.max_amount });
-        }
+        self.check_price(terms.price)?;
+        let splits = terms.splits.as_slice().iter().map(|split| split.recipient);
+        self.check_recipients(std::iter::once(terms.payee).chain(splits))?;
         if let Some(challenged) = terms.grace_period.filter(|grace| *grace > self.max_grace_period) {
             return Err(PayError::GraceAboveLimit { challenged, limit: self.max_grace_period });
+        }
+        Ok(())
+    }
+
+    /// Checks where the money is, and what.
+    pub(crate) fn check_token(
+        &self,
+        network: Network,
+        mint: &Pubkey,
+        decimals: u8,
+    ) -> Result<(), PayError> {
+        if network != self.network {
+            return Err(PayError::WrongNetwork { challenged: network, expected: self.network });
+        }
+        if let Some(expected) = self.mint.filter(|expected| expected != mint) {
+            return Err(PayError::WrongMint { challenged: *mint, expected });
+        }
+        if let Some(expected) = self.decimals.filter(|expected| *expected != decimals) {
+            return Err(PayError::WrongDecimals { challenged: decimals, expected });
         }
         Ok(())
     }

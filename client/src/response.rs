@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderName, RETRY_AFTER};
-use toll_protocol::{Amount, Problem, Receipt, RefusalCode, parse_receipt, parse_u64};
+use toll_protocol::{
+    Amount, ChargeReceipt, Problem, Receipt, RefusalCode, base64url_decode, parse_json, parse_receipt, parse_u64,
+};
 
 use crate::error::PayError;
 
@@ -56,6 +58,16 @@ impl Response {
         parse_receipt(value.as_bytes())
             .map(Some)
             .map_err(|error| PayError::Dishonest(format!("unreadable receipt: {error}")))
+    }
+
+    /// The receipt of a charge, when there is one that can be read.
+    pub fn charge_receipt(&self) -> Result<Option<ChargeReceipt>, PayError> {
+        let Some(value) = self.headers.get(PAYMENT_RECEIPT) else { return Ok(None) };
+        let unreadable =
+            |error: &dyn std::fmt::Display| PayError::Dishonest(format!("unreadable receipt: {error}"));
+        let json = base64url_decode(value.as_bytes()).map_err(|error| unreadable(&error))?;
+        let json = parse_json(&json).map_err(|error| unreadable(&error))?;
+        ChargeReceipt::from_json(&json).map(Some).map_err(|error| unreadable(&error))
     }
 
     /// The problem document, or what can be said without one.

@@ -122,12 +122,7 @@ impl Conversation<'_> {
     /// The next amount to sign: one request above what the server has charged, and above what it accepted. What it
     /// accepted and did not charge is credit.
     fn next_cumulative(&self, channel: &SavedChannel) -> Result<Amount, PayError> {
-        if channel.price > self.payer.policy.max_amount {
-            return Err(PayError::PriceAboveLimit {
-                price: channel.price,
-                limit: self.payer.policy.max_amount,
-            });
-        }
+        self.payer.policy.check_price(channel.price)?;
         let overflow =
             || PayError::DepositAboveLimit { needed: channel.price, limit: self.payer.policy.max_deposit };
         let due = channel.spent.min(channel.accepted).checked_add(channel.price).ok_or_else(overflow)?;

@@ -3,6 +3,7 @@
 use toll_tests::world::AtShutdown;
 use toll_tests::{TestChain, World, scenario};
 
+mod charge;
 mod crash_recovery;
 mod examples;
 mod renewal;

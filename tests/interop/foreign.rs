@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::Value;
+use tempfile::TempPath;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -16,6 +17,8 @@ pub(crate) struct Foreign {
     program: PathBuf,
     scripts: PathBuf,
     packages: PathBuf,
+    /// Whether scripts find their packages only beside themselves.
+    beside: bool,
 }
 
 impl Foreign {
@@ -27,14 +30,14 @@ impl Foreign {
     /// Node with mppx and @solana/mpp, or `None` where these are not installed.
     pub(crate) fn node() -> Option<Self> {
         let node = Self::installed("node", "node_modules/mppx/package.json", "node")?;
-        Some(Self { program: "node".into(), ..node })
+        Some(Self { program: "node".into(), beside: true, ..node })
     }
 
     fn installed(folder: &str, program: &str, scripts: &str) -> Option<Self> {
         let packages = target().join("interop").join(folder);
         if packages.join("installed").exists() {
             let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop").join(scripts);
-            return Some(Self { program: packages.join(program), scripts, packages });
+            return Some(Self { program: packages.join(program), scripts, packages, beside: false });
         }
         let missing = format!("nothing is installed in {}: run tests/interop/install", packages.display());
         assert!(std::env::var_os(DEMANDED).is_none_or(|word| word != "1"), "{missing}");
@@ -51,35 +54,47 @@ impl Foreign {
 
     /// Runs a script of ours to its end; what it prints must be JSON.
     pub(crate) async fn run(&self, script: &str, arguments: &[&str]) -> Value {
-        let mut command = self.command(&self.scripts.join(script));
-        document(command.args(arguments)).await
+        let (script, _copy) = self.script(script);
+        document(self.command(&script).args(arguments)).await
     }
 
     /// Starts a script of ours that serves, and prints its port first.
     pub(crate) async fn serve(&self, script: &str, arguments: &[&str]) -> Serving {
-        let mut command = self.command(&self.scripts.join(script));
+        let (path, copy) = self.script(script);
+        let mut command = self.command(&path);
         command.args(arguments).stdout(Stdio::piped());
         let mut process = command.spawn().expect("the server is started");
         let mut line = String::new();
         let stdout = process.stdout.as_mut().expect("stdout is a pipe");
         BufReader::new(stdout).read_line(&mut line).await.expect("the server says something");
         let port = line.trim().parse().unwrap_or_else(|_| panic!("{script} prints its port, not {line:?}"));
-        Serving { _process: process, port }
+        Serving { _process: process, _script: copy, port }
     }
 
     fn command(&self, script: &Path) -> Command {
         let mut command = Command::new(&self.program);
         command.arg(script).stdin(Stdio::null()).kill_on_drop(true);
         command.env("PYTHONWARNINGS", "ignore").env("PYTHONDONTWRITEBYTECODE", "1");
-        // Scripts lie in the source tree, packages below the target folder.
-        command.env("TOLL_INTEROP_PACKAGES", self.packages.join("node_modules"));
         command
+    }
+
+    /// Where a script can be run, and the copy of it that is made for that.
+    fn script(&self, name: &str) -> (PathBuf, Option<TempPath>) {
+        let script = self.scripts.join(name);
+        if !self.beside {
+            return (script, None);
+        }
+        let copy = tempfile::Builder::new().suffix(".mjs").tempfile_in(&self.packages);
+        let copy = copy.expect("the folder of packages can be written").into_temp_path();
+        std::fs::copy(script, &copy).expect("the script is copied");
+        (copy.to_path_buf(), Some(copy))
     }
 }
 
 /// A server that stops when it is dropped.
 pub(crate) struct Serving {
     _process: Child,
+    _script: Option<TempPath>,
     port: u16,
 }
 

@@ -8,6 +8,7 @@ use toll_tests::World;
 use toll_tests::world::{FUNDS, PRICE};
 
 use crate::foreign::{Foreign, Serving};
+use crate::mpp_server::{pay, payer};
 use crate::shop::is_paid_out;
 
 /// Their server on the world's chain, as `change` of the configuration says.
@@ -65,4 +66,31 @@ async fn their_operator_signs_for_a_payer_that_lists_it() {
     let terms = json!({ "price": PRICE.to_string(), "voucherSigner": "operator" });
     let Some(server) = server(&world, "session", terms).await else { return };
     session(&world, &server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn their_charge_server_sponsors_and_sends_our_transfer() {
+    let world = crate::world().await;
+    let terms = json!({ "price": "0.001", "externalId": "order 7" });
+    let Some(server) = server(&world, "charge", terms).await else { return };
+
+    let charge = pay(&world, &payer(&world, |_| {}), &server, 1).await;
+
+    assert!(charge.sponsored && !charge.pushed);
+    assert_eq!(world.balances().await, (FUNDS.get() - PRICE.get(), PRICE.get()));
+    assert_eq!(world.cluster().lamports(&world.actors.payer.pubkey()).await.expect("the chain answers"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn their_charge_server_takes_the_signature_of_what_we_sent() {
+    let world = crate::world().await;
+    let terms = json!({ "price": "0.001", "push": true });
+    let Some(server) = server(&world, "charge", terms).await else { return };
+    world.cluster().airdrop(&world.actors.payer.pubkey(), 1_000_000_000).await.expect("SOL");
+
+    let payer = payer(&world, |policy| (policy.pay_fees, policy.push) = (true, true));
+    let charge = pay(&world, &payer, &server, 1).await;
+
+    assert!(charge.pushed && !charge.sponsored);
+    assert_eq!(world.balances().await, (FUNDS.get() - PRICE.get(), PRICE.get()));
 }

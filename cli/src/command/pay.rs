@@ -4,17 +4,18 @@ use std::io::Read;
 use std::time::Duration;
 
 use base64::Engine;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use solana_pubkey::Pubkey;
 
-use crate::args::{LimitArgs, PayerArgs, base_units};
+use crate::args::{LimitArgs, PayerArgs, address, base_units};
 use crate::error::{CliError, Exit, Result};
-use crate::money;
+use crate::money::{self, Quantity};
 use crate::output::Output;
 use toll_client::Book;
-use toll_client::{IDEMPOTENCY_KEY, Payer, Policy, Reply, Request};
+use toll_client::{IDEMPOTENCY_KEY, Intents, Payer, Policy, Reply, Request};
 
 /// How long a command waits for another one that uses the same state file.
 pub(super) const STATE_PATIENCE: Duration = Duration::from_secs(30);
@@ -24,6 +25,7 @@ const EXAMPLES: &str = "Examples:
   toll pay https://api.example.com/quote --max-amount 0.01
   toll pay https://api.example.com/ask --json-body '{\"question\": 1}'
   toll pay https://api.example.com/image > image.png
+  toll pay https://api.example.com/report --intent charge --amount 0.25
   toll --json pay https://api.example.com/quote | jq .payment.charged
 
 The body goes to stdout as it came, what it cost to stderr. A state file serves one command at a time:
@@ -52,6 +54,23 @@ pub(crate) struct Pay {
     #[arg(long, value_name = "JSON")]
     json_body: Option<String>,
 
+    /// Pay exactly this, and refuse any other price; the server is asked for its price first
+    #[arg(long, value_name = "AMOUNT")]
+    amount: Option<Quantity>,
+
+    /// How to pay: out of a channel (`session`), by a transfer for this request alone (`charge`), or `either`, which is a
+    /// session where one is offered that the limits allow
+    #[arg(long, value_name = "INTENT", value_enum, default_value_t = Intent::Either)]
+    intent: Intent,
+
+    /// Pay nobody but this key, neither as payee nor as one who has a share. Repeatable
+    #[arg(long = "recipient", value_name = "ADDRESS", value_parser = address)]
+    recipients: Vec<Pubkey>,
+
+    /// Send charges that nobody sponsors to the chain oneself, and show the server the signature
+    #[arg(long, requires = "pay_fees", conflicts_with = "no_balance_check")]
+    push: bool,
+
     /// Give up what an earlier run paid for the same request without getting an answer, and pay anew
     #[arg(long)]
     pay_again: bool,
@@ -63,10 +82,30 @@ pub(crate) struct Pay {
     payer: PayerArgs,
 }
 
+/// What `--intent` says.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Intent {
+    Either,
+    Session,
+    Charge,
+}
+
 impl Pay {
     pub(super) async fn run(self, output: Output) -> Result<()> {
         let request = self.request()?;
-        let payer = payer(&self.payer, &self.limits)?;
+        let decimals = self.limits.decimals;
+        let policy = Policy {
+            intents: match self.intent {
+                Intent::Either => Intents::Either,
+                Intent::Session => Intents::Session,
+                Intent::Charge => Intents::Charge,
+            },
+            amount: self.amount.map(|amount| base_units(amount, decimals)).transpose()?,
+            recipients: self.recipients.clone(),
+            push: self.push,
+            ..policy(&self.payer, &self.limits)?
+        };
+        let payer = payer_with(&self.payer, &self.limits, policy)?;
         // Another `toll pay` has as long as this one for its answer.
         let patience = STATE_PATIENCE.max(Duration::from_secs(self.limits.timeout));
         let book = Book::open(&self.payer.state_path(), patience)?;
@@ -130,7 +169,16 @@ impl Pay {
 
 /// A payer with the key, limits and cluster of the command line.
 pub(super) fn payer(who: &PayerArgs, limits: &LimitArgs) -> Result<Payer> {
-    let policy = Policy {
+    payer_with(who, limits, policy(who, limits)?)
+}
+
+fn payer_with(who: &PayerArgs, limits: &LimitArgs, policy: Policy) -> Result<Payer> {
+    let cluster = (!limits.no_balance_check).then(|| who.cluster.cluster());
+    Ok(Payer::new(who.key()?, policy, cluster)?)
+}
+
+fn policy(who: &PayerArgs, limits: &LimitArgs) -> Result<Policy> {
+    Ok(Policy {
         mint: limits.mint(who.cluster.network),
         decimals: Some(limits.decimals),
         max_amount: base_units(limits.max_amount, limits.decimals)?,
@@ -145,9 +193,7 @@ pub(super) fn payer(who: &PayerArgs, limits: &LimitArgs) -> Result<Payer> {
         max_body: limits.max_body,
         timeout: Duration::from_secs(limits.timeout),
         ..Policy::new(who.cluster.network, who.programs())
-    };
-    let cluster = (!limits.no_balance_check).then(|| who.cluster.cluster());
-    Ok(Payer::new(who.key()?, policy, cluster)?)
+    })
 }
 
 fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue)> {
@@ -198,9 +244,25 @@ fn report(output: Output, reply: &Reply, decimals: u8) {
             if payment.opened { ", opened for this request" } else { "" },
         ));
     }
+    if let Some(charge) = &reply.charge {
+        let by = match (charge.sponsored, charge.pushed) {
+            (true, _) => "the server paid the fee",
+            (false, true) => "sent by this payer",
+            (false, false) => "fee included",
+        };
+        let (amount, recipient) = (money::tokens(charge.amount, decimals), charge.recipient);
+        match &charge.receipt {
+            Some(receipt) => output.note(format_args!(
+                "paid {amount} to {recipient} by one transfer ({by}), transaction {}",
+                receipt.reference
+            )),
+            None => output.note(format_args!("paid {amount} to {recipient} by one transfer ({by}), no receipt")),
+        }
+    }
 }
 
-/// `{status, body | bodyBase64, payment: {channelId, opened, toppedUp, charged, receipt}}`; JSON bodies inline.
+/// `{status, body | bodyBase64, payment: {channelId, opened, toppedUp, charged, receipt}, charge: {amount, currency,
+/// recipient, sponsored, pushed, receipt}}`; JSON bodies inline.
 fn document(reply: &Reply) -> Value {
     let mut document = json!({
         "status": reply.status.as_u16(),
@@ -210,6 +272,14 @@ fn document(reply: &Reply) -> Value {
             "toppedUp": payment.topped_up.to_string(),
             "charged": payment.charged.to_string(),
             "receipt": payment.receipt.to_json(),
+        })),
+        "charge": reply.charge.as_ref().map(|charge| json!({
+            "amount": charge.amount.to_string(),
+            "currency": charge.mint.to_string(),
+            "recipient": charge.recipient.to_string(),
+            "sponsored": charge.sponsored,
+            "pushed": charge.pushed,
+            "receipt": charge.receipt.as_ref().map(toll_protocol::ChargeReceipt::to_json),
         })),
     });
     match (serde_json::from_slice::<Value>(&reply.body), std::str::from_utf8(&reply.body)) {
@@ -255,6 +325,7 @@ mod tests {
             headers: HeaderMap::new(),
             body: body.to_vec(),
             payment: None,
+            charge: None,
         };
         assert_eq!(document(&reply(b"{\"a\":1}"))["body"], json!({"a": 1}));
         assert_eq!(document(&reply(b"hello"))["body"], "hello");

@@ -74,6 +74,24 @@ impl From<PayError> for CliError {
             PayError::PriceAboveLimit { .. } => {
                 (Exit::AboveLimit, "nothing was signed; raise --max-amount to accept it")
             }
+            PayError::OtherPrice { .. } => (
+                Exit::AboveLimit,
+                "nothing was signed for it; leave --amount out to pay any price up to --max-amount",
+            ),
+            PayError::UnknownRecipient { .. } => {
+                (Exit::AboveLimit, "nothing was signed; add the key with --recipient if it may be paid")
+            }
+            PayError::NoAccount { .. } => {
+                (Exit::Refused, "nothing was signed; report it to the server's operator")
+            }
+            PayError::Charged { .. } => (
+                Exit::Refused,
+                "nothing more was signed; run it again for the answer, or pay once more with --pay-again",
+            ),
+            PayError::MaybeCharged { .. } => (
+                Exit::Refused,
+                "nothing more was signed; run it again in two minutes, or pay once more with --pay-again",
+            ),
             PayError::PriceRaised { .. } => {
                 (Exit::Refused, "no more than the first price was signed; report it to the server's operator")
             }

@@ -1,6 +1,7 @@
 //! The paying client against a real gateway: reuse, crashes, lost answers, limits.
 
 mod answers;
+mod charge;
 mod api_key;
 mod close;
 mod deposit;
@@ -41,7 +42,7 @@ async fn the_state_file_is_private_and_versioned() {
     assert!(is_private(&customer.state()));
     let text = std::fs::read_to_string(customer.state()).unwrap();
     let document: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(document["version"], 2);
+    assert_eq!(document["version"], 3);
     assert_eq!(document["channels"][0]["signed"], "1000");
     let secret = serde_json::to_string(&customer.key.to_bytes().to_vec()).unwrap();
     assert!(!text.contains(&secret[1..60]), "the key is in the state file");

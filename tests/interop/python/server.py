@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from solana_pay_kit._paycore import paymentchannels
 from solana_pay_kit._paycore.errors import PaymentError, payment_required_response
 from solana_pay_kit._paycore.rpc import SolanaRpc
+from solana_pay_kit._paycore.store import MemoryStore
 from solana_pay_kit.protocols.mpp.core.headers import (
     format_receipt,
     format_www_authenticate,
@@ -91,6 +92,7 @@ def charge_gate(config):
             accept_push_mode=push,
             fee_payer_signer=None if config.get("selfPaid", push) else payee.keypair,
             rpc=Rpc(config["rpc"]),
+            store=MemoryStore(),
         )
     )
     options = ChargeOptions(splits=config.get("splits", []), external_id=config.get("externalId", ""))

@@ -1,0 +1,108 @@
+//! Charges on a real chain: what the payer does when the server does not answer, and the chain knows more.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::Request as Asked;
+use axum::response::{IntoResponse, Response};
+use solana_signer::Signer;
+use toll_client::{Intents, PayError, Payer, Policy, Request};
+use toll_protocol::{
+    Challenge, ChallengeSecret, ChargeDetails, ChargeRequest, Network, Offer, Realm, format_www_authenticate,
+};
+use toll_tests::World;
+use toll_tests::world::{AtShutdown, FUNDS, PRICE};
+
+/// A server that asks for [`PRICE`] and never answers whoever paid; what it was shown.
+async fn silent(world: &World) -> (Request, Arc<Mutex<Vec<String>>>) {
+    let request = ChargeRequest {
+        amount: PRICE,
+        currency: world.fixture.mint,
+        recipient: world.actors.payee.pubkey(),
+        description: None,
+        external_id: Some("order 7".into()),
+        method_details: ChargeDetails {
+            network: Network::Localnet,
+            decimals: 6,
+            token_program: None,
+            fee_payer_key: None,
+            splits: Vec::new(),
+            recent_blockhash: None,
+        },
+    };
+    let secret = ChallengeSecret::new([7; 32].to_vec()).expect("long enough");
+    let (realm, opaque) = (Realm::new("localhost").expect("a realm"), Default::default());
+    let offer = Offer { realm: &realm, request: &request, expires_at: 4_000_000_000, opaque: &opaque };
+    let challenge = Challenge::issue(&secret, offer).expect("a challenge");
+    let value = format_www_authenticate(&challenge).expect("a header");
+    let shown = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&shown);
+    let answer = move |asked: Asked| {
+        if let Some(credential) = asked.headers().get("authorization") {
+            let text = credential.to_str().expect("a text").to_owned();
+            seen.lock().expect("nobody panicked").push(text);
+        }
+        let response: Response = (http_402(), [("www-authenticate", value.clone())]).into_response();
+        std::future::ready(response)
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+    (Request::get(format!("http://{address}/report").parse().expect("a URL")), shown)
+}
+
+fn http_402() -> axum::http::StatusCode {
+    axum::http::StatusCode::PAYMENT_REQUIRED
+}
+
+async fn payer(world: &World, push: bool) -> Payer {
+    world.cluster().airdrop(&world.actors.payer.pubkey(), 1_000_000_000).await.expect("SOL");
+    let policy = Policy {
+        intents: Intents::Charge,
+        pay_fees: true,
+        push,
+        ..Policy::new(Network::Localnet, Vec::new())
+    };
+    Payer::new(world.actors.payer.insecure_clone(), policy, Some(world.cluster())).expect("an HTTP client")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_charge_that_landed_and_is_not_answered_is_not_paid_again() {
+    let world = crate::world(AtShutdown::LeaveOpen).await;
+    let (request, shown) = silent(&world).await;
+    let (payer, book) = (payer(&world, true).await, world.book());
+
+    for _ in 0..3 {
+        let refused = payer.pay(&book, &request).await;
+        assert!(matches!(refused, Err(PayError::Charged { .. })), "{refused:?}");
+    }
+
+    assert_eq!(world.balances().await, (FUNDS.get() - PRICE.get(), PRICE.get()));
+    let shown = shown.lock().expect("nobody panicked");
+    assert!(shown.len() == 3 && shown.iter().all(|credential| *credential == shown[0]), "{shown:?}");
+    assert_eq!(book.charges().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_charge_is_signed_only_when_the_first_can_never_land() {
+    let world = crate::world(AtShutdown::LeaveOpen).await;
+    let (request, shown) = silent(&world).await;
+    let (payer, book) = (payer(&world, false).await, world.book());
+
+    for _ in 0..2 {
+        let refused = payer.pay(&book, &request).await;
+        assert!(matches!(refused, Err(PayError::Refused { status: 402, .. })), "{refused:?}");
+    }
+    let first = shown.lock().expect("nobody panicked").clone();
+    assert!(first.len() == 2 && first[0] == first[1], "its blockhash is alive: {first:?}");
+
+    let slot = world.cluster().slot().await.expect("the chain answers");
+    world.chain.wait_for_slot(slot + 400).await;
+    let refused = payer.pay(&book, &request).await;
+
+    assert!(matches!(refused, Err(PayError::Refused { status: 402, .. })), "{refused:?}");
+    let shown = shown.lock().expect("nobody panicked").clone();
+    assert_eq!(shown.len(), 4, "the old one, and another: {shown:?}");
+    assert!(shown[2] == first[0] && shown[3] != first[0], "{shown:?}");
+    assert_eq!((book.charges().len(), world.balances().await), (1, (FUNDS.get(), 0)));
+}
