@@ -116,7 +116,9 @@ impl RpcChain {
     /// Everybody's signatures of a transaction that is in a block, its first one included; `None` while the node has
     /// not indexed it.
     pub async fn signatures(&self, signature: &Signature) -> Result<Option<Vec<Signature>>, ChainError> {
-        let Some(Transaction { transaction, .. }) = self.transaction(signature).await? else { return Ok(None) };
+        let Some(Transaction { transaction, .. }) = self.transaction(signature).await? else {
+            return Ok(None);
+        };
         let read = |text: String| {
             let reason = "a signature that is none".to_owned();
             text.parse().map_err(|_| ChainError::Malformed { what: "getTransaction", reason })

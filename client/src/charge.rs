@@ -11,7 +11,7 @@ mod present;
 mod saved;
 mod sign;
 
+pub use offer::ChargeOffer;
 #[cfg(test)]
 pub(crate) use offer::testing;
-pub use offer::ChargeOffer;
 pub use saved::SavedCharge;

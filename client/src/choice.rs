@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn a_session_is_taken_where_both_are_offered_unless_the_policy_says_otherwise() {
-        let both = headers(&[&charge::challenge(&charge::request()), &session::challenge(&session::request())]);
+        let both =
+            headers(&[&charge::challenge(&charge::request()), &session::challenge(&session::request())]);
         assert_eq!(choose(&policy(Intents::Either), &both).unwrap(), "session");
         assert_eq!(choose(&policy(Intents::Session), &both).unwrap(), "session");
         assert_eq!(choose(&policy(Intents::Charge), &both).unwrap(), "charge");
@@ -124,7 +125,8 @@ mod tests {
 
     #[test]
     fn a_session_that_the_policy_refuses_leaves_the_charge_beside_it() {
-        let both = headers(&[&session::challenge(&session::request()), &charge::challenge(&charge::request())]);
+        let both =
+            headers(&[&session::challenge(&session::request()), &charge::challenge(&charge::request())]);
         let wary = Policy { programs: vec![Pubkey::new_from_array([9; 32])], ..policy(Intents::Either) };
         assert_eq!(choose(&wary, &both).unwrap(), "charge");
         let poor = Policy { max_amount: Amount::new(1), ..wary };

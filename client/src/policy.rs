@@ -121,12 +121,7 @@ impl Policy {
     }
 
     /// Checks where the money is, and what.
-    pub(crate) fn check_token(
-        &self,
-        network: Network,
-        mint: &Pubkey,
-        decimals: u8,
-    ) -> Result<(), PayError> {
+    pub(crate) fn check_token(&self, network: Network, mint: &Pubkey, decimals: u8) -> Result<(), PayError> {
         if network != self.network {
             return Err(PayError::WrongNetwork { challenged: network, expected: self.network });
         }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderName, RETRY_AFTER};
 use toll_protocol::{
-    Amount, ChargeReceipt, Problem, Receipt, RefusalCode, base64url_decode, parse_json, parse_receipt, parse_u64,
+    Amount, ChargeReceipt, Problem, Receipt, RefusalCode, base64url_decode, parse_json, parse_receipt,
+    parse_u64,
 };
 
 use crate::error::PayError;

@@ -256,7 +256,9 @@ fn report(output: Output, reply: &Reply, decimals: u8) {
                 "paid {amount} to {recipient} by one transfer ({by}), transaction {}",
                 receipt.reference
             )),
-            None => output.note(format_args!("paid {amount} to {recipient} by one transfer ({by}), no receipt")),
+            None => {
+                output.note(format_args!("paid {amount} to {recipient} by one transfer ({by}), no receipt"))
+            }
         }
     }
 }

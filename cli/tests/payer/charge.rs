@@ -32,7 +32,8 @@ impl Charging {
         let shown = Arc::new(Mutex::new(Vec::new()));
         let (seen, words) = (Arc::clone(&shown), words.to_vec());
         let answer = move |request: Asked| {
-            let credential = request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
+            let credential =
+                request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
             let word = credential.map(|credential| {
                 let mut seen = seen.lock().unwrap();
                 seen.push(credential);

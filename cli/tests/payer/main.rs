@@ -1,8 +1,8 @@
 //! The paying client against a real gateway: reuse, crashes, lost answers, limits.
 
 mod answers;
-mod charge;
 mod api_key;
+mod charge;
 mod close;
 mod deposit;
 mod operator;

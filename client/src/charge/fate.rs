@@ -48,7 +48,8 @@ async fn fate(cluster: &Cluster, charge: &SavedCharge) -> Result<ChargeFate, Cha
     let signature: Signature = charge.signature.parse().map_err(|_| unreadable("signature"))?;
     // Asked first: what is not there once the blockhash is dead will never be.
     let alive = cluster.chain().is_blockhash_valid(&blockhash).await?;
-    let first = if charge.sponsored { first_signature(cluster, charge, &signature).await? } else { Some(signature) };
+    let first =
+        if charge.sponsored { first_signature(cluster, charge, &signature).await? } else { Some(signature) };
     let fate = match first {
         Some(first) => cluster.chain().statuses(&[first]).await?.into_iter().next(),
         None => None,

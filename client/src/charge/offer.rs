@@ -71,7 +71,12 @@ pub(crate) mod testing {
                 token_program: Some(TOKEN_PROGRAM),
                 fee_payer_key: Some(key(4)),
                 splits: vec![
-                    ChargeSplit { recipient: key(5), amount: Amount::new(10), memo: None, creates_account: true },
+                    ChargeSplit {
+                        recipient: key(5),
+                        amount: Amount::new(10),
+                        memo: None,
+                        creates_account: true,
+                    },
                     ChargeSplit {
                         recipient: key(6),
                         amount: Amount::new(20),

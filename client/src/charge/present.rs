@@ -28,14 +28,15 @@ pub(super) enum Presented {
 
 impl Conversation<'_> {
     /// Presents a charge that is on disk: first to the chain where the payer sends it, then to the server.
-    pub(super) async fn present(&self, request: &Request, charge: &SavedCharge) -> Result<Presented, PayError> {
+    pub(super) async fn present(
+        &self,
+        request: &Request,
+        charge: &SavedCharge,
+    ) -> Result<Presented, PayError> {
         if charge.pushed.is_some() {
             self.push(charge).await?;
         }
-        let headers = [
-            header_of(&charge.authorization),
-            (IDEMPOTENCY_KEY, charge.idempotency_key.clone()),
-        ];
+        let headers = [header_of(&charge.authorization), (IDEMPOTENCY_KEY, charge.idempotency_key.clone())];
         let mut response = self.send(request, &headers).await?;
         for _ in 1..ATTEMPTS {
             if !asks_for_patience(&response) {
@@ -105,9 +106,10 @@ fn asks_for_patience(response: &Response) -> bool {
 }
 
 fn paid(charge: &SavedCharge, receipt: Option<ChargeReceipt>, response: Response) -> Reply {
-    if receipt.as_ref().is_none_or(|receipt| {
-        !charge.sponsored && receipt.reference.to_string() != charge.signature
-    }) {
+    if receipt
+        .as_ref()
+        .is_none_or(|receipt| !charge.sponsored && receipt.reference.to_string() != charge.signature)
+    {
         tracing::warn!(signature = %charge.signature, "the answer has no receipt for this transaction");
     }
     let charge = PaidCharge {

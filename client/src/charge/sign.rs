@@ -93,8 +93,8 @@ fn signature_of(payer: &Pubkey, transaction: &[u8]) -> Result<Signature, PayErro
 #[cfg(test)]
 mod tests {
     use toll_protocol::{
-        COMPUTE_BUDGET_PROGRAM, ChargeCaps, PaymentCredential, TOKEN_PROGRAM, parse_payment, static_instructions,
-        verify_charge,
+        COMPUTE_BUDGET_PROGRAM, ChargeCaps, PaymentCredential, TOKEN_PROGRAM, parse_payment,
+        static_instructions, verify_charge,
     };
 
     use super::super::offer::testing::offer;
@@ -121,9 +121,11 @@ mod tests {
         let charge = signed(&key, &offer, Way::Pull);
 
         let ChargePayload::Transaction(bytes) = payload(&charge) else { panic!("{charge:?}") };
-        let verified =
-            verify_charge(&bytes, &offer.request, &TOKEN_PROGRAM, &CAPS).unwrap();
-        assert_eq!((verified.payer, Some(verified.fee_payer)), (key.pubkey(), offer.request.method_details.fee_payer_key));
+        let verified = verify_charge(&bytes, &offer.request, &TOKEN_PROGRAM, &CAPS).unwrap();
+        assert_eq!(
+            (verified.payer, Some(verified.fee_payer)),
+            (key.pubkey(), offer.request.method_details.fee_payer_key)
+        );
         assert_eq!(verified.transaction.signatures[0], Signature::default());
         assert_eq!(verified.transaction.signatures[1].to_string(), charge.signature);
         assert!(charge.sponsored && charge.pushed.is_none());
@@ -147,7 +149,9 @@ mod tests {
             let transaction = decode_transaction(&bytes).unwrap();
             assert_eq!(transaction.message.static_account_keys()[0], key.pubkey());
             assert_eq!(transaction.signatures.len(), 1);
-            assert!(transaction.signatures[0].verify(key.pubkey().as_ref(), &transaction.message.serialize()));
+            assert!(
+                transaction.signatures[0].verify(key.pubkey().as_ref(), &transaction.message.serialize())
+            );
         }
     }
 
