@@ -1,5 +1,6 @@
 //! Getting paid: gateway and settler, in one process or each alone.
 
+mod hangup;
 mod settling;
 
 use std::future::Future;
@@ -15,11 +16,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use toll_chain::{ChainError, RpcChain};
-use toll_gateway::{ConfigError, Discovery, Gateway, GatewayError, Proxy, RouteSigner, proxy_router, serve};
+use toll_gateway::{
+    ConfigError, Discovery, Gateway, GatewayConfig, GatewayError, Proxy, RouteSigner, proxy_router, serve,
+};
 use toll_ledger::{Ledger, LedgerError, SystemClock};
 use toll_protocol::OperatorKey;
 use toll_settler::{ListedMint, Settler, SettlerConfig, SettlerError, SettlerKeys, Summary};
 
+pub use self::hangup::Hangups;
 use self::settling::Settling;
 use crate::admin::{Admin, Eyes};
 use crate::config::Config;
@@ -49,6 +53,8 @@ pub struct Server {
     /// Where metrics and probes are, if anywhere.
     pub admin_address: Option<SocketAddr>,
     ledger: Ledger,
+    /// The configuration's part and what reads it again.
+    secrets: Option<(GatewayConfig, Arc<Gateway>)>,
     gateway: Option<Part<(), GatewayError>>,
     settler: Option<Part<Summary, CliError>>,
     admin: Option<Part<(), std::io::Error>>,
@@ -102,8 +108,15 @@ impl Server {
     /// host settles on the same ledger, on a server, this one sells, and settles when the other is gone.
     pub async fn start(config: &Config, role: Role) -> Result<Self> {
         let ledger = open_ledger(config)?;
-        let mut server =
-            Self { address: None, admin_address: None, ledger, gateway: None, settler: None, admin: None };
+        let mut server = Self {
+            address: None,
+            admin_address: None,
+            ledger,
+            secrets: None,
+            gateway: None,
+            settler: None,
+            admin: None,
+        };
         let mut eyes = Eyes::new(config, server.ledger.clone())?;
         // The ports first: a settler that has begun has work on record.
         let admin = Admin::bind(config).await?;
@@ -120,8 +133,9 @@ impl Server {
             server.admin_address = Some(admin.address);
             server.admin = Some(Part::spawn(|stop| admin.serve(eyes, stop)));
         }
-        if let Some((address, listener, router)) = gateway {
+        if let Some(Bound { address, listener, router, secrets }) = gateway {
             server.address = Some(address);
+            server.secrets = Some(secrets);
             server.gateway = Some(Part::spawn(|stop| serve(listener, router, &config.gateway, stop)));
         }
         Ok(server)
@@ -130,6 +144,14 @@ impl Server {
     /// The ledger both halves share.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// Reads the files of the challenge secrets again. Whether there is another secret; `None` where no gateway runs. If
+    /// they cannot be read, the gateway goes on as before.
+    pub fn reload_secrets(&self) -> Result<Option<bool>> {
+        let Some((settings, gateway)) = &self.secrets else { return Ok(None) };
+        let secret = settings.challenge_secret().map_err(|error| config_error(&error))?;
+        Ok(Some(gateway.rotate_secret(secret)))
     }
 
     /// Waits until a half ends by itself, which is always an error.
@@ -178,7 +200,15 @@ fn open_ledger(config: &Config) -> Result<Ledger> {
     Ledger::with(config.ledger.clone(), SystemClock).map_err(|error| ledger_error(&error))
 }
 
-async fn bind(config: &Config, ledger: Ledger, eyes: &mut Eyes) -> Result<(SocketAddr, TcpListener, Router)> {
+/// A gateway that listens and does not serve yet.
+struct Bound {
+    address: SocketAddr,
+    listener: TcpListener,
+    router: Router,
+    secrets: (GatewayConfig, Arc<Gateway>),
+}
+
+async fn bind(config: &Config, ledger: Ledger, eyes: &mut Eyes) -> Result<Bound> {
     let terms = config.terms()?;
     let routes = Arc::new(config.routes(&terms)?);
     let mut settings = config.gateway.clone();
@@ -201,6 +231,7 @@ async fn bind(config: &Config, ledger: Ledger, eyes: &mut Eyes) -> Result<(Socke
         None => gateway,
     });
     eyes.on_gateway(&gateway);
+    let secrets = (settings, Arc::clone(&gateway));
     let router = proxy_router(gateway, routes, &config.gateway).map_err(|error| gateway_error(&error))?;
     let router = match discovery {
         Some(discovery) => discovery.in_front_of(router),
@@ -213,7 +244,7 @@ async fn bind(config: &Config, ledger: Ledger, eyes: &mut Eyes) -> Result<(Socke
     };
     let listener = TcpListener::bind(listen).await.map_err(unavailable)?;
     let address = listener.local_addr().map_err(unavailable)?;
-    Ok((address, listener, router))
+    Ok(Bound { address, listener, router, secrets })
 }
 
 /// What a settler is made of.

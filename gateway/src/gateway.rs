@@ -14,6 +14,7 @@ use crate::metering::Paused;
 use crate::metrics::Metrics;
 use crate::recent::Recent;
 use crate::reject::Rejection;
+use crate::secrets::Secrets;
 use crate::session::{Exposure, RecognizedChallenges, Rules};
 use crate::terms::Terms;
 
@@ -25,7 +26,7 @@ use crate::terms::Terms;
 pub struct Gateway {
     pub(crate) ledger: Ledger,
     pub(crate) terms: Terms,
-    pub(crate) secret: ChallengeSecret,
+    pub(crate) secrets: Secrets,
     pub(crate) operator: Option<OperatorKey>,
     pub(crate) in_flight: InFlight,
     /// Channels for which a voucher is being signed here.
@@ -80,7 +81,7 @@ impl Gateway {
             paused: Paused::default(),
             ledger,
             terms,
-            secret,
+            secrets: Secrets::new(secret),
         }
     }
 
@@ -90,6 +91,13 @@ impl Gateway {
     pub fn with_operator(mut self, operator: OperatorKey) -> Self {
         self.operator = Some(operator);
         self
+    }
+
+    /// Makes challenges with `secret` from now on. What the one before made is recognized until it has expired. Whether
+    /// that is another one.
+    pub fn rotate_secret(&self, secret: ChallengeSecret) -> bool {
+        let now = self.now();
+        self.secrets.rotate(secret, now, now.saturating_add(i64::from(self.terms.challenge_ttl)))
     }
 
     /// The terms it charges by.

@@ -48,6 +48,7 @@ mod recent;
 mod reject;
 mod repeat;
 mod routes;
+mod secrets;
 mod serve;
 mod service;
 mod session;

@@ -1,6 +1,7 @@
 //! `toll serve`
 
 use std::path::PathBuf;
+use std::pin::pin;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -11,7 +12,7 @@ use crate::config::{self, Config};
 use crate::error::Result;
 use crate::log;
 use crate::output::Output;
-use crate::server::{Role, Server, interrupted};
+use crate::server::{Hangups, Role, Server, interrupted};
 
 /// One half of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -79,6 +80,7 @@ pub(super) async fn run(config: &Config, role: Role, output: Output) -> Result<(
 }
 
 async fn serve(config: &Config, role: Role, output: Output) -> Result<()> {
+    let mut hangups = Hangups::new();
     let mut server = Server::start(config, role).await?;
     let address = server.address.map(|address| format!("http://{address}"));
     let mut ready = json!({ "ready": true, "address": address, "settler": role != Role::Gateway });
@@ -89,9 +91,13 @@ async fn serve(config: &Config, role: Role, output: Output) -> Result<()> {
         Some(address) => format!("guarding {} at {address}; ctrl-c stops", config.gateway.upstream),
         None => "settling; ctrl-c stops".into(),
     });
-    tokio::select! {
-        () = interrupted() => {}
-        error = server.failed() => return Err(error),
+    let mut interruption = pin!(interrupted());
+    loop {
+        tokio::select! {
+            () = &mut interruption => break,
+            error = server.failed() => return Err(error),
+            () = hangups.next() => reload(&server, output),
+        }
     }
     output.note("stopping; again to stop at once");
     let done = tokio::select! {
@@ -103,4 +109,19 @@ async fn serve(config: &Config, role: Role, output: Output) -> Result<()> {
         output.result(&summary(&done).0, || summary(&done).1);
     }
     Ok(())
+}
+
+/// Takes up challenge secrets that were changed. What cannot be read changes nothing.
+fn reload(server: &Server, output: Output) {
+    match server.reload_secrets() {
+        Ok(Some(true)) => {
+            tracing::info!("the challenge secret was changed");
+            output.note("another challenge secret from now on; the one before is recognized for a while");
+        }
+        Ok(_) => output.note("no challenge secret was changed"),
+        Err(error) => {
+            tracing::error!(%error, "the challenge secret stays");
+            output.note(format_args!("the challenge secret stays: {error}"));
+        }
+    }
 }

@@ -7,4 +7,5 @@ mod act;
 mod check;
 mod effect;
 mod example;
+mod rotation;
 mod shop;

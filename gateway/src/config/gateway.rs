@@ -24,10 +24,11 @@ pub struct GatewayConfig {
     /// Protection space named in challenges; the public host name by custom.
     pub realm: String,
     /// File with the secret that authenticates challenges, at least 32 bytes. Unless given, `toll serve` keeps one
-    /// beside the ledger (`ledger.path` + `.secret`), made at its first start.
+    /// beside the ledger (`ledger.path` + `.secret`), made at its first start. Read again on SIGHUP: what the secret
+    /// before made is recognized for `challenge_ttl_seconds` more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_file: Option<PathBuf>,
-    /// The secret before the last rotation: its challenges are still recognized.
+    /// The secret before the last rotation: its challenges are recognized as long as it is named. Read again on SIGHUP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_secret_file: Option<PathBuf>,
     /// Key file of the operator, `session.operator`, who signs the vouchers of operator-signed sessions.

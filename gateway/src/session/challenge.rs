@@ -33,8 +33,8 @@ impl Gateway {
         if challenge.method != METHOD {
             return Err(Rejection::MethodUnsupported);
         }
-        let ours = challenge.realm == self.terms.realm.as_str()
-            && self.recognized.recognize(challenge, &self.secret).is_some();
+        let ours =
+            challenge.realm == self.terms.realm.as_str() && self.recognize_as_ours(challenge).is_some();
         if !ours {
             return Err(foreign());
         }
@@ -45,6 +45,10 @@ impl Gateway {
             )));
         }
         Ok(())
+    }
+
+    pub(crate) fn recognize_as_ours(&self, challenge: &Challenge) -> Option<Arc<Recognized>> {
+        self.recognized.recognize(challenge, &self.secrets.ring(), self.now())
     }
 
     /// The challenge asks today's price of this route, for a channel like `channel`.
@@ -73,7 +77,7 @@ impl Gateway {
         challenge: &Challenge,
         channel: &ChannelRecord,
     ) -> Result<Arc<Recognized>, Rejection> {
-        let recognized = self.recognized.recognize(challenge, &self.secret).ok_or_else(foreign)?;
+        let recognized = self.recognize_as_ours(challenge).ok_or_else(foreign)?;
         let details = &terms_of(&recognized)?.method_details;
         if details.network != self.terms.network || details.channel_program != self.terms.program {
             return Err(Rejection::Challenge("the challenge is for another network or program".to_owned()));
@@ -146,9 +150,10 @@ impl Gateway {
         let nonce = toll_protocol::base64url_encode(rand::random::<[u8; 16]>());
         let opaque = BTreeMap::from([("n".to_owned(), nonce), (ROUTE_TAG.to_owned(), price.route.clone())]);
         let offer = Offer { realm: &self.terms.realm, request: &request, expires_at, opaque: &opaque };
-        let mut challenge = Challenge::issue_for_body(&self.secret, offer, digest)
+        let secret = &self.secrets.ring().current;
+        let mut challenge = Challenge::issue_for_body(secret, offer, digest)
             .map_err(unissuable)?
-            .answered_in(price.field, &self.secret);
+            .answered_in(price.field, secret);
         challenge.description = price.description.clone();
         let value = format_www_authenticate(&challenge).map_err(unissuable)?;
         HeaderValue::from_str(&value).map_err(unissuable)

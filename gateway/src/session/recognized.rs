@@ -8,7 +8,9 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lru::LruCache;
-use toll_protocol::{Challenge, ChallengeSecret, SessionRequest};
+use toll_protocol::{Challenge, SessionRequest};
+
+use crate::secrets::Ring;
 
 /// Most challenges in memory, some two kilobytes each.
 const MOST: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
@@ -21,6 +23,8 @@ pub(crate) struct RecognizedChallenges(Mutex<LruCache<String, Arc<Recognized>>>)
 #[derive(Debug)]
 pub(crate) struct Recognized {
     challenge: Challenge,
+    /// Which secrets recognized it.
+    generation: u64,
     /// What it asks for, or why that cannot be read.
     pub(crate) request: Result<SessionRequest, String>,
 }
@@ -32,21 +36,29 @@ impl Default for RecognizedChallenges {
 }
 
 impl RecognizedChallenges {
-    /// The challenge, if it was made under `secret`.
+    /// The challenge, if it was made under one of `secrets` that counts at `now`.
     pub(crate) fn recognize(
         &self,
         challenge: &Challenge,
-        secret: &ChallengeSecret,
+        secrets: &Ring,
+        now: i64,
     ) -> Option<Arc<Recognized>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&challenge.id).cloned();
-        if let Some(known) = known.filter(|known| known.challenge == *challenge) {
+        if let Some(known) =
+            known.filter(|known| known.generation == secrets.generation && known.challenge == *challenge)
+        {
             return Some(known);
         }
-        if !challenge.is_authentic(secret) {
+        let is_lasting = challenge.is_authentic(&secrets.current);
+        if !is_lasting && !secrets.remembers(challenge, now) {
             return None;
         }
         let request = challenge.session_request().map_err(|error| error.to_string());
-        let recognized = Arc::new(Recognized { challenge: challenge.clone(), request });
+        let generation = secrets.generation;
+        let recognized = Arc::new(Recognized { challenge: challenge.clone(), generation, request });
+        if !is_lasting {
+            return Some(recognized);
+        }
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.put(challenge.id.clone(), Arc::clone(&recognized));
         Some(recognized)
@@ -55,7 +67,9 @@ impl RecognizedChallenges {
 
 #[cfg(test)]
 mod tests {
-    use toll_protocol::CredentialField;
+    use toll_protocol::{ChallengeSecret, CredentialField};
+
+    use crate::secrets::Secrets;
 
     use super::*;
 
@@ -77,15 +91,15 @@ mod tests {
         challenge
     }
 
-    fn secret(byte: u8) -> ChallengeSecret {
-        ChallengeSecret::new(vec![byte; 32]).expect("32 bytes")
+    fn secret(byte: u8) -> Arc<Ring> {
+        Secrets::new(ChallengeSecret::new(vec![byte; 32]).expect("32 bytes")).ring()
     }
 
     #[test]
     fn one_that_is_known_is_not_another_that_has_its_id() {
         let known = RecognizedChallenges::default();
         let challenge = challenge(&[1; 32], "a");
-        assert!(known.recognize(&challenge, &secret(1)).is_some());
+        assert!(known.recognize(&challenge, &secret(1), 0).is_some());
         let changes: [fn(&mut Challenge); 7] = [
             |other| other.realm.push('b'),
             |other| other.request.push('A'),
@@ -98,18 +112,18 @@ mod tests {
         for change in changes {
             let mut other = challenge.clone();
             change(&mut other);
-            assert!(known.recognize(&other, &secret(1)).is_none(), "{other:?}");
+            assert!(known.recognize(&other, &secret(1), 0).is_none(), "{other:?}");
         }
-        assert!(known.recognize(&challenge, &secret(1)).is_some());
+        assert!(known.recognize(&challenge, &secret(1), 0).is_some());
     }
 
     #[test]
     fn only_what_is_authentic_is_entered_and_never_more_than_the_bound() {
         let known = RecognizedChallenges::default();
-        assert!(known.recognize(&challenge(&[2; 32], "a"), &secret(1)).is_none());
+        assert!(known.recognize(&challenge(&[2; 32], "a"), &secret(1), 0).is_none());
         assert_eq!(known.0.lock().expect("lock").len(), 0);
         for number in 0..MOST.get() + 10 {
-            assert!(known.recognize(&challenge(&[1; 32], &number.to_string()), &secret(1)).is_some());
+            assert!(known.recognize(&challenge(&[1; 32], &number.to_string()), &secret(1), 0).is_some());
         }
         assert_eq!(known.0.lock().expect("lock").len(), MOST.get());
     }
@@ -117,7 +131,28 @@ mod tests {
     #[test]
     fn one_that_states_no_terms_is_recognized_and_says_why_it_is_of_no_use() {
         let known = RecognizedChallenges::default();
-        let recognized = known.recognize(&challenge(&[1; 32], "a"), &secret(1)).expect("authentic");
+        let recognized = known.recognize(&challenge(&[1; 32], "a"), &secret(1), 0).expect("authentic");
         assert!(recognized.request.as_ref().is_err_and(|reason| reason.contains("amount")));
+    }
+
+    #[test]
+    fn one_of_an_earlier_secret_is_recognized_until_that_ends_and_not_by_memory() {
+        let secret = |byte| ChallengeSecret::new(vec![byte; 32]).expect("32 bytes");
+        let (known, secrets) = (RecognizedChallenges::default(), Secrets::new(secret(1)));
+        let recognizes =
+            |challenge: &Challenge, now| known.recognize(challenge, &secrets.ring(), now).is_some();
+        let (first, second) = (challenge(&[1; 32], "a"), challenge(&[2; 32], "a"));
+        assert!(recognizes(&first, 0) && !recognizes(&second, 0));
+
+        assert!(!secrets.rotate(secret(1), 0, 9));
+        assert!(secrets.rotate(secret(2), 0, 10));
+        assert!(secrets.rotate(secret(3), 5, 15));
+
+        for (now, expected) in
+            [(9, (true, true)), (10, (false, true)), (14, (false, true)), (15, (false, false))]
+        {
+            assert_eq!((recognizes(&first, now), recognizes(&second, now)), expected, "{now}");
+        }
+        assert!(recognizes(&challenge(&[3; 32], "a"), 1_000));
     }
 }

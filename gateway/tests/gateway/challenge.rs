@@ -239,3 +239,27 @@ async fn an_expired_challenge_opens_nothing() {
     let late = Opening::answering(&challenge, 2, 1_000).authorization();
     world.refuses_402(&late, "payment-expired", "challenge-expired").await;
 }
+
+#[tokio::test]
+async fn a_secret_that_was_changed_recognizes_its_challenges_until_they_have_expired() {
+    let world = World::new().await;
+    let session = world.opened().await;
+    let unanswered = world.challenge("/paid").await;
+    let secret = |byte| toll_protocol::ChallengeSecret::new(vec![byte; 32]).expect("32 bytes");
+
+    assert!(!world.gateway.rotate_secret(secret(7)), "it is the one in use");
+    assert!(world.gateway.rotate_secret(secret(8)));
+
+    let fresh = world.challenge("/paid").await;
+    assert!(fresh.is_authentic(&secret(8)) && !fresh.is_authentic(&secret(7)));
+    assert_eq!(world.get("/paid", &session.voucher(PRICE)).await.status, 200);
+    world.get("/paid", &Opening::answering(&unanswered, 8, DEPOSIT).authorization()).await.receipt();
+    world.pass(299).await;
+    assert_eq!(world.get("/paid", &session.voucher(2 * PRICE)).await.status, 200);
+    world.pass(1).await;
+    let refused = world.get("/paid", &session.voucher(3 * PRICE)).await;
+    assert_eq!((refused.status.as_u16(), refused.json()["code"].as_str()), (402, Some("challenge")));
+    // The session goes on with what it is offered.
+    let session = crate::world::Session { challenge: refused.challenge(), ..session };
+    assert_eq!(world.get("/paid", &session.voucher(3 * PRICE)).await.status, 200);
+}

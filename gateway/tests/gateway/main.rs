@@ -6,6 +6,7 @@ mod book;
 mod challenge;
 mod close;
 mod config;
+mod conformance;
 mod credential;
 mod credential_header;
 mod discovery;

@@ -10,7 +10,7 @@ pub const SECRET_MIN: usize = 32;
 /// The key that binds challenges. Never printed, never sent.
 ///
 /// After a rotation the previous secret still recognizes its challenges; drop it once they have expired.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ChallengeSecret {
     current: Vec<u8>,
     previous: Option<Vec<u8>>,
