@@ -10,6 +10,7 @@ import asyncio
 import json
 import socket
 import sys
+import time
 from types import SimpleNamespace
 
 import uvicorn
@@ -36,7 +37,13 @@ class Rpc:
 async def prepare(terms):
     store = MemoryChannelStore()
     for channel_id, signer in terms["channels"]:
-        state = ChannelState(channel_id=channel_id, authorized_signer=signer, deposit=terms["deposit"])
+        state = ChannelState(
+            channel_id=channel_id,
+            authorized_signer=signer,
+            deposit=terms["deposit"],
+            idle_timeout_seconds=86_400,
+            last_activity_at=int(time.time()),
+        )
         await store.update_channel(channel_id, lambda _, state=state: state)
     return new_session(
         SessionOptions(

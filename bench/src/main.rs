@@ -52,6 +52,9 @@ struct PaidPath {
     /// Channels that pay once, for the memory they take.
     #[arg(long, default_value_t = 50_000)]
     idle_channels: u64,
+    /// Also pays with a ledger on a PostgreSQL server, started for this and synced; it must be installed.
+    #[arg(long)]
+    postgres: bool,
     /// Another server that is driven the same way.
     #[arg(long, value_enum)]
     peer: Option<Peer>,
@@ -100,11 +103,12 @@ fn main() -> ExitCode {
 impl PaidPath {
     /// Measures the paid path, and returns what is wrong with the figures.
     fn run(self) -> Result<Vec<String>, Failure> {
-        let Self { requests, rounds, mut channels, connections, idle_channels, peer, python, json } = self;
+        let Self { requests, rounds, mut channels, connections, idle_channels, postgres, peer, python, json } =
+            self;
         channels.sort_unstable();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let python = peer.map(|Peer::Python| python);
-        let plan = Plan { requests, rounds, channels, connections, idle_channels, python, cores };
+        let plan = Plan { requests, rounds, channels, connections, idle_channels, postgres, python, cores };
         let report = paid_path::paid_path(&plan)?;
         println!("{}", if json { report.to_json() } else { report.to_string() });
         Ok(report.complaints())

@@ -14,6 +14,7 @@ mod layer;
 mod load;
 mod peer;
 mod plan;
+mod postgres;
 mod report;
 mod rounds;
 mod shop;
@@ -28,8 +29,8 @@ pub use self::plan::Plan;
 pub use self::report::{Idle, Paced, Report};
 pub use self::rounds::Figure;
 use self::shop::Shop;
-use self::stage::Stage;
 pub use self::stage::{Row, StageName};
+use self::stage::{SQLITE, Stage};
 
 /// Anything that keeps the benchmark from its figures.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -50,7 +51,7 @@ pub fn paid_path(plan: &Plan) -> Result<Report, Failure> {
         let ledger = runtime.block_on(Channels::ledger())?;
         let mut channels = runtime.block_on(Channels::seed(&ledger, *count, plan.cores))?;
         let shop = Shop::open(runtime, ledger)?;
-        let mut stage = Stage { plan, shop: &shop, channels: &mut channels, rows: &mut rows };
+        let mut stage = Stage { plan, shop: &shop, channels: &mut channels, rows: &mut rows, engine: SQLITE };
         if is_first {
             stage.verify()?;
             stage.accept()?;
@@ -69,6 +70,9 @@ pub fn paid_path(plan: &Plan) -> Result<Report, Failure> {
         if nth + 1 == plan.channels.len() {
             idle = Some(stage.idle()?);
         }
+    }
+    if plan.postgres {
+        postgres::paid(plan, &mut rows)?;
     }
     let peer = match &plan.python {
         Some(python) => Some(peer::python(plan, python)?),

@@ -12,6 +12,7 @@ fn every_figure_of_the_paid_path_is_in_its_json() {
         channels: vec![20, 60],
         connections: vec![1, 4],
         idle_channels: 30,
+        postgres: false,
         python: None,
         cores: 2,
     };
@@ -33,8 +34,8 @@ fn every_figure_of_the_paid_path_is_in_its_json() {
     for member in ["p99AddedMicros", "bytesPerIdleChannel"] {
         assert!(report[member].is_number(), "{member}: {}", report[member]);
     }
-    for member in ["peerPerSecond", "ratioToPeer"] {
-        assert!(report[member].is_null(), "no peer was asked for: {member}");
+    for member in ["peerPerSecond", "ratioToPeer", "postgresToSqlite"] {
+        assert!(report[member].is_null(), "not asked for: {member}");
         assert!(report.as_object().unwrap().contains_key(member));
     }
     let rows: Vec<_> = report["rows"].as_array().unwrap().iter().map(described).collect();
@@ -65,6 +66,7 @@ fn more_connections_than_channels_are_refused() {
         channels: vec![3],
         connections: vec![4],
         idle_channels: 1,
+        postgres: false,
         python: None,
         cores: 1,
     };

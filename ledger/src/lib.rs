@@ -78,7 +78,7 @@ pub use sponsor::{Sponsor, Unsponsored};
 pub use submission::{Effect, Intent, Resolution, Submission, SubmissionId, SubmissionKind, SubmissionState};
 #[cfg(feature = "testing")]
 pub use testing::{
-    BlankPlace, ChannelFixture, Fault, ReaderHold, TEST_SERVER, TestProxy, TestServer, WriterHold,
+    BlankPlace, ChannelFixture, Fault, ReaderHold, TEST_SERVER, TestProxy, TestServer, Twin, WriterHold,
 };
 pub use tip::{TIP_LIFE, Tip};
 pub use vitals::Vitals;

@@ -3,6 +3,7 @@
 mod inspection;
 mod proxy;
 mod server;
+mod twins;
 
 use ed25519_dalek::SigningKey;
 use solana_pubkey::Pubkey;
@@ -18,6 +19,7 @@ use crate::{
 
 pub use self::proxy::{Fault, TestProxy};
 pub use self::server::TestServer;
+pub use self::twins::Twin;
 
 /// Names the server on which temporary ledgers are made, instead of in files.
 pub const TEST_SERVER: &str = "TOLL_TEST_SERVER";

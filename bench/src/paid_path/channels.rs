@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ed25519_dalek::SigningKey;
 use solana_pubkey::Pubkey;
-use toll_ledger::{ChannelFixture, Ledger, SystemClock};
+use toll_ledger::{ChannelFixture, Ledger, NewChannel, SystemClock, Twin};
 use toll_protocol::{Amount, ChannelId, SignedVoucher, Voucher};
 
 use super::{Failure, PRICE};
@@ -15,7 +15,7 @@ pub(super) const DEPOSIT: u64 = 1 << 40;
 /// Different voucher keys. Making one costs as much as a signature.
 const SIGNERS: u64 = 4_096;
 
-/// Channels recorded in one transaction.
+/// Channels that are opened one by one; more are written as rows.
 const BATCH: u64 = 10_000;
 
 /// A step from one channel to the next that leaves no order to profit from: a prime.
@@ -50,8 +50,10 @@ impl Channels {
     /// Opens `count` channels, in the ledger only.
     pub(super) async fn seed(ledger: &Ledger, count: u64, threads: usize) -> Result<Self, Failure> {
         let mut channels = Self { signers: signers(count), all: Vec::new(), taken: 0 };
-        for first in (0..count).step_by(BATCH as usize) {
-            ledger.open_all(channels.add(first..count.min(first + BATCH), threads)).await?;
+        ledger.open_all(channels.add(0..count.min(BATCH), threads)).await?;
+        if count > BATCH {
+            let twins = channels.add_twins(BATCH..count, threads);
+            ledger.open_twins(&fixture(0, &channels.signers[0]), twins).await?;
         }
         Ok(channels)
     }
@@ -71,6 +73,18 @@ impl Channels {
         });
         self.all.extend(made.iter().map(|(id, _)| Channel { id: *id, promised: 0 }));
         made.into_iter().map(|(_, fixture)| fixture).collect()
+    }
+
+    fn add_twins(&mut self, salts: Range<u64>, threads: usize) -> Vec<Twin> {
+        let salts: Vec<u64> = salts.collect();
+        let made = in_parallel(&salts, threads, |salt| {
+            let NewChannel { agreement, .. } =
+                fixture(*salt, &self.signers[(*salt % SIGNERS) as usize]).channel;
+            let (id, bump) = agreement.terms.address(&agreement.program);
+            Twin { id, bump, salt: *salt, signer: agreement.terms.authorized_signer }
+        });
+        self.all.extend(made.iter().map(|twin| Channel { id: twin.id, promised: 0 }));
+        made
     }
 
     /// How many there are.

@@ -17,6 +17,8 @@ pub struct Plan {
     pub connections: Vec<usize>,
     /// Channels that pay once, for the memory that they take afterwards.
     pub idle_channels: u64,
+    /// Whether the paid route is also measured with a ledger on a server of its own, which must be installed.
+    pub postgres: bool,
     /// The Python interpreter that has `solana-pay-kit`, to measure its server beside ours.
     pub python: Option<PathBuf>,
     /// Threads of each part.

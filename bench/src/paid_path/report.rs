@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Failure;
 use super::plan::Plan;
 use super::rounds::Figure;
-use super::stage::{Row, StageName};
+use super::stage::{POSTGRES, Row, SQLITE, StageName};
 
 /// Least that a paid route does of what a free one does.
 const RATIO_TO_FREE: f64 = 0.5;
@@ -19,6 +19,9 @@ const RATIO_TO_VERIFY: f64 = 0.7;
 
 /// Least that we do of what the peer does.
 const RATIO_TO_PEER: f64 = 25.0;
+
+/// Least that a paid route does with its ledger on a server of what it does with a file.
+const RATIO_TO_SQLITE: f64 = 0.6;
 
 /// Most that payment adds to the 99th percentile at half the saturation rate, in microseconds.
 const ADDED_MICROS: f64 = 2_000.0;
@@ -87,6 +90,8 @@ pub struct Report {
     pub peer_per_second: Option<f64>,
     /// Paid requests over the peer's.
     pub ratio_to_peer: Option<f64>,
+    /// Paid requests with the ledger on a server over those with a file; `None` unless they were measured.
+    pub postgres_to_sqlite: Option<f64>,
     /// Memory of a channel that paid once.
     pub bytes_per_idle_channel: f64,
     /// What a paid request costs with the most channels over what it costs with the fewest; `None` with one number of
@@ -116,6 +121,7 @@ impl Report {
             let through_proxy = matches!(stage, StageName::Free | StageName::Paid);
             let is_it = |row: &&Row| {
                 row.stage == stage
+                    && row.engine == SQLITE
                     && row.channels == channels
                     && (!through_proxy || row.connections == connections)
             };
@@ -125,6 +131,7 @@ impl Report {
         let verify_per_second = find(StageName::Verify, few)?;
         let accept_per_second = find(StageName::Accept, few)?;
         let (free, paid) = (find(StageName::Free, few)?, find(StageName::Paid, few)?);
+        let on_server = rows.iter().find(|row| row.engine == POSTGRES).map(|row| row.figure.per_second);
         let many = plan.channels.last().copied().filter(|many| *many != few);
         let many_channels_cost = match many {
             Some(many) => Some(paid / find(StageName::Paid, many)?),
@@ -148,6 +155,7 @@ impl Report {
             peer_per_second: peer.map(|peer| peer.per_second),
             ratio_to_peer: peer.map(|peer| paid / peer.per_second),
             peer,
+            postgres_to_sqlite: on_server.map(|on_server| on_server / paid),
             bytes_per_idle_channel: idle.bytes_per_channel,
             many_channels_cost,
             paced,
@@ -176,6 +184,9 @@ impl Report {
         least("durable acceptance over the bare signature check", self.ratio_to_verify, RATIO_TO_VERIFY);
         if let Some(ratio) = self.ratio_to_peer {
             least("paid over the peer's server", ratio, RATIO_TO_PEER);
+        }
+        if let Some(ratio) = self.postgres_to_sqlite {
+            least("paid on PostgreSQL over SQLite", ratio, RATIO_TO_SQLITE);
         }
         let mut most = |what: &str, figure: f64, most: f64| {
             if figure > most {
@@ -223,6 +234,9 @@ impl fmt::Display for Report {
         writeln!(f, "durable acceptance over the bare signature check: {:.2}", self.ratio_to_verify)?;
         if let Some(ratio) = self.ratio_to_peer {
             writeln!(f, "paid over the peer's server: {ratio:.1}")?;
+        }
+        if let Some(ratio) = self.postgres_to_sqlite {
+            writeln!(f, "paid on PostgreSQL over SQLite: {ratio:.2}")?;
         }
         if let Some(cost) = self.many_channels_cost {
             writeln!(f, "cost of a request with many channels over few: {cost:.2}")?;

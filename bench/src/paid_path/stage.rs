@@ -14,6 +14,12 @@ use super::{Failure, accept, idle, layer, tell, verify};
 /// Lanes of what runs in process: enough to fill a group commit.
 const LANES: usize = 256;
 
+/// A ledger in a file.
+pub(super) const SQLITE: &str = "sqlite";
+
+/// A ledger on a server.
+pub(super) const POSTGRES: &str = "postgres";
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -55,6 +61,8 @@ pub(super) struct Stage<'a> {
     pub(super) shop: &'a Shop,
     pub(super) channels: &'a mut Channels,
     pub(super) rows: &'a mut Vec<Row>,
+    /// Where the ledger is kept.
+    pub(super) engine: &'static str,
 }
 
 impl Stage<'_> {
@@ -165,10 +173,11 @@ impl Stage<'_> {
 
     fn row(&mut self, stage: StageName, protocol: Option<&'static str>, connections: usize, figure: Figure) {
         let channels = self.channels.count() as u64;
+        let engine = self.engine;
         tell(format_args!(
-            "{stage:?}, {channels} channels, {connections} at once: {:.0} a second, p99 {:.0} us",
+            "{stage:?}, {engine}, {channels} channels, {connections} at once: {:.0} a second, p99 {:.0} us",
             figure.per_second, figure.p99_micros
         ));
-        self.rows.push(Row { stage, engine: "sqlite", protocol, connections, channels, figure });
+        self.rows.push(Row { stage, engine, protocol, connections, channels, figure });
     }
 }

@@ -24,6 +24,8 @@ pub struct TestServer {
     programs: PathBuf,
     port: u16,
     process: Option<Child>,
+    /// Whether commits wait for the disk.
+    synced: bool,
 }
 
 impl TestServer {
@@ -32,6 +34,18 @@ impl TestServer {
     /// # Panics
     /// When it does not start, or is not installed and `TOLL_TEST_POSTGRES=1` demands it.
     pub fn start() -> Option<Self> {
+        Self::start_with(false)
+    }
+
+    /// The same with commits that wait for the disk, to measure by.
+    ///
+    /// # Panics
+    /// As [`TestServer::start`] does.
+    pub fn start_synced() -> Option<Self> {
+        Self::start_with(true)
+    }
+
+    fn start_with(synced: bool) -> Option<Self> {
         let Some(programs) = installed() else {
             assert!(
                 std::env::var(DEMANDED).is_err(),
@@ -46,7 +60,7 @@ impl TestServer {
         let port =
             TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
         give_to_owner(directory.path());
-        let mut server = Self { directory, programs, port, process: None };
+        let mut server = Self { directory, programs, port, process: None, synced };
         let made = server
             .command("initdb")
             .args(["--username=toll", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"])
@@ -66,7 +80,8 @@ impl TestServer {
         let log = std::fs::File::options().create(true).append(true).open(self.log()).expect("a log");
         let mut command = self.command("postgres");
         command.arg("-D").arg(self.data()).args(["-c", "listen_addresses=127.0.0.1"]);
-        command.args(["-c", "unix_socket_directories=", "-c", "max_connections=200", "-c", "fsync=off"]);
+        command.args(["-c", "unix_socket_directories=", "-c", "max_connections=200"]);
+        command.args(["-c", if self.synced { "fsync=on" } else { "fsync=off" }]);
         command.arg("-c").arg(format!("port={}", self.port));
         command.stdout(Stdio::null()).stderr(log);
         self.process = Some(command.spawn().expect("postgres runs"));
