@@ -104,9 +104,9 @@ fn no_channels_is_an_empty_list() {
 #[test]
 fn a_state_file_of_a_newer_version_is_refused_and_left_alone() {
     let toll = Toll::new();
-    let text = "{\"version\": 3, \"channels\": [], \"more\": true}";
+    let text = "{\"version\": 4, \"channels\": [], \"more\": true}";
     let path = toll.write(".local/state/toll/channels.json", text);
-    toll.run(&["channels"]).fails_with(Exit::State.code(), &["version 3", "--state"]);
+    toll.run(&["channels"]).fails_with(Exit::State.code(), &["version 4", "--state"]);
     assert_eq!(std::fs::read_to_string(path).unwrap(), text);
 }
 

@@ -6,6 +6,7 @@ use axum::Router;
 use axum::extract::Request as Asked;
 use axum::response::{IntoResponse, Response};
 use solana_signer::Signer;
+use toll_chain::Chain;
 use toll_client::{Intents, PayError, Payer, Policy, Request};
 use toll_protocol::{
     Challenge, ChallengeSecret, ChargeDetails, ChargeRequest, Network, Offer, Realm, format_www_authenticate,
@@ -55,6 +56,18 @@ fn http_402() -> axum::http::StatusCode {
     axum::http::StatusCode::PAYMENT_REQUIRED
 }
 
+/// Waits until nothing that was signed with `blockhash` can land: 150 blocks, of 50 ms.
+async fn is_dead(world: &World, blockhash: &str) {
+    let blockhash = blockhash.parse().expect("a blockhash");
+    for _ in 0..600 {
+        if !world.cluster().chain().is_blockhash_valid(&blockhash).await.expect("the chain answers") {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("the blockhash lives on after a minute");
+}
+
 async fn payer(world: &World, push: bool) -> Payer {
     world.cluster().airdrop(&world.actors.payer.pubkey(), 1_000_000_000).await.expect("SOL");
     let policy = Policy {
@@ -96,8 +109,7 @@ async fn another_charge_is_signed_only_when_the_first_can_never_land() {
     let first = shown.lock().expect("nobody panicked").clone();
     assert!(first.len() == 2 && first[0] == first[1], "its blockhash is alive: {first:?}");
 
-    let slot = world.cluster().slot().await.expect("the chain answers");
-    world.chain.wait_for_slot(slot + 400).await;
+    is_dead(&world, &book.charges()[0].blockhash).await;
     let refused = payer.pay(&book, &request).await;
 
     assert!(matches!(refused, Err(PayError::Refused { status: 402, .. })), "{refused:?}");

@@ -46,6 +46,10 @@ async fn the_state_file_is_private_and_versioned() {
     assert_eq!(document["channels"][0]["signed"], "1000");
     let secret = serde_json::to_string(&customer.key.to_bytes().to_vec()).unwrap();
     assert!(!text.contains(&secret[1..60]), "the key is in the state file");
+
+    // The version before it had no charges.
+    std::fs::write(customer.state(), text.replace("\"version\": 3", "\"version\": 2")).unwrap();
+    assert_eq!(customer.book().channels().len(), 1);
 }
 
 #[tokio::test]
