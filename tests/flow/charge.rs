@@ -5,17 +5,20 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::extract::Request as Asked;
 use axum::response::{IntoResponse, Response};
+use solana_keypair::Keypair;
 use solana_signer::Signer;
-use toll_chain::Chain;
+use toll_chain::{Chain, Cluster};
 use toll_client::{Intents, PayError, Payer, Policy, Request};
 use toll_protocol::{
-    Challenge, ChallengeSecret, ChargeDetails, ChargeRequest, Network, Offer, Realm, format_www_authenticate,
+    Challenge, ChallengeSecret, ChargeDetails, ChargePayload, ChargeRequest, Network, Offer, PaymentCredential,
+    Realm, decode_transaction, encode_transaction, format_www_authenticate, parse_payment,
 };
 use toll_tests::World;
 use toll_tests::world::{AtShutdown, FUNDS, PRICE};
 
-/// A server that asks for [`PRICE`] and never answers whoever paid; what it was shown.
-async fn silent(world: &World) -> (Request, Arc<Mutex<Vec<String>>>) {
+/// A server that asks for [`PRICE`] and never answers whoever paid; what it was shown. With `sponsor` it pays the fee, and
+/// sends what it is shown all the same.
+async fn silent(world: &World, sponsor: Option<&Keypair>) -> (Request, Arc<Mutex<Vec<String>>>) {
     let request = ChargeRequest {
         amount: PRICE,
         currency: world.fixture.mint,
@@ -26,7 +29,7 @@ async fn silent(world: &World) -> (Request, Arc<Mutex<Vec<String>>>) {
             network: Network::Localnet,
             decimals: 6,
             token_program: None,
-            fee_payer_key: None,
+            fee_payer_key: sponsor.map(Keypair::pubkey),
             splits: Vec::new(),
             recent_blockhash: None,
         },
@@ -38,18 +41,35 @@ async fn silent(world: &World) -> (Request, Arc<Mutex<Vec<String>>>) {
     let value = format_www_authenticate(&challenge).expect("a header");
     let shown = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&shown);
+    let (sponsor, cluster) = (sponsor.map(Keypair::insecure_clone).map(Arc::new), Arc::new(world.cluster()));
     let answer = move |asked: Asked| {
-        if let Some(credential) = asked.headers().get("authorization") {
-            let text = credential.to_str().expect("a text").to_owned();
-            seen.lock().expect("nobody panicked").push(text);
+        let credential = asked.headers().get("authorization").cloned();
+        let text = credential.map(|value| value.to_str().expect("a text").to_owned());
+        seen.lock().expect("nobody panicked").extend(text.clone());
+        let (sponsor, cluster, value) = (sponsor.clone(), Arc::clone(&cluster), value.clone());
+        async move {
+            if let (Some(text), Some(sponsor)) = (text, sponsor) {
+                send(&text, &sponsor, &cluster).await;
+            }
+            let response: Response = (http_402(), [("www-authenticate", value)]).into_response();
+            response
         }
-        let response: Response = (http_402(), [("www-authenticate", value.clone())]).into_response();
-        std::future::ready(response)
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
     (Request::get(format!("http://{address}/report").parse().expect("a URL")), shown)
+}
+
+/// Signs a transaction as its sponsor, and sends it, unless it was sent before.
+async fn send(credential: &str, sponsor: &Keypair, cluster: &Cluster) {
+    let Some(Ok(PaymentCredential::Charge(credential))) = parse_payment(credential) else { panic!("{credential}") };
+    let ChargePayload::Transaction(bytes) = credential.payload else { panic!("{credential:?}") };
+    let mut transaction = decode_transaction(&bytes).expect("a transaction");
+    transaction.signatures[0] = sponsor.sign_message(&transaction.message.serialize());
+    let signature = transaction.signatures[0];
+    cluster.chain().submit(&encode_transaction(&transaction)).await.expect("a node takes it");
+    cluster.confirm(&signature).await.expect("it lands");
 }
 
 fn http_402() -> axum::http::StatusCode {
@@ -82,7 +102,7 @@ async fn payer(world: &World, push: bool) -> Payer {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charge_that_landed_and_is_not_answered_is_not_paid_again() {
     let world = crate::world(AtShutdown::LeaveOpen).await;
-    let (request, shown) = silent(&world).await;
+    let (request, shown) = silent(&world, None).await;
     let (payer, book) = (payer(&world, true).await, world.book());
 
     for _ in 0..3 {
@@ -99,7 +119,7 @@ async fn a_charge_that_landed_and_is_not_answered_is_not_paid_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_charge_is_signed_only_when_the_first_can_never_land() {
     let world = crate::world(AtShutdown::LeaveOpen).await;
-    let (request, shown) = silent(&world).await;
+    let (request, shown) = silent(&world, None).await;
     let (payer, book) = (payer(&world, false).await, world.book());
 
     for _ in 0..2 {
@@ -117,4 +137,19 @@ async fn another_charge_is_signed_only_when_the_first_can_never_land() {
     assert_eq!(shown.len(), 4, "the old one, and another: {shown:?}");
     assert!(shown[2] == first[0] && shown[3] != first[0], "{shown:?}");
     assert_eq!((book.charges().len(), world.balances().await), (1, (FUNDS.get(), 0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_charge_that_its_sponsor_sent_is_found_by_the_payers_signature() {
+    let world = crate::world(AtShutdown::LeaveOpen).await;
+    let (request, shown) = silent(&world, Some(&world.actors.fee_payer)).await;
+    let (payer, book) = (payer(&world, false).await, world.book());
+
+    let refused = payer.pay(&book, &request).await;
+
+    let Err(PayError::Charged { signature }) = refused else { panic!("{refused:?}") };
+    world.cluster().confirm(&signature).await.expect("it landed");
+    assert_ne!(signature.to_string(), book.charges()[0].signature, "the sponsor signs first");
+    assert_eq!(world.balances().await, (FUNDS.get() - PRICE.get(), PRICE.get()));
+    assert_eq!(shown.lock().expect("nobody panicked").len(), 1);
 }
