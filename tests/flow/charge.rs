@@ -10,8 +10,8 @@ use solana_signer::Signer;
 use toll_chain::{Chain, Cluster};
 use toll_client::{Intents, PayError, Payer, Policy, Request};
 use toll_protocol::{
-    Challenge, ChallengeSecret, ChargeDetails, ChargePayload, ChargeRequest, Network, Offer, PaymentCredential,
-    Realm, decode_transaction, encode_transaction, format_www_authenticate, parse_payment,
+    Challenge, ChallengeSecret, ChargeDetails, ChargePayload, ChargeRequest, Network, Offer,
+    PaymentCredential, Realm, decode_transaction, encode_transaction, format_www_authenticate, parse_payment,
 };
 use toll_tests::World;
 use toll_tests::world::{AtShutdown, FUNDS, PRICE};
@@ -63,7 +63,9 @@ async fn silent(world: &World, sponsor: Option<&Keypair>) -> (Request, Arc<Mutex
 
 /// Signs a transaction as its sponsor, and sends it, unless it was sent before.
 async fn send(credential: &str, sponsor: &Keypair, cluster: &Cluster) {
-    let Some(Ok(PaymentCredential::Charge(credential))) = parse_payment(credential) else { panic!("{credential}") };
+    let Some(Ok(PaymentCredential::Charge(credential))) = parse_payment(credential) else {
+        panic!("{credential}")
+    };
     let ChargePayload::Transaction(bytes) = credential.payload else { panic!("{credential:?}") };
     let mut transaction = decode_transaction(&bytes).expect("a transaction");
     transaction.signatures[0] = sponsor.sign_message(&transaction.message.serialize());
