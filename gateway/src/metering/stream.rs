@@ -17,6 +17,7 @@ use toll_protocol::{Amount, EventCutter, NeedVoucher, PaymentEvent, StreamEvent}
 
 use super::Usage;
 use super::body::{Frames, channel, deliver_head};
+use super::paused::Wanted;
 use super::serve::MeteredSale;
 use crate::gateway::receipt_header;
 use crate::header::{PAYMENT_RECEIPT, mark_private};
@@ -192,11 +193,16 @@ impl Meter {
                     return false;
                 }
             };
-            let required = self.required(&watermarks, cost);
+            let wanted = self.wanted(&watermarks, cost);
+            let required = wanted.required;
             if said.is_none_or(|(known, marks)| known != required || marks.deposit != watermarks.deposit) {
                 // Something came of it.
                 deadline = gateway.now() + i64::from(self.sale.metering.voucher_wait);
-                pause = Some(gateway.paused.pause(self.sale.channel.id, required));
+                drop(pause.take());
+                pause = gateway.paused.pause(self.sale.channel.id, wanted);
+                if pause.is_none() {
+                    return false;
+                }
                 let needed = PaymentEvent::NeedVoucher(NeedVoucher {
                     channel_id: self.sale.channel.id,
                     required_cumulative: required,
@@ -224,12 +230,13 @@ impl Meter {
     }
 
     /// The voucher to ask for: one that lasts for as long as vouchers may run ahead, where the deposit reaches so far.
-    fn required(&self, watermarks: &Watermarks, cost: Amount) -> Amount {
+    fn wanted(&self, watermarks: &Watermarks, cost: Amount) -> Wanted {
         let min_delta = self.sale.gateway.terms.min_voucher_delta;
         let missing = cost.saturating_sub(self.sale.tab.amount());
         let least = watermarks.required(missing, min_delta);
         let ahead = watermarks.required(missing.max(self.sale.headroom), min_delta);
-        if least <= watermarks.deposit { ahead.min(watermarks.deposit) } else { least }
+        let required = if least <= watermarks.deposit { ahead.min(watermarks.deposit) } else { least };
+        Wanted { least, required }
     }
 }
 

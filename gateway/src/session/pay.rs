@@ -102,7 +102,7 @@ where
             .map_err(|mismatch| mismatch.resuming(&channel.record))?;
     }
     gateway.limit_voucher(action.channel_id)?;
-    if is_head && gateway.paused.wanted(&action.channel_id).is_none() {
+    if is_head && !gateway.paused.lets_in(&action.channel_id, signed.voucher.cumulative_amount) {
         // It is free, and leaves a voucher and an entry in the ledger.
         gateway.limit_update(action.channel_id)?;
     }

@@ -4,9 +4,10 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
 use http_body::Frame;
-use http_body_util::StreamBody;
+use http_body_util::{BodyExt, StreamBody};
 use serde_json::json;
 use toll_protocol::Receipt;
+use tower::ServiceExt;
 
 use crate::world::{PRICE, Session, World, request};
 
@@ -218,4 +219,57 @@ async fn what_is_being_served_is_not_sold_twice() {
     drop(sender);
     assert_eq!(amounts(&first.await.unwrap().receipt()), (100 + PRICE, PRICE + 3));
     assert_eq!(figures(&world, &session).await, (100 + PRICE, PRICE + 3, 0));
+}
+
+#[tokio::test]
+async fn answers_that_are_searched_come_uncompressed() {
+    let (world, session) = metered("/metered/tokens").await;
+    world.served.answers(tokens((1, 1)));
+    let zipped = |path: &str, voucher: &str| {
+        let mut request = request(Method::GET, path, Some(voucher), "");
+        request.headers_mut().insert("accept-encoding", "gzip".parse().unwrap());
+        request
+    };
+    world.send(zipped("/metered/tokens", &session.voucher(100))).await.receipt();
+    assert!(!world.served.last().0.contains_key("accept-encoding"));
+    let bytes = Session { challenge: world.challenge("/metered/bytes").await, ..session };
+    world.send(zipped("/metered/bytes", &bytes.voucher(200))).await.receipt();
+    assert_eq!(world.served.last().0["accept-encoding"], "gzip");
+}
+
+#[tokio::test]
+async fn a_long_answer_says_in_a_trailer_what_it_cost() {
+    let (world, session) = metered("/metered/bytes").await;
+    world.served.answers(|_| {
+        let chunks = (0..3).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 1_000]));
+        Response::new(Body::from_stream(futures::stream::iter(chunks)))
+    });
+    let mut asked = request(Method::GET, "/metered/bytes", Some(&session.voucher(100)), "");
+    asked.headers_mut().insert("te", "trailers".parse().unwrap());
+    let response = world.router.clone().oneshot(asked).await.unwrap();
+    assert_eq!(response.headers()["trailer"], "payment-receipt");
+    let collected = response.into_body().collect().await.unwrap();
+    let receipt = collected.trailers().unwrap()["payment-receipt"].to_str().unwrap();
+    assert_eq!(amounts(&toll_protocol::parse_receipt(receipt).unwrap()), (100, 3));
+    assert_eq!(collected.to_bytes().len(), 3_000);
+    assert_eq!(figures(&world, &session).await, (100, 3, 0));
+}
+
+#[tokio::test]
+async fn what_was_delivered_when_a_gateway_died_is_charged_and_the_rest_is_free() {
+    let (world, session) = metered("/metered/tokens").await;
+    // As a gateway leaves it that is killed in the middle of an answer.
+    let key = toll_ledger::ReplayKey { key: [7; 32], fingerprint: [8; 32] };
+    let voucher = session.signed(100).verify(&session.id, &session.signed(100).signer).unwrap();
+    let charge = toll_ledger::Charge { replay: key, ..toll_ledger::Charge::of(100, 1) };
+    world.ledger.earmark(&voucher, charge).await.unwrap();
+    assert!(world.ledger.note_delivered(&key, toll_protocol::Amount::new(40)).await.unwrap());
+
+    world.served.answers(tokens((0, 0)));
+    let short = world.get("/metered/tokens", &session.voucher(140)).await;
+    world.is_refusal(&short, 402, "verification-failed", "insufficient");
+    assert_eq!(short.json()["requiredCumulative"], "200");
+    world.pass(toll_ledger::EARMARK_LIFE).await;
+    let answer = world.get("/metered/tokens", &session.voucher(140)).await;
+    assert_eq!(amounts(&answer.receipt()), (140, 41));
 }
