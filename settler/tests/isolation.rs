@@ -153,7 +153,7 @@ async fn a_forced_close_is_seen_while_the_launch_of_another_hangs() {
 
 #[tokio::test]
 async fn a_node_that_tells_no_costs_keeps_no_fate_from_being_learned() {
-    let mut world = World::new();
+    let world = World::new();
     let (early, late) = (world.opened(1, 1_000).await, world.opened(2, 1_000).await);
     let chain = FlakyChain::of(&world);
     let config = SettlerConfig { drain_timeout: Duration::from_secs(3), ..world.config() };

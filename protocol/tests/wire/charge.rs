@@ -94,7 +94,8 @@ fn charges_that_break_a_rule_are_refused() {
     let member = |member: &str, expected| Err(ChargeError::Json(invalid(member, expected)));
     let amount = "a decimal string of a u64";
     let long = "é".repeat(284);
-    let cases: Vec<(Box<dyn Fn(&mut Value)>, Result<(), ChargeError>)> = vec![
+    type Bend = Box<dyn Fn(&mut Value)>;
+    let cases: Vec<(Bend, Result<(), ChargeError>)> = vec![
         (Box::new(set(&["amount"], json!("0"))), member("request.amount", "above zero")),
         (Box::new(set(&["amount"], json!("18446744073709551616"))), member("request.amount", amount)),
         (Box::new(set(&["amount"], json!("01000"))), member("request.amount", amount)),
