@@ -32,7 +32,14 @@ pub(super) struct Wanted {
 impl Paused {
     /// The cumulative amount that streams of `channel` wait for, if any do.
     pub(crate) fn wanted(&self, channel: &ChannelId) -> Option<Amount> {
-        self.0.required.lock().unwrap_or_else(PoisonError::into_inner).get(channel)?.iter().map(|wanted| wanted.required).max()
+        self.0
+            .required
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(channel)?
+            .iter()
+            .map(|wanted| wanted.required)
+            .max()
     }
 
     /// Whether a stream of `channel` waits that goes on with a voucher for `cumulative`.
@@ -95,7 +102,8 @@ mod tests {
     #[test]
     fn a_channel_has_as_many_streams_waiting_as_it_may_and_no_more() {
         let (paused, one, other) = (Paused::default(), ChannelId::new([1; 32]), ChannelId::new([2; 32]));
-        let mut waiting: Vec<_> = (0..MOST).map(|_| paused.pause(one, wanted(2, 11)).expect("room")).collect();
+        let mut waiting: Vec<_> =
+            (0..MOST).map(|_| paused.pause(one, wanted(2, 11)).expect("room")).collect();
         assert!(paused.pause(one, wanted(2, 11)).is_none());
         assert!(paused.pause(other, wanted(2, 11)).is_some());
         waiting.pop();
