@@ -42,7 +42,7 @@ async def prepare(terms):
             authorized_signer=signer,
             deposit=terms["deposit"],
             idle_timeout_seconds=86_400,
-            last_activity_at=int(time.time()),
+            last_activity_at=int(time.time() * 1000),
         )
         await store.update_channel(channel_id, lambda _, state=state: state)
     return new_session(
