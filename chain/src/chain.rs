@@ -73,6 +73,12 @@ pub trait Chain: Send + Sync {
     /// What became of each signature, searching the whole history. Any number of signatures.
     async fn statuses(&self, signatures: &[Signature]) -> Result<Vec<Fate>, ChainError>;
 
+    /// A transaction that the cluster has taken and confirmed; `None` where no node knows one, though it may know later.
+    async fn transaction(&self, signature: &Signature) -> Result<Option<TakenTransaction>, ChainError> {
+        let _ = signature;
+        Ok(None)
+    }
+
     /// What a landed transaction cost, or `None` while the node has not indexed it.
     async fn cost(&self, signature: &Signature) -> Result<Option<Cost>, ChainError>;
 }
@@ -97,6 +103,17 @@ pub struct Accounts {
     pub slot: u64,
     /// One entry per address asked for.
     pub accounts: Vec<Option<Account>>,
+}
+
+/// A transaction that the cluster has taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenTransaction {
+    /// The slot it is in.
+    pub slot: u64,
+    /// Why it failed, if it did.
+    pub error: Option<Failure>,
+    /// The transaction.
+    pub bytes: Vec<u8>,
 }
 
 /// How a transaction would have run.

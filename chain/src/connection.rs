@@ -136,6 +136,22 @@ impl Connection {
         }
     }
 
+    /// The first answer that is something, asking one node after the other; `None` where those that answered have nothing.
+    pub(crate) async fn first_found<T>(
+        &self,
+        question: impl for<'a> Fn(&'a Node) -> BoxFuture<'a, Result<Option<T>>> + Sync,
+    ) -> Result<Option<T>> {
+        let (mut told, mut answered) = (ChainError::NoNode, false);
+        for node in self.by_preference() {
+            match self.ask_one(&node, question(&node)).await {
+                Ok(Some(answer)) => return Ok(Some(answer)),
+                Ok(None) => answered = true,
+                Err(error) => told = more_telling(told, error),
+            }
+        }
+        if answered { Ok(None) } else { Err(told) }
+    }
+
     /// One call, put to every node at once. The first good answer is enough; the other nodes are asked all the
     /// same. A refusal counts when no node does better.
     pub(crate) async fn call_all<T: DeserializeOwned + Send + 'static>(

@@ -24,7 +24,7 @@ mod rpc;
 #[cfg(test)]
 mod stub_node;
 
-pub use chain::{Accounts, CLOCK, Chain, ChainClock, ChainTip, Cost, Fate, Simulation};
+pub use chain::{Accounts, CLOCK, Chain, ChainClock, ChainTip, Cost, Fate, Simulation, TakenTransaction};
 pub use cluster::{Cluster, Landed};
 pub use consensus::Consensus;
 pub use endpoints::Endpoints;

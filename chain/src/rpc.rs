@@ -16,7 +16,7 @@ use solana_rpc_client_api::response::{Response, RpcBlockhash, RpcKeyedAccount, U
 use solana_signature::Signature;
 use toll_protocol::Network;
 
-use crate::chain::{Accounts, Chain, ChainTip, Cost, Fate, Simulation};
+use crate::chain::{Accounts, Chain, ChainTip, Cost, Fate, Simulation, TakenTransaction};
 use crate::connection::{Connection, not_past};
 use crate::consensus::Detection;
 use crate::hints::Hints;
@@ -24,7 +24,7 @@ use crate::program_accounts::{self, ChannelFilter, FoundChannels, Listed, Listed
 use crate::{ChainError, Endpoints};
 
 pub(crate) use self::answer::account;
-use self::answer::{Indexed, Simulated, Status, list, malformed};
+use self::answer::{Indexed, Kept, Simulated, Status, list, malformed};
 
 /// Most addresses one `getMultipleAccounts` takes.
 const ACCOUNTS_PER_CALL: usize = 100;
@@ -272,6 +272,30 @@ impl Chain for RpcChain {
             );
         }
         Ok(fates)
+    }
+
+    async fn transaction(&self, signature: &Signature) -> Result<Option<TakenTransaction>, ChainError> {
+        const WHAT: &str = "getTransaction";
+        let config = json!({
+            "commitment": self.commitment(),
+            "encoding": "base64",
+            "maxSupportedTransactionVersion": TRANSACTION_VERSION,
+        });
+        let params = json!([signature.to_string(), config]);
+        // A node that has not seen it may be behind: what another one shows counts.
+        let found = self
+            .connection
+            .first_found(|node| {
+                let params = params.clone();
+                Box::pin(
+                    async move { node.ask::<Option<Kept>>(WHAT, RpcRequest::GetTransaction, params).await },
+                )
+            })
+            .await?;
+        let Some(Kept { slot, transaction: (text, _), meta }) = found else { return Ok(None) };
+        let meta = meta.ok_or_else(|| malformed(WHAT, "a transaction without its outcome"))?;
+        let bytes = STANDARD.decode(text).map_err(|_| malformed(WHAT, "a transaction that is not base64"))?;
+        Ok(Some(TakenTransaction { slot, error: meta.err, bytes }))
     }
 
     async fn cost(&self, signature: &Signature) -> Result<Option<Cost>, ChainError> {

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use solana_pubkey::Pubkey;
 use solana_signer::Signer;
 use toll_gateway::{
-    DiscoveryConfig, GatewayConfig, RouteConfig, RouteTable, SessionConfig, Terms, parse_tokens, route_table,
+    ChargeConfig, DiscoveryConfig, GatewayConfig, RouteConfig, RouteTable, SessionConfig, Terms,
+    parse_tokens, route_table,
 };
 use toll_ledger::LedgerConfig;
 use toll_protocol::{Amount, Network, ProgramProfile, TREASURY_OWNER};
@@ -40,6 +41,9 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// The terms of every channel.
     pub session: SessionConfig,
+    /// Single payments.
+    #[serde(default)]
+    pub charge: ChargeConfig,
     /// How to reach the chain, and what to do there how eagerly.
     pub settler: SettlerSettings,
     /// How people and agents find what is sold.
@@ -104,7 +108,8 @@ impl Config {
 
     /// Checks what the values mean, beyond their spelling.
     pub fn validate(&self) -> Result<()> {
-        let Self { ledger, gateway, session: _, settler, discovery, admin, telemetry, routes: _ } = self;
+        let Self { ledger, gateway, session: _, charge: _, settler, discovery, admin, telemetry, routes: _ } =
+            self;
         ledger.validate().map_err(invalid)?;
         gateway.validate().map_err(invalid)?;
         discovery.validate().map_err(invalid)?;
@@ -160,6 +165,7 @@ impl Config {
     /// The terms of every channel.
     pub fn terms(&self) -> Result<Terms> {
         let terms = self.session.terms(&self.gateway).map_err(invalid)?;
+        let terms = self.charge.add_to(terms).map_err(invalid)?;
         Ok(Terms { keeps_deposits: self.settler.renew != Renew::Never, ..terms })
     }
 

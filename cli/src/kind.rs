@@ -14,5 +14,6 @@ pub(crate) fn kind(kind: SubmissionKind) -> &'static str {
         SubmissionKind::Reclaim => "reclaim",
         SubmissionKind::CreateAccount => "createAccount",
         SubmissionKind::Rearm => "rearm",
+        SubmissionKind::Charge => "charge",
     }
 }

@@ -1,4 +1,4 @@
-//! The gateway's part of `toll.toml`: sections `[gateway]`, `[session]`, `[discovery]` and `[[routes]]`.
+//! The gateway's part of `toll.toml`: sections `[gateway]`, `[session]`, `[charge]`, `[discovery]` and `[[routes]]`.
 //!
 //! The structs are plain serde, so that a program with more sections embeds them in its own root struct.
 //! Deserializing checks spelling and types; [`GatewayConfig::validate`] and [`SessionConfig::terms`] check
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ConfigError;
 
+mod charge;
 mod discovery;
 mod gateway;
 mod hook;
@@ -18,6 +19,7 @@ mod session;
 mod tokens;
 mod transport;
 
+pub use charge::{ChargeConfig, ChargeSplitConfig};
 pub use discovery::DiscoveryConfig;
 pub use gateway::GatewayConfig;
 pub use hook::PriceHookConfig;
@@ -36,6 +38,9 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// The terms of every channel.
     pub session: SessionConfig,
+    /// Single payments.
+    #[serde(default)]
+    pub charge: ChargeConfig,
     /// How people and agents find what is sold.
     #[serde(default)]
     pub discovery: DiscoveryConfig,
@@ -50,7 +55,7 @@ impl Config {
         let config: Self = toml::from_str(text).map_err(|error| ConfigError::Syntax(error.to_string()))?;
         config.gateway.validate()?;
         config.discovery.validate()?;
-        let terms = config.session.terms(&config.gateway)?;
+        let terms = config.charge.add_to(config.session.terms(&config.gateway)?)?;
         route_table(&config.routes, &terms, config.gateway.unpriced)?;
         config.gateway.price_hook.validate_for(&config.routes)?;
         Ok(config)

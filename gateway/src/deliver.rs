@@ -114,6 +114,8 @@ enum Place {
     Nowhere,
     Ledger(Ledger, ChannelId),
     Memory(Arc<Recent>, ChannelId),
+    /// In the ledger, under the challenge that the payment answered.
+    Payment(Ledger, String),
 }
 
 /// An answer without its body.
@@ -133,6 +135,11 @@ impl Keeper {
         Self { turn, place }
     }
 
+    /// Keeps the answer that a single payment bought.
+    pub(crate) fn of_payment(gateway: &Gateway, challenge_id: String, turn: Turn) -> Self {
+        Self { turn, place: Place::Payment(gateway.ledger.clone(), challenge_id) }
+    }
+
     /// Keeps the answer, or without a `body` that there was one. Writing to disk goes on in the background: repeats
     /// wait for the turn, and with it for that; the first answer does not.
     pub(crate) fn keep(self, head: Head, body: Option<Bytes>) {
@@ -145,6 +152,19 @@ impl Keeper {
             Place::Memory(recent, channel) => {
                 let answer = body.map(|body| Packed::new(status, headers, body));
                 recent.finish(channel, *self.turn.key(), answer);
+            }
+            Place::Payment(ledger, challenge_id) => {
+                let answer = body.map(|body| Packed::new(status, headers, body).unpack());
+                if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                    let turn = self.turn;
+                    runtime.spawn(async move {
+                        let served = ledger.serve_payment(&challenge_id, answer).await;
+                        if let Err(error) = served {
+                            tracing::error!(%error, "cannot keep the answer to a paid request");
+                        }
+                        drop(turn);
+                    });
+                }
             }
             Place::Ledger(ledger, channel) => {
                 let answer = body.map(|body| Packed::new(status, headers, body).unpack());

@@ -4,6 +4,7 @@ use axum::extract::FromRequestParts;
 use http::StatusCode;
 use http::request::Parts;
 use solana_pubkey::Pubkey;
+use solana_signature::Signature;
 use toll_ledger::Watermarks;
 use toll_protocol::{Amount, ChannelId};
 
@@ -20,6 +21,17 @@ pub struct Paid {
     pub charged: Amount,
     /// The channel's accounting after the charge.
     pub watermarks: Watermarks,
+}
+
+/// The single payment that admitted a request, as an extension of it, where no channel did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PaidOnce {
+    /// Whose tokens it moved.
+    pub payer: Pubkey,
+    /// How much in all, in base units.
+    pub charged: Amount,
+    /// The transaction.
+    pub reference: Signature,
 }
 
 impl<S: Sync> FromRequestParts<S> for Paid {

@@ -48,6 +48,12 @@ pub(crate) fn replay_key_of_use(
     Ok(ReplayKey { key, fingerprint: fingerprint(request, body) })
 }
 
+/// The same for a request that a single payment pays for: the challenge buys one request, so nothing else names it.
+pub(crate) fn replay_key_of_charge(challenge_id: &str, request: &Parts, body: &Bytes) -> ReplayKey {
+    let key = digest(&[b"charge", challenge_id.as_bytes()]);
+    ReplayKey { key, fingerprint: fingerprint(request, body) }
+}
+
 fn fingerprint(request: &Parts, body: &Bytes) -> [u8; 32] {
     let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
     let body = Sha256::digest(body);

@@ -46,6 +46,7 @@ pub struct Gateway {
     refusals: RateLimit<ChannelId>,
     reruns: RateLimit<ReplayKey>,
     doubts: RateLimit<ChannelId>,
+    charges: RateLimit<Pubkey>,
 }
 
 /// How often a minute the service may fail one paid request and be tried again for it.
@@ -67,6 +68,7 @@ impl Gateway {
             refusals: RateLimit::new(terms.limits.refusals_per_second, second),
             reruns: RateLimit::new(RERUNS_PER_MINUTE, minute),
             doubts: RateLimit::new(DOUBTS_PER_MINUTE, minute),
+            charges: RateLimit::new(terms.charge.as_ref().map_or(0, |it| it.payments_per_minute), minute),
             in_flight: InFlight::default(),
             signing: InFlight::default(),
             operator: None,
@@ -131,6 +133,14 @@ impl Gateway {
         let limited =
             |retry_after| Rejection::RateLimited { detail: "too many opens by this payer", retry_after };
         self.opens.take(payer, self.now()).map_err(limited)
+    }
+
+    pub(crate) fn limit_charge(&self, payer: Pubkey) -> Result<(), Rejection> {
+        let limited = |retry_after| Rejection::RateLimited {
+            detail: "too many single payments by this payer; open a session",
+            retry_after,
+        };
+        self.charges.take(payer, self.now()).map_err(limited)
     }
 
     pub(crate) fn limit_update(&self, channel: ChannelId) -> Result<(), Rejection> {

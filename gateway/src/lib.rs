@@ -27,6 +27,7 @@
 mod answer;
 mod binding;
 mod body;
+mod charge;
 mod config;
 mod deliver;
 mod discovery;
@@ -59,21 +60,21 @@ mod trace;
 mod wait;
 
 pub use config::{
-    Config, CredentialHeader, DiscoveryConfig, GatewayConfig, MeterConfig, MeterUnit, PriceHookConfig,
+    ChargeConfig, ChargeSplitConfig, Config, CredentialHeader, DiscoveryConfig, GatewayConfig, MeterConfig, MeterUnit, PriceHookConfig,
     RateConfig, RouteConfig, RouteSigner, SessionConfig, SplitConfig, TierConfig, TransportConfig,
     parse_tokens, route_table,
 };
 pub use deliver::MAX_REPLAY_BODY;
 pub use discovery::Discovery;
 pub use error::{ConfigError, GatewayError};
-pub use extract::Paid;
+pub use extract::{Paid, PaidOnce};
 pub use gateway::Gateway;
 pub use hook::{HookFailed, HookFailure, HookedPrice, HttpHook, PriceHook, PriceQuestion, UsageReport};
 pub use layer::{PaymentLayer, PaymentService};
 pub use metering::{FailureCharge, Metering, Rate, Tariff, Tier, Unit, Usage};
 pub use metrics::Metrics;
-pub use price::{FixedPrice, Price, Pricer, Quote};
+pub use price::{Accepts, FixedPrice, Price, Pricer, Quote};
 pub use proxy::Proxy;
 pub use routes::{Route, RouteTable, Unpriced};
 pub use serve::{bind, proxy_router, serve};
-pub use terms::{Limits, Terms};
+pub use terms::{ChargeShare, ChargeTerms, Limits, Terms};

@@ -25,6 +25,8 @@ pub struct Price {
     /// Whether sessions on this route are operator-signed: the gateway signs their vouchers. That takes an operator
     /// ([`crate::Terms::operator`]) and does not go with `bind_body`.
     pub operator_signed: bool,
+    /// The ways to pay it.
+    pub accepts: Accepts,
     /// The header field that challenges ask credentials in.
     pub field: CredentialField,
     /// How a request is charged whose price is known only when it is served. `amount` is what is earmarked for it before,
@@ -32,6 +34,22 @@ pub struct Price {
     pub metering: Option<Arc<Metering>>,
     /// Whether a [`crate::PriceHook`] is asked for the amount, where there is one.
     pub asks_hook: bool,
+}
+
+/// The ways to pay a price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepts {
+    /// Through a channel.
+    pub session: bool,
+    /// By a transfer for each request. It takes terms for that, [`crate::Terms::charge`].
+    pub charge: bool,
+}
+
+impl Default for Accepts {
+    /// Every way that the terms have.
+    fn default() -> Self {
+        Self { session: true, charge: true }
+    }
 }
 
 /// The answer to "what does this request cost".
@@ -69,6 +87,7 @@ impl FixedPrice {
             route: "*".to_owned(),
             bind_body: false,
             operator_signed: false,
+            accepts: Accepts::default(),
             field: CredentialField::Authorization,
             metering: None,
             asks_hook: false,

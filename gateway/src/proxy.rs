@@ -21,7 +21,7 @@ use toll_protocol::{Problem, RefusalCode};
 use crate::config::{GatewayConfig, seconds};
 use crate::deliver::Undelivered;
 use crate::error::{ConfigError, GatewayError};
-use crate::extract::Paid;
+use crate::extract::{Paid, PaidOnce};
 use crate::header::X_PAYER;
 use crate::spoof::{strip_forwarding, strip_own};
 use crate::stall::Impatient;
@@ -140,8 +140,9 @@ impl Proxy {
                 parts.headers.insert("x-forwarded-host", host);
             }
         }
-        if let Some(paid) = parts.extensions.get::<Paid>() {
-            let payer = HeaderValue::from_str(&paid.payer.to_string()).expect("base58 is visible ASCII");
+        let payer = parts.extensions.get::<Paid>().map(|paid| paid.payer);
+        if let Some(payer) = payer.or_else(|| parts.extensions.get::<PaidOnce>().map(|paid| paid.payer)) {
+            let payer = HeaderValue::from_str(&payer.to_string()).expect("base58 is visible ASCII");
             parts.headers.insert(X_PAYER, payer);
         }
         let mut upstream_request = reqwest::Request::new(parts.method, url);

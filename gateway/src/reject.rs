@@ -46,6 +46,15 @@ pub(crate) enum Rejection {
     /// The same for `topUp`.
     #[error("{0}")]
     TopUpMismatch(String),
+    /// The same for a single payment.
+    #[error("{0}")]
+    ChargeMismatch(String),
+    /// The transaction was shown for something else before.
+    #[error("this transaction was shown for another challenge; a transaction pays once")]
+    PaymentUsed,
+    /// No node of the cluster has answered lately. Nothing was charged.
+    #[error("the cluster cannot be reached, so nothing was charged; repeat the same request")]
+    ClusterUnreachable,
     /// The mint is not on the allow-list.
     #[error("mint {0} is not accepted here")]
     MintNotAllowed(Pubkey),
@@ -205,6 +214,9 @@ impl Rejection {
             Self::ChallengeExpired => RefusalCode::ChallengeExpired,
             Self::OpenMismatch(_) => RefusalCode::OpenMismatch,
             Self::TopUpMismatch(_) => RefusalCode::TopUpMismatch,
+            Self::ChargeMismatch(_) => RefusalCode::ChargeMismatch,
+            Self::PaymentUsed => RefusalCode::PaymentUsed,
+            Self::ClusterUnreachable => RefusalCode::ClusterUnreachable,
             Self::MintNotAllowed(_) => RefusalCode::MintNotAllowed,
             Self::DepositTooSmall { .. } => RefusalCode::DepositTooSmall,
             Self::IdleTimeoutNotOffered(_) => RefusalCode::IdleTimeoutNotOffered,
@@ -248,6 +260,7 @@ impl Rejection {
     fn retry_after(&self) -> Option<u32> {
         match self {
             Self::TooManyChannels { .. } => Some(60),
+            Self::ClusterUnreachable => Some(5),
             Self::Unavailable { retry_after, .. }
             | Self::RateLimited { retry_after, .. }
             | Self::OpensSuspended { retry_after } => Some(*retry_after),
@@ -265,8 +278,8 @@ impl Rejection {
         }
     }
 
-    /// The response, with `challenge` when one could be made.
-    pub(crate) fn into_response(self, challenge: Option<HeaderValue>) -> Response {
+    /// The response, with the challenges that could be made, in their order.
+    pub(crate) fn into_response(self, challenges: impl IntoIterator<Item = HeaderValue>) -> Response {
         let status = self.status();
         let mut problem = Problem::refusal(self.code(), self.to_string());
         problem.status = status;
@@ -288,8 +301,8 @@ impl Rejection {
         if let Some(seconds) = self.retry_after() {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let Some(challenge) = challenge {
-            headers.insert(WWW_AUTHENTICATE, challenge);
+        for challenge in challenges {
+            headers.append(WWW_AUTHENTICATE, challenge);
         }
         response
     }

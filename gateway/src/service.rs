@@ -8,10 +8,12 @@ use axum::response::Response;
 use http::header::HeaderValue;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
-use toll_protocol::{Credential, MAX_HEADER, METHOD, base64url_decode, parse_authorization, parse_json};
+use toll_ledger::ChannelRecord;
+use toll_protocol::{MAX_HEADER, METHOD, PaymentCredential, base64url_decode, parse_json, parse_payment};
 use tower::{Service, ServiceExt};
 
 use crate::body::{BodyRules, RequestBody};
+use crate::charge;
 use crate::gateway::Gateway;
 use crate::header::{PAYMENT_AUTHORIZATION, PAYMENT_RECEIPT, keep_from_shared_caches};
 use crate::presented;
@@ -85,15 +87,25 @@ where
 {
     let credential = credential(&parts.headers)?;
     strip_own(&mut parts.headers);
-    session::admit(gateway, price, &credential, parts, body, inner).await
+    match &credential {
+        PaymentCredential::Charge(credential) => {
+            charge::admit(gateway, price, credential, parts, body, inner).await
+        }
+        PaymentCredential::Session(_) if !price.accepts.session => {
+            Err(Rejection::Challenge("this route is not paid through sessions".to_owned()).into())
+        }
+        PaymentCredential::Session(credential) => {
+            session::admit(gateway, price, credential, parts, body, inner).await
+        }
+    }
 }
 
 /// The request's one Payment credential.
-fn credential(headers: &HeaderMap) -> Result<Credential, Rejection> {
+fn credential(headers: &HeaderMap) -> Result<PaymentCredential, Rejection> {
     let (field, payment) = presented::sole(headers)?;
-    match parse_authorization(payment) {
+    match parse_payment(payment) {
         Some(Ok(credential)) => {
-            presented::check_field(&credential.challenge, field)?;
+            presented::check_field(credential.challenge(), field)?;
             Ok(credential)
         }
         Some(Err(_)) if is_for_another_method(payment) => Err(Rejection::MethodUnsupported),
@@ -113,8 +125,9 @@ fn is_for_another_method(payment: &HeaderValue) -> bool {
     method.is_some_and(|method| method != METHOD)
 }
 
-/// Answers a refusal, with a fresh challenge: to resume the channel whose key the sender holds, else for a new
-/// one. Without a usable blockhash there is nothing to challenge with, and the answer is 503.
+/// Answers a refusal, with fresh challenges: to resume the channel whose key the sender holds, else for a new
+/// one; beside it for a single payment. Without a usable blockhash there is nothing to open a channel with, and the
+/// answer is 503.
 async fn refuse(gateway: &Gateway, price: &Price, body: &mut RequestBody, refusal: Refusal) -> Response {
     let Refusal { mut rejection, resume } = refusal;
     let mut digest = None;
@@ -127,11 +140,27 @@ async fn refuse(gateway: &Gateway, price: &Price, body: &mut RequestBody, refusa
     }
     gateway.metrics.refuse(rejection.code());
     tracing::debug!(code = %rejection.code(), route = price.route, "refused");
-    match session::offer(gateway, price, resume.as_deref(), &rejection, digest).await {
-        Ok(challenge) => rejection.into_response(Some(challenge)),
+    match offers(gateway, price, resume.as_deref(), &rejection, digest).await {
+        Ok(challenges) => rejection.into_response(challenges),
         Err(unavailable) => {
             let needs_challenge = rejection.status() == StatusCode::PAYMENT_REQUIRED.as_u16();
             if needs_challenge { unavailable } else { rejection }.into_response(None)
         }
     }
+}
+
+/// Every way to pay `price`, sessions first.
+async fn offers(
+    gateway: &Gateway,
+    price: &Price,
+    resume: Option<&ChannelRecord>,
+    rejection: &Rejection,
+    digest: Option<String>,
+) -> Result<Vec<HeaderValue>, Rejection> {
+    let mut challenges = Vec::with_capacity(2);
+    if price.accepts.session {
+        challenges.push(session::offer(gateway, price, resume, rejection, digest.clone()).await?);
+    }
+    challenges.extend(charge::offer(gateway, price, rejection, digest).await?);
+    Ok(challenges)
 }

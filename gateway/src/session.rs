@@ -27,8 +27,11 @@ use toll_ledger::ChannelRecord;
 use toll_protocol::{Action, Credential};
 use tower::Service;
 
+pub(crate) use self::challenge::{ROUTE_TAG, route_tag, unissuable};
 pub(crate) use self::recognized::RecognizedChallenges;
+pub(crate) use self::serve::turn as take_turn;
 use self::sponsorship::Funding;
+pub(crate) use self::sponsorship::unsponsored;
 pub(crate) use self::transaction::Rules;
 pub(crate) use self::unobserved::Exposure;
 use crate::binding;

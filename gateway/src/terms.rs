@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::error::ConfigError;
 use solana_pubkey::Pubkey;
-use toll_protocol::{Amount, Network, Realm, Splits};
+use toll_protocol::{Amount, Network, Realm, Splits, share};
 
 /// The session terms every challenge of one gateway quotes, and the limits its checks apply.
 ///
@@ -75,6 +75,41 @@ pub struct Terms {
     pub max_compute_unit_price: u64,
     /// Rate limits.
     pub limits: Limits,
+    /// Single payments; `None` where requests are paid through channels only.
+    pub charge: Option<ChargeTerms>,
+}
+
+/// The terms of single payments, besides those that they share with sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChargeTerms {
+    /// Whether the sponsor pays the transactions' fees.
+    pub sponsored: bool,
+    /// Begins the reference that each payment carries on the chain.
+    pub reference_prefix: String,
+    /// Payments per payer and minute.
+    pub payments_per_minute: u32,
+    /// Who else is paid out of each payment, in order.
+    pub splits: Vec<ChargeShare>,
+}
+
+/// A share in single payments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChargeShare {
+    /// The key that owns the token account.
+    pub recipient: Pubkey,
+    /// Its share of the price in basis points.
+    pub share_bps: u16,
+    /// Text that the transaction carries for it.
+    pub memo: Option<String>,
+    /// Whether the payment creates the recipient's token account where it is missing.
+    pub creates_account: bool,
+}
+
+impl ChargeShare {
+    /// What it is of `price`, rounded down.
+    pub fn of(&self, price: Amount) -> Amount {
+        Amount::new(share(price.get(), self.share_bps))
+    }
 }
 
 /// Blocks that a blockhash lives; a block takes a slot or more.

@@ -38,18 +38,28 @@ const ALL: &[u8] = &[];
 pub(crate) fn from_row(row: &Row<'_>, oldest: i64) -> Result<Answer, DatabaseError> {
     let answer: String = row.get("answer")?;
     match answer.as_str() {
-        "kept" => {
-            let headers: String = row.get("response_headers")?;
-            Ok(Answer::Kept(StoredResponse {
-                status: row.get("response_status")?,
-                headers: serde_json::from_str(&headers).map_err(|_| undecodable("response_headers"))?,
-                body: row.get("response_body")?,
-            }))
-        }
+        "kept" => Ok(Answer::Kept(response(row)?)),
         "unserved" if row.get::<_, i64>("accepted_at")? > oldest => Ok(Answer::Unserved),
         "unserved" | "not_kept" => Ok(Answer::NotKept),
         _ => Err(undecodable("answer")),
     }
+}
+
+/// The answer in a row that has one.
+pub(crate) fn response(row: &Row<'_>) -> Result<StoredResponse, DatabaseError> {
+    let headers: String = row.get("response_headers")?;
+    Ok(StoredResponse {
+        status: row.get("response_status")?,
+        headers: serde_json::from_str(&headers).map_err(|_| undecodable("response_headers"))?,
+        body: row.get("response_body")?,
+    })
+}
+
+/// The headers of an answer, as a row has them.
+pub(crate) fn headers_text(response: &StoredResponse) -> String {
+    let headers: serde_json::Value =
+        response.headers.iter().map(|(name, value)| vec![name.as_str(), value]).collect();
+    headers.to_string()
 }
 
 impl Ledger {
@@ -68,9 +78,7 @@ impl Ledger {
         let (of_all, of_channel) =
             (self.settings().max_answer_bytes, self.settings().max_answer_bytes_per_channel);
         self.write("store_response", move |tx| {
-            let headers: serde_json::Value =
-                response.headers.iter().map(|(name, value)| vec![name.as_str(), value]).collect();
-            let headers = headers.to_string();
+            let headers = headers_text(&response);
             let bytes = (headers.len() + response.body.len()) as u64;
             if bytes > of_channel || bytes > of_all {
                 note_served(tx, &channel, &key)?;

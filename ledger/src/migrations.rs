@@ -68,6 +68,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0026_serving"),
     migration!("0027_earmarks"),
     migration!("0028_replays_by_channel", server),
+    migration!("0029_payments"),
 ];
 
 /// The newest schema version this binary knows.

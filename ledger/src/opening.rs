@@ -105,7 +105,7 @@ impl Ledger {
                 sponsor::count_open(tx, now)?;
             }
             let submission =
-                submission::request(tx, SubmissionKind::Open, &id, &transaction, channel.deposit, now)?;
+                submission::request(tx, SubmissionKind::Open, Some(&id), &transaction, channel.deposit, now)?;
             if channel.keep_deposit {
                 renewal::note_word(tx, &id, Some(submission))?;
             }
@@ -187,7 +187,7 @@ impl Ledger {
             let raised = record.watermarks.deposit.get().saturating_add(additional.get());
             integer(raised)?;
             let submission =
-                submission::request(tx, SubmissionKind::TopUp, &id, &transaction, additional, now)?;
+                submission::request(tx, SubmissionKind::TopUp, Some(&id), &transaction, additional, now)?;
             if let Some(keep) = keep {
                 renewal::note_word(tx, &id, keep.then_some(submission))?;
             }

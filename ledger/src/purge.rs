@@ -22,6 +22,8 @@ pub struct Purged {
     pub replays: usize,
     /// Uses of challenges that were forgotten.
     pub challenges: usize,
+    /// Payments that bought nothing and were forgotten.
+    pub payments: usize,
     /// Transactions whose bytes were dropped.
     pub transactions: usize,
     /// Opens that never landed and were forgotten.
@@ -43,6 +45,7 @@ impl Purged {
             answers,
             replays,
             challenges,
+            payments,
             transactions,
             failed_opens,
             archived,
@@ -50,7 +53,7 @@ impl Purged {
             entered: _,
             stale_earmarks: _,
         } = *self;
-        answers + replays + challenges + transactions + failed_opens + archived + forgotten
+        answers + replays + challenges + payments + transactions + failed_opens + archived + forgotten
     }
 }
 
@@ -108,11 +111,27 @@ const PURGE_CHALLENGES: &str = "-- purge_challenges
 const DROP_TRANSACTIONS: &str = "-- drop_transactions
     UPDATE submissions
        SET transaction_bytes = x'',
-           request = CASE WHEN kind = 'top_up' AND state IN ('failed', 'expired') THEN NULL ELSE request END
+           request = CASE WHEN kind = 'charge' OR (kind = 'top_up' AND state IN ('failed', 'expired'))
+                          THEN NULL ELSE request END
      WHERE submission_id IN
         (SELECT submission_id FROM submissions
           WHERE state IN ('landed', 'failed', 'expired') AND transaction_bytes <> x'' AND updated_at <= ?1
           ORDER BY updated_at LIMIT ?2)";
+
+/// Challenge, message and signature of a payment that landed stay for good; what repeats were answered with does not.
+const DROP_PAYMENT_ANSWERS: &str = "-- drop_payment_answers
+    UPDATE payments SET terms = '', answer = CASE WHEN answer = 'kept' THEN 'not_kept' ELSE answer END,
+           response_status = NULL, response_headers = NULL, response_body = NULL
+     WHERE challenge_id IN
+        (SELECT challenge_id FROM payments WHERE terms <> '' AND state IN ('landed', 'served') AND updated_at <= ?1
+          ORDER BY updated_at LIMIT ?2)";
+
+/// What bought nothing, under a challenge that cannot be answered any more: its transaction repeats that challenge's
+/// reference, so it pays no other.
+const PURGE_FAILED_PAYMENTS: &str = "-- purge_failed_payments
+    DELETE FROM payments WHERE challenge_id IN
+        (SELECT challenge_id FROM payments WHERE state = 'failed' AND challenge_expires_at <= ?1
+          ORDER BY challenge_expires_at LIMIT ?2)";
 
 /// When the newest open was recorded that is one too many; asked on a reader.
 const ONE_FAILED_OPEN_TOO_MANY: &str = "-- one_failed_open_too_many
@@ -156,6 +175,13 @@ impl Ledger {
             self.batches("purge_challenges", now, kept, |tx, batch| by_age(tx, PURGE_CHALLENGES, batch));
         let challenges = challenges.await?;
         self.batches("purge_serving", now, now, purge_serving).await?;
+        let dropped = self
+            .batches("drop_payment_answers", now, kept, |tx, batch| by_age(tx, DROP_PAYMENT_ANSWERS, batch));
+        let answers = answers + dropped.await?;
+        let payments = self.batches("purge_failed_payments", now, kept, |tx, batch| {
+            by_age(tx, PURGE_FAILED_PAYMENTS, batch)
+        });
+        let payments = payments.await?;
         let transactions =
             self.batches("drop_transactions", now, kept, |tx, batch| by_age(tx, DROP_TRANSACTIONS, batch));
         let transactions = transactions.await?;
@@ -171,6 +197,7 @@ impl Ledger {
             answers,
             replays,
             challenges,
+            payments,
             transactions,
             failed_opens,
             stale_earmarks,

@@ -11,6 +11,7 @@ pub(crate) mod finality;
 pub(crate) mod money;
 pub(crate) mod observation;
 pub(crate) mod opening;
+pub(crate) mod payment;
 pub(crate) mod renewal;
 pub(crate) mod retention;
 pub(crate) mod spending;

@@ -33,6 +33,8 @@ pub enum SpendingKind {
     RefundAccount,
     /// The operator's own token accounts: treasury, payee, recipients.
     OwnAccount,
+    /// Co-signing a charge, with the token accounts of its splits.
+    Charge,
 }
 
 words!(SpendingKind {
@@ -42,6 +44,7 @@ words!(SpendingKind {
     Close => "close",
     RefundAccount => "refund_account",
     OwnAccount => "own_account",
+    Charge => "charge",
 });
 
 impl SpendingKind {
@@ -237,7 +240,7 @@ pub(crate) fn charged_to(connection: &Tx, payer: &Pubkey, day: i64) -> Result<u6
         "-- charged_to_payer
         SELECT (SELECT CAST(coalesce(sum(charged), 0) AS BIGINT) FROM spending
                  WHERE day = ?1 AND payer = ?2
-                   AND kind IN ('open', 'top_up', 'settle', 'close', 'refund_account', 'own_account'))
+                   AND kind IN ('open', 'top_up', 'settle', 'close', 'refund_account', 'own_account', 'charge'))
              + (SELECT CAST(coalesce(sum(charge), 0) AS BIGINT) FROM holds WHERE day = ?1 AND payer = ?2)",
         params![day, payer.as_ref()],
         |row| row.get(0),

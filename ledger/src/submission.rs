@@ -65,6 +65,8 @@ pub enum SubmissionKind {
     CreateAccount,
     /// Ends a session and leaves the channel open.
     Rearm,
+    /// Pays for one request.
+    Charge,
 }
 
 words!(SubmissionKind {
@@ -77,6 +79,7 @@ words!(SubmissionKind {
     Reclaim => "reclaim",
     CreateAccount => "create_account",
     Rearm => "rearm",
+    Charge => "charge",
 });
 
 /// How far a submission has come.

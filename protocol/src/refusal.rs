@@ -114,6 +114,10 @@ refusals! {
     OpenMismatch "open-mismatch" [402] VerificationFailed Mend;
     /// The same for a top-up.
     TopUpMismatch "top-up-mismatch" [402] VerificationFailed Mend;
+    /// Challenge and transaction of a single payment disagree, or the transaction does more than pay.
+    ChargeMismatch "charge-mismatch" [402] VerificationFailed Mend;
+    /// The transaction was shown for another challenge before: it pays once.
+    PaymentUsed "payment-used" [402] VerificationFailed AnswerAfresh;
     /// The mint is not accepted here.
     MintNotAllowed "mint-not-allowed" [402] VerificationFailed Mend;
     /// The deposit is below the minimum.
@@ -171,6 +175,8 @@ refusals! {
     RateLimited "rate-limited" [429] Blank Repeat;
     /// Something the server needs is missing for now.
     Unavailable "unavailable" [503] Blank Repeat;
+    /// No node of the cluster can be reached; nothing was charged.
+    ClusterUnreachable "cluster-unreachable" [502] Blank Repeat;
     /// The service behind the server did not answer, 502, or not in time, 504; a paid request may be repeated free.
     Upstream "upstream" [502, 504] Blank Repeat;
 }

@@ -281,6 +281,7 @@ impl Settler {
             survive("purse", self.purse.refresh().await)?;
         }
         survive("costs", self.resolve.costs().await)?;
+        survive("pushed payments", self.resolve.pushed().await)?;
         let (in_flight, worked, requested) = (resolved?, worked?, requested?);
         let sent = requested.sent + worked.sent;
         Ok(Pass {

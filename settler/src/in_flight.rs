@@ -32,7 +32,7 @@ pub(crate) enum Lane {
 impl Lane {
     fn of(kind: SubmissionKind) -> Self {
         match kind {
-            SubmissionKind::Open | SubmissionKind::TopUp => Self::Requested,
+            SubmissionKind::Open | SubmissionKind::TopUp | SubmissionKind::Charge => Self::Requested,
             _ => Self::Own,
         }
     }

@@ -2,6 +2,7 @@
 
 mod actions;
 mod batch;
+mod charges;
 mod funds;
 mod inspect;
 mod outbox;
@@ -20,6 +21,8 @@ use toll_ledger::{ChannelRecord, Ledger, Submission, SubmissionId};
 use toll_protocol::Channel;
 
 use self::actions::Actions;
+use self::charges::Charges;
+pub(crate) use self::charges::{charge_of, listed};
 pub(crate) use self::outbox::Outbox;
 pub(crate) use self::payout::{Beneficiary, Readiness, readiness};
 use self::requested::Requests;
@@ -34,10 +37,14 @@ use crate::step::StepHook;
 use crate::summary::Journal;
 use crate::tips::Tips;
 
+/// Blocks that a blockhash can live at most: the bound for one whose age we don't know.
+const BLOCKHASH_LIFE: u64 = 150;
+
 /// Starts transactions: the one way from here to the cluster.
 pub(crate) struct Launch {
     actions: Actions,
     requests: Requests,
+    charges: Charges,
     outbox: Arc<Outbox>,
 }
 
@@ -70,8 +77,9 @@ impl Launch {
     pub(crate) fn new(shared: Shared) -> Self {
         let outbox = Arc::new(Outbox::new(&shared));
         let requests = Requests::new(shared.clone(), Arc::clone(&outbox));
+        let charges = Charges::new(shared.clone(), Arc::clone(&outbox));
         let actions = Actions::new(shared, Arc::clone(&outbox));
-        Self { actions, requests, outbox }
+        Self { actions, requests, charges, outbox }
     }
 
     /// Carries out what was planned, in as many transactions as there is room for. One channel's trouble does not stop
@@ -87,7 +95,9 @@ impl Launch {
 
     /// Takes what payers asked for as far as the cluster, oldest first.
     pub(crate) async fn requested(&self) -> Result<Launched, SettlerError> {
-        self.requests.send().await
+        let channels = self.requests.send().await?;
+        let charges = self.charges.send().await?;
+        Ok(Launched { sent: channels.sent + charges.sent, waiting: channels.waiting + charges.waiting })
     }
 
     /// Creates the canonical token account of `owner` at our expense.

@@ -6,6 +6,7 @@
 
 mod costs;
 mod opened;
+mod pushed;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use tracing::{debug, error, info, warn};
 
 use self::costs::Costs;
 use self::opened::opened;
+use self::pushed::Pushed;
 use crate::error::survive;
 use crate::in_flight::InFlight;
 use crate::launch::{Launch, Shared};
@@ -57,6 +59,7 @@ pub(crate) struct Resolve {
     interval: Duration,
     concurrency: usize,
     costs: Costs,
+    pushed: Pushed,
     asked_at: Mutex<Option<Instant>>,
 }
 
@@ -64,8 +67,10 @@ impl Resolve {
     pub(crate) fn new(shared: Shared, watch: Arc<Watch>, launch: Arc<Launch>) -> Self {
         let Shared { ledger, chain, config, tips, in_flight, pauses, journal, hook, purse, .. } = shared;
         let costs = Costs::new(ledger.clone(), Arc::clone(&chain), purse.fee_payer());
+        let pushed = Pushed::new(ledger.clone(), Arc::clone(&chain), Arc::clone(&config));
         Self {
             costs,
+            pushed,
             ledger,
             chain,
             tips,
@@ -81,6 +86,11 @@ impl Resolve {
             concurrency: config.concurrency,
             asked_at: Mutex::default(),
         }
+    }
+
+    /// Looks for payments that their payers have sent.
+    pub(crate) async fn pushed(&self) -> Result<(), SettlerError> {
+        self.pushed.look().await
     }
 
     /// Resolves what can be resolved now. Returns how many transactions are still in flight.
@@ -222,7 +232,10 @@ impl Resolve {
         let kind = submission.kind;
         self.hook.reached(kind, Step::Confirmed);
         error!(%kind, slot, reason, "the fee payer cannot pay: fund it, nothing of ours runs before");
-        let reason = format!("it did not run, its fee payer cannot pay: {reason}");
+        let reason = match kind {
+            SubmissionKind::Charge => format!("it did not run, whoever pays its fee cannot: {reason}"),
+            _ => format!("it did not run, its fee payer cannot pay: {reason}"),
+        };
         if kind == SubmissionKind::Open {
             for channel in submission.channels() {
                 self.ledger.open_failed(&channel, &reason).await?;

@@ -6,6 +6,7 @@ use toll_tests::{TestChain, World, scenario};
 mod charge;
 mod crash_recovery;
 mod examples;
+mod one_by_one;
 mod renewal;
 mod search;
 mod self_funded;

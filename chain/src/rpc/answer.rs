@@ -53,6 +53,20 @@ pub(super) struct Indexed {
     pub(super) meta: Option<Meta>,
 }
 
+/// A transaction that a node keeps, whole.
+#[derive(Deserialize)]
+pub(super) struct Kept {
+    pub(super) slot: u64,
+    /// Its bytes, and their encoding.
+    pub(super) transaction: (String, String),
+    pub(super) meta: Option<KeptMeta>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct KeptMeta {
+    pub(super) err: Option<Failure>,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Meta {

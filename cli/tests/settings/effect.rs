@@ -53,6 +53,7 @@ const METERING: &str = "gateway/tests/gateway/metering.rs";
 const METERED_STREAM: &str = "gateway/tests/gateway/metered_stream.rs";
 const PROXY: &str = "gateway/tests/gateway/proxy.rs";
 const ACT: &str = "cli/tests/settings/act.rs";
+const CHARGE: &str = "gateway/tests/gateway/charge.rs";
 const DISCOVERY: &str = "gateway/tests/gateway/discovery.rs";
 const EYES: &str = "cli/tests/eyes/admin.rs";
 const TRACES: &str = "cli/tests/eyes/traces.rs";
@@ -159,6 +160,7 @@ const ROWS: &[(&str, Effect)] = &[
     ("settler.resend_interval_ms", Acts("2001", |built| format!("{:?}", built.settler.resend_interval), "2.001s", "settler/tests/fate.rs", "what_is_not_confirmed_is_sent_again_after_the_resend_interval_and_not_before")),
     ("settler.purge_interval_seconds", Tested(SETTLER_RUNNING, "ledger_is_purged_by_the_loop_and_by_a_single_round")),
     ("settler.purse.open_budget_per_day", Acts("7", |built| format!("{:?}", built.settler.purse.open_budget_per_day), "Some(7)", "settler/src/purse/book/tests.rs", "each_budget_refuses_by_its_name_what_exceeds_it_and_takes_the_rest")),
+    ("settler.purse.charge_budget_per_day", Acts("7", |built| format!("{:?}", built.settler.purse.charge_budget_per_day), "Some(7)", "settler/src/purse/book/tests.rs", "a_budget_of_one_kind_refuses_that_kind_and_no_other")),
     ("settler.purse.top_up_budget_per_day", Acts("7", |built| format!("{:?}", built.settler.purse.top_up_budget_per_day), "Some(7)", "settler/src/purse/book/tests.rs", "a_budget_of_one_kind_refuses_that_kind_and_no_other")),
     ("settler.purse.settle_budget_per_day", Acts("7", |built| format!("{:?}", built.settler.purse.settle_budget_per_day), "Some(7)", PURSE, "an_expiring_voucher_is_settled_when_it_is_worth_it_and_within_the_days_budget")),
     ("settler.purse.refund_account_budget_per_day", Acts("7", |built| format!("{:?}", built.settler.purse.refund_account_budget_per_day), "Some(7)", "settler/src/purse/book/tests.rs", "a_budget_of_one_kind_refuses_that_kind_and_no_other")),
@@ -180,6 +182,14 @@ const ROWS: &[(&str, Effect)] = &[
     ("settler.renew_wait_seconds", Acts("31", |built| format!("{:?}", built.settler.renew_wait), "31s", "settler/tests/kept.rs", "renew_wait_seconds_lets_idle_channels_wait_for_company")),
     ("settler.renew", Acts("\"always\"", |built| format!("{:?}", built.settler.renew), "Always", "settler/tests/renewal.rs", "renew_says_whose_channels_are_rearmed")),
 
+    ("charge.enabled", Tested(CHARGE, "a_charge_is_offered_behind_the_session_where_it_is_enabled")),
+    ("charge.sponsored", Tested(CHARGE, "a_charge_names_the_sponsor_where_it_pays")),
+    ("charge.reference_prefix", Tested(CHARGE, "each_charge_has_a_reference_of_its_own_that_begins_as_the_seller_says")),
+    ("charge.payments_per_minute", Tested(CHARGE, "a_payer_pays_so_many_times_a_minute")),
+    ("charge.splits.recipient", Tested(CHARGE, "shares_of_the_price_are_split_off")),
+    ("charge.splits.share_bps", Tested(CHARGE, "shares_of_the_price_are_split_off")),
+    ("charge.splits.memo", Tested("tests/flow/one_by_one.rs", "a_charge_pays_everybody_it_lists")),
+    ("charge.splits.create_account", Tested("tests/flow/one_by_one.rs", "a_charge_pays_everybody_it_lists")),
     ("discovery.public_url", Tested(DISCOVERY, "nothing_is_listed_without_a_public_url_and_below_it_with_one")),
     ("discovery.title", Tested(DISCOVERY, "the_service_is_called_as_the_file_says")),
     ("discovery.description", Tested(DISCOVERY, "the_service_is_called_as_the_file_says")),
@@ -198,6 +208,7 @@ const ROWS: &[(&str, Effect)] = &[
     ("routes.unit_type", Asked("\"call\"", |built| weather(built).request().unit_type.unwrap_or_default(), "call")),
     ("routes.voucher_signer", Tested("gateway/tests/gateway/operator.rs", "the_challenge_names_the_operator_on_its_routes_and_no_others")),
     ("routes.credential_header", Tested("gateway/tests/gateway/credential_header.rs", "only_routes_that_want_it_select_the_other_field")),
+    ("routes.accept", Tested(CHARGE, "a_route_is_paid_in_the_ways_that_it_accepts")),
     ("routes.bind_body", Acts("true", |built| price(built, |price| price.bind_body.to_string()), "true", "gateway/tests/gateway/binding.rs", "a_credential_for_one_body_does_not_buy_another")),
     ("routes.headroom", Acts("\"0.5\"", |built| price(built, |price| price.headroom.to_string()), "500000", VOUCHER, "headroom_lets_a_voucher_run_ahead_of_the_charge")),
     ("gateway.price_hook.url", Tested(HOOK, "a_hook_says_the_price_and_is_told_what_was_charged")),

@@ -10,7 +10,7 @@ use super::meter::MeterConfig;
 use super::{invalid, parse_tokens};
 use crate::error::ConfigError;
 use crate::metering::{FailureCharge, Metering, Tariff};
-use crate::price::Price;
+use crate::price::{Accepts, Price};
 use crate::routes::{Route, RouteTable, Unpriced};
 use crate::terms::Terms;
 
@@ -62,6 +62,20 @@ pub struct RouteConfig {
     /// costs unless its answer is a stream of events.
     #[serde(default, skip_serializing_if = "MeterConfig::is_unset")]
     pub meter: MeterConfig,
+    /// How it may be paid: `session`, `charge`, or both. Unless given, by sessions, and where `charge.enabled` is set one
+    /// by one as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accept: Vec<Intent>,
+}
+
+/// A way to pay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Intent {
+    /// Through a channel.
+    Session,
+    /// By a transfer for each request.
+    Charge,
 }
 
 /// The header that clients of a route send credentials in.
@@ -184,6 +198,7 @@ impl RouteConfig {
                 "a meter, and failures that are free, do not go with voucher_signer = \"operator\" yet";
             return Err(fail(reason.to_owned()));
         }
+        let accepts = self.accepts(terms, amount, metering.is_some()).map_err(fail)?;
         let (bind_body, description) = (self.bind_body, self.description.clone());
         let field = self.credential_header.into();
         let price = Price {
@@ -194,10 +209,38 @@ impl RouteConfig {
             route,
             bind_body,
             operator_signed,
+            accepts,
             field,
             metering,
             asks_hook: self.price_hook,
         };
         Route::new(method, &self.path, price).map_err(|error| fail(error.to_string()))
+    }
+
+    /// The ways to pay for it. A transfer pays a price that is known before, in full.
+    fn accepts(&self, terms: &Terms, amount: Amount, is_metered: bool) -> Result<Accepts, String> {
+        let is_fixed = !is_metered && !self.price_hook;
+        if self.accept.contains(&Intent::Charge) && !is_fixed {
+            return Err("accept = \"charge\" does not go with a meter, with failures that are free, or with price_hook".to_owned());
+        }
+        let accepts = match self.accept.as_slice() {
+            [] => Accepts { session: true, charge: terms.charge.is_some() && is_fixed },
+            ways => {
+                Accepts { session: ways.contains(&Intent::Session), charge: ways.contains(&Intent::Charge) }
+            }
+        };
+        let Some(charge) = terms.charge.as_ref().filter(|_| accepts.charge) else {
+            return if accepts.charge {
+                Err("accept = \"charge\" needs charge.enabled".to_owned())
+            } else {
+                Ok(accepts)
+            };
+        };
+        match charge.splits.iter().find(|split| split.of(amount).is_zero()) {
+            Some(split) => {
+                Err(format!("its price leaves nothing of the share of {} in charge.splits", split.recipient))
+            }
+            None => Ok(accepts),
+        }
     }
 }

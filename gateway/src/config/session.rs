@@ -302,6 +302,7 @@ impl SessionConfig {
             max_compute_unit_limit: self.max_compute_unit_limit,
             max_compute_unit_price: self.max_compute_unit_price,
             limits: gateway.limits,
+            charge: None,
         };
         if let Some(seconds) = self.max_unobserved_seconds {
             let longest = terms.unobserved_limit(terms.grace_period);

@@ -22,7 +22,7 @@ use crate::price::Price;
 use crate::reject::Rejection;
 
 /// Member of `opaque` that names the route a challenge is for.
-const ROUTE_TAG: &str = "op";
+pub(crate) const ROUTE_TAG: &str = "op";
 
 /// What a payer may choose where deposits can stay.
 const AT_IDLE: [DepositAtIdle; 2] = [DepositAtIdle::Refund, DepositAtIdle::Keep];
@@ -305,11 +305,11 @@ fn session_request(challenge: &Challenge) -> Result<SessionRequest, Rejection> {
 }
 
 /// The route that issued the challenge.
-fn route_tag(challenge: &Challenge) -> Option<String> {
+pub(crate) fn route_tag(challenge: &Challenge) -> Option<String> {
     challenge.opaque_members().ok()?.remove(ROUTE_TAG)
 }
 
-fn unissuable(error: impl std::fmt::Display) -> Rejection {
+pub(crate) fn unissuable(error: impl std::fmt::Display) -> Rejection {
     tracing::error!(%error, "cannot issue a challenge");
     Rejection::Unavailable { detail: "no challenge can be issued for this route".to_owned(), retry_after: 60 }
 }

@@ -59,7 +59,7 @@ impl PaidRequest {
 ///
 /// Where another gateway could answer it as well, which takes a ledger that is shared and an answer that is kept there,
 /// the ledger says whose turn it is.
-pub(super) async fn turn(gateway: &Gateway, key: ReplayKey, shelf: Shelf) -> Result<Turn, Rejection> {
+pub(crate) async fn turn(gateway: &Gateway, key: ReplayKey, shelf: Shelf) -> Result<Turn, Rejection> {
     let busy = || Rejection::Unavailable {
         detail: "an equal request is still being answered".to_owned(),
         retry_after: 1,

@@ -63,10 +63,17 @@ impl Gateway {
 
 /// Why an open is not sponsored, and what remains.
 pub(crate) fn refused(why: Unsponsored) -> Rejection {
+    unsponsored(why, "channels")
+}
+
+/// The same for any of what the sponsor may pay for.
+pub(crate) fn unsponsored(why: Unsponsored, what: &str) -> Rejection {
     let reason = match why {
-        Unsponsored::OutOfFunds => "the sponsor pays for no channels at present",
-        Unsponsored::TooManyOpens => "the sponsor has paid for as many channels as it does in a minute",
-        Unsponsored::PayerBudget => "the sponsor has spent on this payer what it spends in a day",
+        Unsponsored::OutOfFunds => format!("the sponsor pays for no {what} at present"),
+        Unsponsored::TooManyOpens => {
+            format!("the sponsor has paid for as many {what} as it does in a minute")
+        }
+        Unsponsored::PayerBudget => "the sponsor has spent on this payer what it spends in a day".to_owned(),
     };
     Rejection::Unsponsored(format!("{reason}; answer the fresh challenge and pay fee and rent yourself"))
 }

@@ -4,6 +4,7 @@ mod binding;
 mod bodies;
 mod book;
 mod challenge;
+mod charge;
 mod close;
 mod config;
 mod conformance;

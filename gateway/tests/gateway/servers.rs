@@ -129,6 +129,7 @@ fn table(routes: &[(impl AsRef<str>, u64)], unpriced: Unpriced) -> RouteTable {
             route: pattern.to_owned(),
             bind_body: false,
             operator_signed: false,
+            accepts: Default::default(),
             field: CredentialField::Authorization,
             metering: None,
             asks_hook: false,

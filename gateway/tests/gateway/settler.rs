@@ -64,8 +64,9 @@ async fn step(ledger: &Ledger, chain: Chain) -> Result<(), LedgerError> {
         return Ok(());
     }
     for submission in ledger.requested().await? {
-        let record =
-            ledger.channel(&submission.channel().expect("of a channel")).await?.expect("its channel");
+        // Tests of single payments say themselves what becomes of them.
+        let Some(channel) = submission.channel() else { continue };
+        let record = ledger.channel(&channel).await?.expect("its channel");
         match chain {
             Chain::Lands => land(ledger, &submission, &record).await?,
             Chain::Fails => {

@@ -277,6 +277,19 @@ impl World {
         world
     }
 
+    /// A world whose configuration a test writes.
+    pub(crate) async fn configured(text: &str) -> Self {
+        let config = Config::parse(text).expect("the test configuration");
+        let terms = config.session.terms(&config.gateway).expect("its terms");
+        let terms = config.charge.add_to(terms).expect("its terms");
+        let clock = ManualClock::new(START);
+        let ledger = Ledger::temporary(clock.clone());
+        let world = Self::routed(config, ledger, clock, terms, Some(operator()));
+        world.publish_tip(SLOT).await;
+        world.ledger.mark_channels_observed(START).await.expect("ledger");
+        world
+    }
+
     /// Another gateway, with other terms, over the same ledger.
     pub(crate) fn over(ledger: Ledger, clock: ManualClock, terms: Terms) -> Self {
         Self::operated_by(ledger, clock, terms, Some(operator()))
@@ -290,6 +303,16 @@ impl World {
         operator: Option<OperatorKey>,
     ) -> Self {
         let config = Config::parse(&config_text()).expect("the test configuration");
+        Self::routed(config, ledger, clock, terms, operator)
+    }
+
+    fn routed(
+        config: Config,
+        ledger: Ledger,
+        clock: ManualClock,
+        terms: Terms,
+        operator: Option<OperatorKey>,
+    ) -> Self {
         let routes = route_table(&config.routes, &terms, config.gateway.unpriced).expect("routes");
         let gateway = Gateway::new(ledger.clone(), terms, secret());
         let gateway = Arc::new(match operator {

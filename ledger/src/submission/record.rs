@@ -8,25 +8,27 @@ use super::{SubmissionId, SubmissionKind, find};
 use crate::column::{amount, integer};
 use crate::engine::{DatabaseError, Tx, params};
 use crate::rules::submission::{self as rules, Signing};
-use crate::{Ledger, LedgerError, channel, settler_lock};
+use crate::{Ledger, LedgerError, channel, payment, settler_lock};
 
 /// Records a transaction that the payer has signed and the settler has yet to.
 pub(crate) fn request(
     tx: &Tx,
     kind: SubmissionKind,
-    channel: &ChannelId,
+    channel: Option<&ChannelId>,
     transaction: &[u8],
-    deposited: Amount,
+    moved: Amount,
     now: i64,
 ) -> Result<SubmissionId, LedgerError> {
     let id = tx.one(
         "-- request_submission
         INSERT INTO submissions (kind, state, request, transaction_bytes, amount, created_at, updated_at)
         VALUES (?1, 'requested', ?2, ?2, ?3, ?4, ?4) RETURNING submission_id",
-        params![kind, transaction, amount(deposited)?, now],
+        params![kind, transaction, amount(moved)?, now],
         |row| row.get(0),
     )?;
-    attach(tx, id, &Effect::on(*channel))?;
+    if let Some(channel) = channel {
+        attach(tx, id, &Effect::on(*channel))?;
+    }
     Ok(id)
 }
 
@@ -98,6 +100,9 @@ impl Ledger {
                  WHERE submission_id = ?1 AND state = 'requested'",
                 params![id.0, transaction, signature.as_ref(), integer(last_valid_block_height)?, now],
             )?;
+            if found.kind == SubmissionKind::Charge {
+                payment::note_signed(tx, id, &signature)?;
+            }
             Ok(())
         })
         .await

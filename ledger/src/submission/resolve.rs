@@ -5,7 +5,7 @@ use crate::column::integer;
 use crate::engine::params;
 use crate::journal::{self, By};
 use crate::rules::submission as rules;
-use crate::{Ledger, LedgerError};
+use crate::{Ledger, LedgerError, payment};
 
 /// What telling a submission's fate did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,9 @@ impl Ledger {
                    AND ?2 IN ('top_up', 'close')",
                 params![id.0, found.kind, now, found.signature.as_ref().map(AsRef::<[u8]>::as_ref)],
             )?;
+            if found.kind == SubmissionKind::Charge {
+                payment::land(tx, id, slot, now)?;
+            }
             let deposits = matches!(found.kind, SubmissionKind::Open | SubmissionKind::TopUp);
             for Effect { channel, pays_out, .. } in found.effects {
                 let by = found.signature.map(|signature| By { signature, deposits, pays_out });
@@ -101,6 +104,9 @@ impl Ledger {
                 UPDATE submissions SET state = ?2, error = ?3, updated_at = ?4 WHERE submission_id = ?1",
                 params![id.0, state, error, now],
             )?;
+            if found.kind == SubmissionKind::Charge {
+                payment::give_up(tx, id, error.as_deref(), now)?;
+            }
             Ok(Resolution::Resolved)
         })
         .await

@@ -20,6 +20,7 @@ mod law;
 mod lease;
 mod observation;
 mod opening;
+mod payment;
 mod postgres;
 mod power_cut;
 mod renewal;

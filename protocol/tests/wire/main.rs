@@ -5,6 +5,7 @@ mod batch;
 mod ceiling;
 mod challenge;
 mod charge;
+mod charge_transaction;
 mod credential;
 mod digest;
 mod event;

@@ -71,6 +71,7 @@ impl Loops {
         tasks.spawn(finality(Arc::clone(settler), stopped.clone()));
         tasks.spawn(resolving(Arc::clone(settler), stopped.clone()));
         tasks.spawn(costs(Arc::clone(settler), stopped.clone()));
+        tasks.spawn(pushed(Arc::clone(settler), stopped.clone()));
         tasks.spawn(channels(Arc::clone(settler), stopped.clone()));
         tasks.spawn(requests(Arc::clone(settler), stopped));
         Self { stop, tasks }
@@ -173,6 +174,15 @@ async fn costs(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerError
     while stop.or(tokio::time::sleep(settler.config.confirm_interval.max(LEAST_PAUSE))).await {
         let entered = stop.or_give_up(settler.resolve.costs()).await;
         survive("costs", entered.unwrap_or(Ok(())))?;
+    }
+    Ok(())
+}
+
+/// A payer that has sent its payment itself waits for an answer.
+async fn pushed(settler: Arc<Settler>, mut stop: Stop) -> Result<(), SettlerError> {
+    while stop.or(tokio::time::sleep(settler.config.confirm_interval.max(LEAST_PAUSE))).await {
+        let looked = stop.or_give_up(settler.resolve.pushed()).await;
+        survive("pushed payments", looked.unwrap_or(Ok(())))?;
     }
     Ok(())
 }

@@ -16,14 +16,11 @@ use tracing::warn;
 use super::funds::{Unfunded, unfunded};
 use super::inspect::{Allowed, OPEN_FEE_PAYER_POSITIONS, Objection, PaidBy, inspect};
 use super::transaction::co_sign;
-use super::{Launched, Outbox, Shared, instructions_of};
+use super::{BLOCKHASH_LIFE, Launched, Outbox, Shared, instructions_of};
 use crate::error::survive;
 use crate::in_flight::Lane;
 use crate::purse::{Held, Outlay, Outlays, fee_of};
 use crate::{SettlerError, Step};
-
-/// Blocks that a blockhash can live at most: the bound for one whose age we don't know.
-const BLOCKHASH_LIFE: u64 = 150;
 
 /// Handles what payers asked for.
 pub(crate) struct Requests {
@@ -48,6 +45,7 @@ impl Requests {
     /// Takes requested submissions as far as the cluster, oldest first.
     pub(crate) async fn send(&self) -> Result<Launched, SettlerError> {
         let mut requested = self.shared.ledger.requested().await?;
+        requested.retain(|request| request.kind != SubmissionKind::Charge);
         if requested.is_empty() {
             return Ok(Launched::default());
         }

@@ -39,6 +39,19 @@ impl Outlays {
         Outlay { kind: SpendingKind::TopUp, payer, lamports: fee, charge: fee, channels: 0 }
     }
 
+    /// A single payment at `fee`, paid by us, and the rent of the token accounts that it may create: they are others'.
+    pub(crate) fn charge(
+        payer: Pubkey,
+        token_program: &Pubkey,
+        created: usize,
+        prices: &Prices,
+        fee: u64,
+    ) -> Outlay {
+        let rent = prices.account_rent(token_program).saturating_mul(created as u64);
+        let lamports = fee.saturating_add(rent);
+        Outlay { kind: SpendingKind::Charge, payer: Some(payer), lamports, charge: lamports, channels: 0 }
+    }
+
     /// A settle without close at `fee`.
     pub(crate) fn settle(record: &ChannelRecord, fee: u64) -> Outlay {
         let payer = Some(record.agreement.terms.payer);

@@ -20,6 +20,9 @@ pub struct PurseSettings {
     /// Lamports a day for the fees of top-ups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_up_budget_per_day: Option<u64>,
+    /// Lamports a day for the fees of single payments, and for the token accounts that they create.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub charge_budget_per_day: Option<u64>,
     /// Lamports a day for settling without closing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settle_budget_per_day: Option<u64>,
@@ -64,6 +67,7 @@ impl Default for PurseSettings {
         Self {
             open_budget_per_day: None,
             top_up_budget_per_day: Some(100_000_000),
+            charge_budget_per_day: Some(100_000_000),
             settle_budget_per_day: Some(100_000_000),
             refund_account_budget_per_day: None,
             payer_budget_per_day: 5_000_000,
@@ -87,6 +91,7 @@ impl PurseSettings {
         let limits = [
             ("settler.purse.open_budget_per_day", self.open_budget_per_day),
             ("settler.purse.top_up_budget_per_day", self.top_up_budget_per_day),
+            ("settler.purse.charge_budget_per_day", self.charge_budget_per_day),
             ("settler.purse.settle_budget_per_day", self.settle_budget_per_day),
             ("settler.purse.refund_account_budget_per_day", self.refund_account_budget_per_day),
             ("settler.purse.payer_budget_per_day", Some(self.payer_budget_per_day)),
@@ -146,6 +151,7 @@ impl PurseSettings {
         match kind {
             SpendingKind::Open => self.open_budget_per_day,
             SpendingKind::TopUp => self.top_up_budget_per_day,
+            SpendingKind::Charge => self.charge_budget_per_day,
             SpendingKind::Settle => self.settle_budget_per_day,
             SpendingKind::RefundAccount => self.refund_account_budget_per_day,
             SpendingKind::Close | SpendingKind::OwnAccount => None,

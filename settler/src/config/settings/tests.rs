@@ -38,6 +38,7 @@ fn limits_of_the_purse_that_are_zero_are_refused_by_name() {
     for setting in [
         "open_budget_per_day",
         "top_up_budget_per_day",
+        "charge_budget_per_day",
         "settle_budget_per_day",
         "refund_account_budget_per_day",
         "payer_budget_per_day",

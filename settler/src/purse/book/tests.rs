@@ -16,6 +16,7 @@ const PRICES: Prices = Prices {
 fn settings() -> PurseSettings {
     PurseSettings {
         top_up_budget_per_day: None,
+        charge_budget_per_day: None,
         settle_budget_per_day: None,
         payer_budget_per_day: u64::MAX,
         budget_per_day: None,
@@ -166,6 +167,7 @@ fn a_budget_of_one_kind_refuses_that_kind_and_no_other() {
     let budget = Some(9);
     let cases = [
         (SpendingKind::TopUp, PurseSettings { top_up_budget_per_day: budget, ..settings() }),
+        (SpendingKind::Charge, PurseSettings { charge_budget_per_day: budget, ..settings() }),
         (SpendingKind::Settle, PurseSettings { settle_budget_per_day: budget, ..settings() }),
         (SpendingKind::RefundAccount, PurseSettings { refund_account_budget_per_day: budget, ..settings() }),
     ];
