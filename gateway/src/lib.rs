@@ -60,9 +60,9 @@ mod trace;
 mod wait;
 
 pub use config::{
-    ChargeConfig, ChargeSplitConfig, Config, CredentialHeader, DiscoveryConfig, GatewayConfig, MeterConfig, MeterUnit, PriceHookConfig,
-    RateConfig, RouteConfig, RouteSigner, SessionConfig, SplitConfig, TierConfig, TransportConfig,
-    parse_tokens, route_table,
+    ChargeConfig, ChargeSplitConfig, Config, CredentialHeader, DiscoveryConfig, GatewayConfig, MeterConfig,
+    MeterUnit, PriceHookConfig, RateConfig, RouteConfig, RouteSigner, SessionConfig, SplitConfig, TierConfig,
+    TransportConfig, parse_tokens, route_table,
 };
 pub use deliver::MAX_REPLAY_BODY;
 pub use discovery::Discovery;

@@ -40,9 +40,10 @@ impl Gateway {
         let nonce = base64url_encode(rand::random::<[u8; 16]>());
         let opaque = BTreeMap::from([("n".to_owned(), nonce), (ROUTE_TAG.to_owned(), price.route.clone())]);
         let offer = Offer { realm: &self.terms.realm, request: &request, expires_at, opaque: &opaque };
-        let mut challenge = Challenge::issue_for_body(&self.secret, offer, digest)
+        let secret = &self.secrets.ring().current;
+        let mut challenge = Challenge::issue_for_body(secret, offer, digest)
             .map_err(unissuable)?
-            .answered_in(price.field, &self.secret);
+            .answered_in(price.field, secret);
         challenge.description = price.description.clone();
         let value = format_www_authenticate(&challenge).map_err(unissuable)?;
         HeaderValue::from_str(&value).map_err(unissuable)
@@ -87,7 +88,7 @@ impl Gateway {
         }
         let is_ours = challenge.intent == CHARGE_INTENT
             && challenge.realm == self.terms.realm.as_str()
-            && self.recognized.recognize(challenge, &self.secret).is_some();
+            && self.recognized.recognize(challenge, &self.secrets.ring(), self.now()).is_some();
         if is_ours {
             return Ok(());
         }
