@@ -85,9 +85,15 @@ impl ChargeRequest {
         let details = &self.method_details;
         let (mint, token_program) = (self.currency, *token_program);
         let funder = details.fee_payer_key.unwrap_or(*payer);
-        let creates = details.splits.iter().filter(|split| split.creates_account).map(|split| {
-            CreateAssociatedTokenAccount { funder, owner: split.recipient, mint, token_program }.instruction()
-        });
+        let mut owners: Vec<Pubkey> = Vec::new();
+        for split in details.splits.iter().filter(|split| split.creates_account) {
+            if !owners.contains(&split.recipient) {
+                owners.push(split.recipient);
+            }
+        }
+        let creates = owners
+            .into_iter()
+            .map(|owner| CreateAssociatedTokenAccount { funder, owner, mint, token_program }.instruction());
         let transfers = self.legs()?.into_iter().map(|leg| {
             TransferChecked {
                 token_program,

@@ -103,7 +103,7 @@ fn a_transaction_that_does_anything_else_is_refused() {
     // In order: price, limit, creation, the recipient's transfer, two of the split, two memos.
     let cases: Vec<(&str, Bend, fn(&ChargeRefused) -> bool)> = vec![
         ("system transfer", Box::new(move |all| all.push(system(2))), |it| {
-            matches!(it, ChargeRefused::ForeignProgram(SYSTEM_PROGRAM))
+            matches!(it, ChargeRefused::ForeignProgram(_))
         }),
         ("system create", Box::new(move |all| all.push(system(0))), |it| {
             matches!(it, ChargeRefused::ForeignProgram(_))
