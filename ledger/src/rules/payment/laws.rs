@@ -43,8 +43,8 @@ fn known(state: PaymentState) -> Payment {
 
 fn asked() -> impl Strategy<Value = PaymentAsked> {
     let state = prop::sample::select(PaymentState::ALL.to_vec());
-    let sponsor = (any::<bool>(), 0u64..3, 0u64..3);
-    (proptest::option::of(state), any::<bool>(), any::<bool>(), 0usize..3, proptest::option::of(sponsor))
+    let paid = (any::<bool>(), 0u64..3, 0u64..3);
+    (proptest::option::of(state), any::<bool>(), any::<bool>(), 0usize..3, proptest::option::of(paid))
         .prop_map(|(known_state, is_same, is_used, waiting, paid)| PaymentAsked {
             known: known_state.map(known),
             is_same,
