@@ -5,6 +5,7 @@ use toll_tests::world::AtShutdown;
 use toll_tests::{TestChain, World};
 
 mod foreign;
+mod mpp_client;
 mod mpp_server;
 mod pay_kit_client;
 mod pay_kit_server;
