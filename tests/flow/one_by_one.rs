@@ -249,6 +249,52 @@ async fn nothing_is_signed_for_a_payer_that_wants_more_than_to_pay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_payer_sends_its_payment_itself_and_it_pays_once() {
+    let mut world = world(ChargeConfig { sponsored: false, ..ChargeConfig::default() }).await;
+    {
+        let customer = Customer::new(&world);
+        let payer = customer.key.pubkey();
+        world.cluster().airdrop(&payer, 1_000_000_000).await.expect("SOL");
+        let (challenge, request) = customer.challenge().await;
+        let instructions = request.instructions(&payer, &TOKEN_PROGRAM).expect("a charge");
+        let sent = world.cluster().send(&instructions, &customer.key, &[]).await.expect("it lands").signature;
+        let pushed = authorization(&challenge, ChargePayload::Signature(sent));
+        let response = customer.send("/count", Some(&pushed)).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(receipt(&response).reference, sent);
+        let repeated = customer.send("/count", Some(&pushed)).await;
+        assert_eq!(repeated.text().await.expect("a body"), response.text().await.expect("a body"));
+        assert_eq!(world.upstream.served(), 1);
+
+        let (other, _) = customer.challenge().await;
+        let again = authorization(&other, ChargePayload::Signature(sent));
+        let refused = code(customer.send("/count", Some(&again)).await).await;
+        assert_eq!((refused.0, refused.1.as_str()), (402, "payment-used"), "{}", refused.2);
+
+        // As much, to the right account, but for nothing of ours: it has another reference.
+        let mut stray = instructions.clone();
+        *stray.last_mut().expect("a memo") = memo("another reference");
+        let sent = world.cluster().send(&stray, &customer.key, &[]).await.expect("it lands").signature;
+        let (challenge, _) = customer.challenge().await;
+        let stray = authorization(&challenge, ChargePayload::Signature(sent));
+        let refused = code(customer.send("/count", Some(&stray)).await).await;
+        assert_eq!((refused.0, refused.1.as_str()), (402, "transaction-failed"), "{}", refused.2);
+        assert!(refused.2.contains("memo"), "{}", refused.2);
+
+        // Less than was asked.
+        let (challenge, request) = customer.challenge().await;
+        let cheap = ChargeRequest { amount: Amount::new(PRICE.get() - 1), ..request };
+        let instructions = cheap.instructions(&payer, &TOKEN_PROGRAM).expect("a charge");
+        let sent = world.cluster().send(&instructions, &customer.key, &[]).await.expect("it lands").signature;
+        let cheap = authorization(&challenge, ChargePayload::Signature(sent));
+        let refused = code(customer.send("/count", Some(&cheap)).await).await;
+        assert_eq!((refused.0, refused.1.as_str()), (402, "transaction-failed"), "{}", refused.2);
+        assert_eq!(world.upstream.served(), 1);
+    }
+    world.stop_server().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_payer_without_tokens_is_told_what_its_account_lacks_and_costs_nobody_a_fee() {
     let mut world = world(ChargeConfig::default()).await;
     let before = world.sponsor_lamports().await;
