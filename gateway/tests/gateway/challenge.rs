@@ -215,7 +215,8 @@ tampered! {
     an_unknown_id_rejects: "id" = json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), 402 "invalid-challenge" "challenge";
     a_tampered_realm_rejects: "realm" = json!("evil.example.com"), 402 "invalid-challenge" "challenge";
     a_tampered_method_rejects: "method" = json!("tempo"), 400 "method-unsupported" "method-unsupported";
-    a_tampered_intent_rejects: "intent" = json!("charge"), 402 "invalid-challenge" "challenge";
+    a_tampered_intent_rejects: "intent" = json!("subscription"), 402 "invalid-challenge" "challenge";
+    an_intent_that_its_payload_is_not_of_rejects: "intent" = json!("charge"), 402 "malformed-credential" "malformed";
     a_tampered_request_rejects: "request" = json!(base64url_encode(br#"{"amount":"1"}"#)), 402 "invalid-challenge" "challenge";
     a_tampered_expiry_rejects: "expires" = json!("2036-01-01T00:00:00Z"), 402 "invalid-challenge" "challenge";
     an_added_digest_rejects: "digest" = json!("sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"), 402 "invalid-challenge" "challenge";
