@@ -26,6 +26,9 @@ async fn world(charge: ChargeConfig) -> World {
     world
 }
 
+/// What a payer changes about the instructions that pay.
+type Bend = Box<dyn Fn(&mut Vec<Instruction>)>;
+
 /// Pays by hand.
 struct Customer<'a> {
     world: &'a World,
@@ -214,7 +217,7 @@ async fn nothing_is_signed_for_a_payer_that_wants_more_than_to_pay() {
     {
         let customer = Customer::new(&world);
         let payer = customer.key.pubkey();
-        let system = |data: Vec<u8>| Instruction {
+        let system = move |data: Vec<u8>| Instruction {
             program_id: SYSTEM_PROGRAM,
             accounts: vec![
                 solana_instruction::AccountMeta::new(sponsor, true),
@@ -222,7 +225,7 @@ async fn nothing_is_signed_for_a_payer_that_wants_more_than_to_pay() {
             ],
             data,
         };
-        let attempts: Vec<(&str, Box<dyn Fn(&mut Vec<Instruction>)>)> = vec![
+        let attempts: Vec<(&str, Bend)> = vec![
             ("its lamports", Box::new(move |all| all.push(system([&[2, 0, 0, 0][..], &[9; 8]].concat())))),
             (
                 "an account for itself",

@@ -101,7 +101,8 @@ fn a_transaction_that_does_anything_else_is_refused() {
     };
     type Bend = Box<dyn Fn(&mut Vec<Instruction>)>;
     // In order: price, limit, creation, the recipient's transfer, two of the split, two memos.
-    let cases: Vec<(&str, Bend, fn(&ChargeRefused) -> bool)> = vec![
+    type Says = fn(&ChargeRefused) -> bool;
+    let cases: Vec<(&str, Bend, Says)> = vec![
         ("system transfer", Box::new(move |all| all.push(system(2))), |it| {
             matches!(it, ChargeRefused::ForeignProgram(_))
         }),
@@ -304,7 +305,7 @@ fn soup() -> impl Strategy<Value = Vec<Instruction>> {
     let request = charge();
     let own = instructions(&request);
     let sponsored = associated_token_address(&sponsor(), &key(0xAA), &TOKEN_PROGRAM);
-    let foreign = vec![
+    let foreign = [
         Instruction {
             program_id: SYSTEM_PROGRAM,
             accounts: vec![AccountMeta::new(sponsor(), true), AccountMeta::new(pubkey(&payer()), false)],
