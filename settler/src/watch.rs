@@ -5,6 +5,7 @@ mod candidates;
 mod finality;
 mod search;
 mod sweep;
+mod time;
 mod view;
 
 use std::collections::HashSet;
@@ -23,6 +24,7 @@ use self::busy::Busy;
 use self::candidates::Early;
 use self::search::{Found, Search};
 use self::sweep::Sweep;
+use self::time::{CLOCK_SLACK, ChainTime};
 pub(crate) use self::view::View;
 use self::view::{MOST, is_known};
 use crate::SettlerError;
@@ -37,9 +39,6 @@ const CALLS_WHEN_LATE: usize = 10;
 
 /// Listed channels that are compared with the ledger at once: vouchers are accepted in between.
 const LISTED_AT_ONCE: usize = 500;
-
-/// How far a public cluster's clock may run behind ours before its node counts as lagging, in seconds.
-const CLOCK_SLACK: i64 = 60;
 
 /// Looks at channels and tells the ledger what the chain says.
 pub(crate) struct Watch {
@@ -57,6 +56,7 @@ pub(crate) struct Watch {
     longest_round: Duration,
     network: Network,
     payee: Pubkey,
+    time: ChainTime,
 }
 
 /// A channel that no transaction of unknown fate acts on, as the chain shows it.
@@ -106,6 +106,7 @@ impl Watch {
             tips,
             claims,
             pauses,
+            time: ChainTime::default(),
         }
     }
 
@@ -121,7 +122,7 @@ impl Watch {
     /// An answer that does not come leaves out the channels it was asked for, no others.
     pub(crate) async fn round(&self, everything: bool, channels: usize) -> Result<Round, SettlerError> {
         let busy = Busy::of(&self.ledger, &self.claims).await?;
-        let mut round = Round::started(self.ledger.now());
+        let mut round = Round::started(self.now());
         if !everything {
             let closing = candidates::closing(&self.ledger, &self.pauses, &busy, channels).await?;
             self.compare(closing, &busy, &mut round).await?;
@@ -197,7 +198,7 @@ impl Watch {
     /// Compares all channels with a list of them, once some have not been compared for half of the time that they may
     /// go without. Returns how many were not as the ledger had them.
     pub(crate) async fn sweep(&self) -> Result<usize, SettlerError> {
-        let now = self.ledger.now();
+        let now = self.now();
         if !self.sweep.is_due(&self.ledger, now).await? {
             return Ok(0);
         }
@@ -231,7 +232,9 @@ impl Watch {
 
     /// Looks at a few channels without telling the ledger.
     pub(crate) async fn look(&self, records: &[ChannelRecord]) -> Result<View, SettlerError> {
-        View::of(self.chain.as_ref(), records).await
+        let view = View::of(self.chain.as_ref(), records).await?;
+        self.time.saw(view.clock.unix_timestamp);
+        Ok(view)
     }
 
     /// Compares channels with the chain, as many at a time as a node answers for at once.
@@ -259,6 +262,14 @@ impl Watch {
             round.sightings.extend(sightings(records, view, busy));
         }
         Ok(())
+    }
+
+    /// The time by which channels are looked at, in unix seconds.
+    fn now(&self) -> i64 {
+        match self.network {
+            Network::Localnet => self.ledger.now(),
+            Network::Mainnet | Network::Devnet => self.time.now(self.ledger.now()),
+        }
     }
 
     /// Up to when a view shows the channels: a node that lags or hangs shows the past, however fast it answers,

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use toll_chain::DEVNET_GENESIS;
 use toll_ledger::{ChannelState, CloseReason};
-use toll_protocol::ChannelId;
+use toll_protocol::{ChannelId, Network};
 use toll_settler::{Settler, SettlerConfig};
 
 use crate::chain::{Faults, NOW};
@@ -246,6 +247,31 @@ async fn node_that_is_too_slow_for_the_search_costs_its_timeout_and_no_more() {
     pass.expect("the node is not waited for").unwrap();
     for id in &ids {
         assert_eq!(world.record(id).await.close_reason, Some(CloseReason::Forced));
+    }
+}
+
+// With a clock that was set back, what was compared before seems to have been compared in a time to come.
+#[tokio::test]
+async fn forced_close_is_found_without_the_search_although_the_hosts_clock_was_set() {
+    for jump in [-590, 590] {
+        let world = World::new();
+        world.chain.lock().genesis_hash = DEVNET_GENESIS.to_owned();
+        let config = SettlerConfig { network: Network::Devnet, ..world.config() };
+        let settler = world.start(world.keys(), config).await.unwrap();
+        let ids = open_many(&world, &settler, 0..2).await;
+        world.chain.fault(Faults { no_queries: true, ..Default::default() });
+        settler.pass(true).await.unwrap();
+
+        world.clock.advance(jump);
+        force_close(&world, &ids[1]).await;
+        // Whatever is looked at shows the chain's clock.
+        world.chain.advance(150, 61);
+        open_many(&world, &settler, 2..3).await;
+        settler.pass(true).await.unwrap();
+
+        assert_eq!(world.record(&ids[1]).await.close_reason, Some(CloseReason::Forced), "{jump}");
+        let observed = world.ledger.channels_observed_at().await.unwrap().unwrap();
+        assert!((observed - NOW - 61).abs() <= 60, "{jump}: {}", observed - NOW);
     }
 }
 

@@ -5,6 +5,7 @@ mod bodies;
 mod book;
 mod challenge;
 mod charge;
+mod clock_jumps;
 mod close;
 mod config;
 mod conformance;
