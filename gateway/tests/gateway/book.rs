@@ -24,6 +24,8 @@ fn another_process(world: &World) -> Ledger {
 #[tokio::test]
 async fn a_paid_request_reads_nothing_and_is_one_commit() {
     let (world, session) = served().await;
+    // What the chain shows is in the ledger by then, and nothing more comes.
+    world.chain(crate::settler::Chain::Silent).await;
     let commits = world.ledger.commits();
     let hold = world.ledger.hold_readers().await;
     for nth in 2..=4 {

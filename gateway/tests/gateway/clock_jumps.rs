@@ -1,12 +1,14 @@
 //! The host's clock is set forth or back by ten minutes: every request is charged once, and none is lost.
 
+use toll_gateway::Terms;
 use toll_ledger::{Clock, Ledger, LedgerConfig, ManualClock, TestServer};
 
 use crate::world::{DEPOSIT, PRICE, SLOT, START, World, terms};
 
 async fn each_request_is_charged_once(config: LedgerConfig) {
     let clock = ManualClock::new(START);
-    let world = World::over(Ledger::with(config, clock.clone()).expect("a ledger"), clock, terms());
+    let terms = Terms { landing_timeout: 30, ..terms() };
+    let world = World::over(Ledger::with(config, clock.clone()).expect("a ledger"), clock, terms);
     let told = async || {
         world.publish_tip(SLOT).await;
         world.ledger.mark_channels_observed(world.clock.now()).await.expect("ledger");

@@ -5,19 +5,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::Method;
 use tokio::task::JoinSet;
+use toll_gateway::Terms;
 use toll_ledger::{Fault, Ledger, LedgerConfig, ManualClock, TestProxy, TestServer};
 
 use crate::world::{DEPOSIT, PRICE, START, Session, World, request, terms};
+
+/// The terms of the other tests; a server on a busy machine takes its time to show that an open has landed.
+fn patient() -> Terms {
+    Terms { landing_timeout: 30, ..terms() }
+}
 
 /// Two gateways, of which the first opens channels, and where they stand.
 async fn gateways(config: LedgerConfig) -> [World; 2] {
     let clock = ManualClock::new(START);
     let first = Ledger::with(config.clone(), clock.clone()).expect("a ledger");
     let second = Ledger::with(config, clock.clone()).expect("the same");
-    let first = World::over(first, clock.clone(), terms());
+    let first = World::over(first, clock.clone(), patient());
     first.publish_tip(crate::world::SLOT).await;
     first.ledger.mark_channels_observed(START).await.expect("ledger");
-    let second = World::over(second, clock, terms());
+    let second = World::over(second, clock, patient());
     second.chain(crate::settler::Chain::Silent).await;
     [first, second]
 }
@@ -83,7 +89,7 @@ async fn what_one_gateway_was_paid_for_another_neither_charges_nor_serves() {
     // One that starts later, and does not know what the first has in memory.
     let clock = second.clock.clone();
     clock.advance(1);
-    let later = World::over(Ledger::with(config, clock.clone()).expect("a ledger"), clock, terms());
+    let later = World::over(Ledger::with(config, clock.clone()).expect("a ledger"), clock, patient());
     later.chain(crate::settler::Chain::Silent).await;
     for other in [&second, &later] {
         let again = other.get("/paid", &session.voucher(PRICE)).await;
