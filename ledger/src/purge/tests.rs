@@ -239,6 +239,8 @@ fn whatever_refers_to_a_channel_or_a_transaction_is_removed_before_it() {
             "challenges to submissions",
             // Neither is ever removed, and neither refers to what is.
             "journal to journal_channels",
+            // A payment's transaction is of no channel, so it stays.
+            "payments to submissions",
             "replays to channels",
             "submission_channels to channels",
             "submission_channels to submissions",
