@@ -42,6 +42,7 @@ mod layer;
 mod limit;
 mod metering;
 mod metrics;
+mod preference;
 mod presented;
 mod price;
 mod proxy;

@@ -9,13 +9,16 @@ use http::header::HeaderValue;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use toll_ledger::ChannelRecord;
-use toll_protocol::{MAX_HEADER, METHOD, PaymentCredential, base64url_decode, parse_json, parse_payment};
+use toll_protocol::{
+    CHARGE_INTENT, INTENT, MAX_HEADER, METHOD, PaymentCredential, base64url_decode, parse_json, parse_payment,
+};
 use tower::{Service, ServiceExt};
 
 use crate::body::{BodyRules, RequestBody};
 use crate::charge;
 use crate::gateway::Gateway;
 use crate::header::{PAYMENT_AUTHORIZATION, PAYMENT_RECEIPT, keep_from_shared_caches};
+use crate::preference::Preference;
 use crate::presented;
 use crate::price::{Price, Quote};
 use crate::reject::{Refusal, Rejection};
@@ -66,11 +69,12 @@ where
             return Rejection::NotFound.into_response(None);
         }
     };
+    let preference = Preference::of(request.headers());
     let (parts, body) = request.into_parts();
     let mut body = RequestBody::new(body, bodies);
     match admit(gateway, &price, parts, &mut body, inner).await {
         Ok(response) => response,
-        Err(refusal) => refuse(gateway, &price, &mut body, refusal).await,
+        Err(refusal) => refuse(gateway, &price, &preference, &mut body, refusal).await,
     }
 }
 
@@ -128,7 +132,13 @@ fn is_for_another_method(payment: &HeaderValue) -> bool {
 /// Answers a refusal, with fresh challenges: to resume the channel whose key the sender holds, else for a new
 /// one; beside it for a single payment. Without a usable blockhash there is nothing to open a channel with, and the
 /// answer is 503.
-async fn refuse(gateway: &Gateway, price: &Price, body: &mut RequestBody, refusal: Refusal) -> Response {
+async fn refuse(
+    gateway: &Gateway,
+    price: &Price,
+    preference: &Preference,
+    body: &mut RequestBody,
+    refusal: Refusal,
+) -> Response {
     let Refusal { mut rejection, resume } = refusal;
     let mut digest = None;
     if price.bind_body && rejection.status() == StatusCode::PAYMENT_REQUIRED.as_u16() {
@@ -141,7 +151,7 @@ async fn refuse(gateway: &Gateway, price: &Price, body: &mut RequestBody, refusa
     gateway.metrics.refuse(rejection.code());
     tracing::debug!(code = %rejection.code(), route = price.route, "refused");
     match offers(gateway, price, resume.as_deref(), &rejection, digest).await {
-        Ok(challenges) => rejection.into_response(challenges),
+        Ok(offers) => rejection.into_response(preference.choose(offers)),
         Err(unavailable) => {
             let needs_challenge = rejection.status() == StatusCode::PAYMENT_REQUIRED.as_u16();
             if needs_challenge { unavailable } else { rejection }.into_response(None)
@@ -149,18 +159,19 @@ async fn refuse(gateway: &Gateway, price: &Price, body: &mut RequestBody, refusa
     }
 }
 
-/// Every way to pay `price`, sessions first.
+/// Every way to pay `price`, each with its intent, sessions first.
 async fn offers(
     gateway: &Gateway,
     price: &Price,
     resume: Option<&ChannelRecord>,
     rejection: &Rejection,
     digest: Option<String>,
-) -> Result<Vec<HeaderValue>, Rejection> {
+) -> Result<Vec<(&'static str, HeaderValue)>, Rejection> {
     let mut challenges = Vec::with_capacity(2);
     if price.accepts.session {
-        challenges.push(session::offer(gateway, price, resume, rejection, digest.clone()).await?);
+        challenges.push((INTENT, session::offer(gateway, price, resume, rejection, digest.clone()).await?));
     }
-    challenges.extend(charge::offer(gateway, price, rejection, digest).await?);
+    let charge = charge::offer(gateway, price, rejection, digest).await?;
+    challenges.extend(charge.map(|offer| (CHARGE_INTENT, offer)));
     Ok(challenges)
 }

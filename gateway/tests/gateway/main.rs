@@ -1,5 +1,6 @@
 //! The gateway over a real ledger, a manual clock and a stand-in for the settler.
 
+mod accept_payment;
 mod binding;
 mod bodies;
 mod book;
