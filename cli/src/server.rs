@@ -324,20 +324,25 @@ fn matching_key(path: &Path, expected: &Pubkey, role: &str, setting: &str) -> Re
     Ok(key)
 }
 
-/// Resolves at ctrl-c, or when the system asks the process to end.
-pub async fn interrupted() {
+/// Resolves at ctrl-c, or when the system asks the process to end. Both are listened for from this call on, not from the
+/// first poll: whoever reads that a server is ready may end it.
+pub fn interrupted() -> impl Future<Output = ()> {
     #[cfg(unix)]
-    {
+    let told = {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        [SignalKind::interrupt(), SignalKind::terminate()].map(|kind| signal(kind).ok())
+    };
+    async move {
+        #[cfg(unix)]
+        if let [Some(mut interrupt), Some(mut terminate)] = told {
             tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
+                _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
             return;
         }
+        drop(tokio::signal::ctrl_c().await);
     }
-    drop(tokio::signal::ctrl_c().await);
 }
 
 fn panicked(error: tokio::task::JoinError) -> CliError {

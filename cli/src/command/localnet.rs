@@ -51,8 +51,9 @@ impl Localnet {
         fixture.mint_to(&actors.payer.pubkey(), tokens).await?;
         let toml = self.write_config(&localnet, &actors, &fixture.cluster.genesis_hash().await?)?;
         spinner.finish_and_clear();
+        let interruption = interrupted();
         self.report(output, &localnet, &actors, tokens, &toml);
-        interrupted().await;
+        interruption.await;
         output.note("stopping");
         localnet.stop().await;
         Ok(())

@@ -82,6 +82,7 @@ pub(super) async fn run(config: &Config, role: Role, output: Output) -> Result<(
 async fn serve(config: &Config, role: Role, output: Output) -> Result<()> {
     let mut hangups = Hangups::new();
     let mut server = Server::start(config, role).await?;
+    let mut interruption = pin!(interrupted());
     let address = server.address.map(|address| format!("http://{address}"));
     let mut ready = json!({ "ready": true, "address": address, "settler": role != Role::Gateway });
     if let Some(admin) = server.admin_address {
@@ -91,7 +92,6 @@ async fn serve(config: &Config, role: Role, output: Output) -> Result<()> {
         Some(address) => format!("guarding {} at {address}; ctrl-c stops", config.gateway.upstream),
         None => "settling; ctrl-c stops".into(),
     });
-    let mut interruption = pin!(interrupted());
     loop {
         tokio::select! {
             () = &mut interruption => break,
