@@ -8,12 +8,13 @@ use solana_pubkey::Pubkey;
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
 use toll_gateway::{ChargeShare, ChargeTerms, Config};
-use toll_ledger::{PaymentFailure, PaymentState, SubmissionKind};
+use toll_ledger::{PaymentFailure, PaymentState, Sponsor, SubmissionKind};
 use toll_protocol::{
     Amount, Challenge, ChargeCredential, ChargePayload, ChargeReceipt, ChargeRequest, TOKEN_PROGRAM,
     base64url_decode, encode_transaction, format_payment, parse_json, parse_www_authenticate,
 };
 
+use crate::sponsorship::willing;
 use crate::world::{
     Answer, PAYEE, PAYER, PRICE, SLOT, SPONSOR, START, STRANGER, SeedKey, World, config_text, request,
 };
@@ -118,6 +119,18 @@ async fn a_charge_names_the_sponsor_where_it_pays() {
         let world = world(ChargeTerms { sponsored, ..terms() }).await;
         let (_, request) = charge(&world, "/paid").await;
         assert_eq!(request.method_details.fee_payer_key, sponsored.then_some(SPONSOR.pubkey()));
+    }
+}
+
+#[tokio::test]
+async fn a_charge_names_no_sponsor_while_that_is_out_of_funds() {
+    let world = world(terms()).await;
+    for pays in [true, false, true] {
+        let sponsor = Sponsor { top_ups: pays, ..willing() };
+        world.ledger.publish_sponsor(sponsor).await.expect("ledger");
+        let (_, request) = charge(&world, "/paid").await;
+        assert_eq!(request.method_details.fee_payer_key, pays.then_some(SPONSOR.pubkey()));
+        assert_eq!(request.method_details.token_program, Some(TOKEN_PROGRAM));
     }
 }
 

@@ -7,7 +7,7 @@ use toll_protocol::{Amount, ChannelOffer};
 use crate::opening::Opening;
 use crate::world::{DEPOSIT, PAYER, PRICE, SPONSOR, START, World, request};
 
-fn willing() -> Sponsor {
+pub(crate) fn willing() -> Sponsor {
     Sponsor {
         opens: true,
         top_ups: true,

@@ -173,9 +173,9 @@ fn a_budget_of_one_kind_refuses_that_kind_and_no_other() {
     ];
     for (refused, settings) in cases {
         let mut book = book(PurseSettings { refund_accounts_per_day: 9, ..settings }, 1_000_000);
-        for (number, kind) in
-            [SpendingKind::TopUp, SpendingKind::Settle, SpendingKind::RefundAccount].into_iter().enumerate()
-        {
+        let kinds =
+            [SpendingKind::TopUp, SpendingKind::Charge, SpendingKind::Settle, SpendingKind::RefundAccount];
+        for (number, kind) in kinds.into_iter().enumerate() {
             let outlay = Outlay { kind, payer: payer(1), lamports: 10, charge: 10, channels: 0 };
             let held = book.hold(signature(number as u8), &[outlay]);
             match kind == refused {
