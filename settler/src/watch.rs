@@ -76,17 +76,17 @@ pub(crate) struct Round {
     pub(crate) sightings: Vec<Sighting>,
     /// Why some channels could not be looked at; the others were.
     pub(crate) failure: Option<SettlerError>,
-    /// When it began, in unix seconds.
+    /// When it began by the host's clock, in unix seconds.
     started_at: i64,
-    /// Up to when what was seen goes, in unix seconds.
-    seen_at: i64,
+    /// Up to when what was seen goes, in unix seconds, once something was.
+    seen_at: Option<i64>,
     /// The oldest slot of what was seen, if anything was.
     slot: Option<u64>,
 }
 
 impl Round {
     fn started(at: i64) -> Self {
-        Self { sightings: Vec::new(), failure: None, started_at: at, seen_at: at, slot: None }
+        Self { sightings: Vec::new(), failure: None, started_at: at, seen_at: None, slot: None }
     }
 }
 
@@ -122,7 +122,7 @@ impl Watch {
     /// An answer that does not come leaves out the channels it was asked for, no others.
     pub(crate) async fn round(&self, everything: bool, channels: usize) -> Result<Round, SettlerError> {
         let busy = Busy::of(&self.ledger, &self.claims).await?;
-        let mut round = Round::started(self.now());
+        let mut round = Round::started(self.ledger.now());
         if !everything {
             let closing = candidates::closing(&self.ledger, &self.pauses, &busy, channels).await?;
             self.compare(closing, &busy, &mut round).await?;
@@ -138,15 +138,14 @@ impl Watch {
             }
             Err(error) => return Err(error),
         };
-        let comparisons = match self.sweep.is_late(&self.ledger, round.started_at).await? {
+        let comparisons = match self.sweep.is_late(&self.ledger, self.now()).await? {
             true => self.comparisons.max(MOST) * CALLS_WHEN_LATE,
             false => self.comparisons,
         };
         // Whoever is due leaves room for the others' turn, but never none.
         let turns = comparisons.saturating_sub(due.len()).max(1);
         let mut seen: HashSet<ChannelId> = due.iter().map(|record| record.id).collect();
-        let next =
-            candidates::next_in_turn(&self.ledger, round.started_at, turns + due.len(), &mut seen).await?;
+        let next = candidates::next_in_turn(&self.ledger, self.now(), turns + due.len(), &mut seen).await?;
         let records = due.into_iter().chain(next.into_iter().take(turns)).collect();
         self.compare(records, &busy, &mut round).await?;
         if round.failure.is_none() {
@@ -159,9 +158,9 @@ impl Watch {
     async fn look_for_forced_closes(&self, busy: &Busy, round: &mut Round) -> Result<(), SettlerError> {
         let Some(min_slot) = round.slot else {
             // No channel is live, so none can be closed.
-            return Ok(self.ledger.mark_channels_observed(round.seen_at).await?);
+            return Ok(self.ledger.mark_channels_observed(self.now()).await?);
         };
-        let seen_at = round.seen_at;
+        let seen_at = round.seen_at.unwrap_or_else(|| self.now());
         match self.search.forced_closes(&self.ledger, self.chain.as_ref(), min_slot).await? {
             Found::News { slot, channels } => {
                 round.slot = None;
@@ -186,7 +185,7 @@ impl Watch {
         let began = Instant::now();
         let mut seen = HashSet::new();
         while began.elapsed() < self.longest_round && round.failure.is_none() {
-            let next = candidates::next_in_turn(&self.ledger, round.started_at, MOST, &mut seen).await?;
+            let next = candidates::next_in_turn(&self.ledger, self.now(), MOST, &mut seen).await?;
             if next.is_empty() {
                 break;
             }
@@ -257,7 +256,7 @@ impl Watch {
             let seen_at = self.seen_at(&view, round.started_at);
             let compared = records.iter().map(|record| record.id).collect();
             self.ledger.mark_compared(compared, seen_at).await?;
-            round.seen_at = round.seen_at.min(seen_at);
+            round.seen_at = Some(round.seen_at.map_or(seen_at, |before| before.min(seen_at)));
             round.slot = Some(round.slot.map_or(view.slot, |slot| slot.min(view.slot)));
             round.sightings.extend(sightings(records, view, busy));
         }
@@ -278,7 +277,8 @@ impl Watch {
         match self.network {
             Network::Localnet => looked_at,
             Network::Mainnet | Network::Devnet => {
-                looked_at.min(view.clock.unix_timestamp.saturating_add(CLOCK_SLACK))
+                let chain = view.clock.unix_timestamp;
+                looked_at.clamp(chain.saturating_sub(CLOCK_SLACK), chain.saturating_add(CLOCK_SLACK))
             }
         }
     }
