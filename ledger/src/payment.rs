@@ -195,7 +195,11 @@ impl Ledger {
                 is_same: known.as_ref().is_some_and(|known| payment.is(known)),
                 known,
                 is_used: is_used(tx, digest.as_ref(), signature.as_ref())?,
-                waiting: submission::requested_count(tx)? + pushed_count(tx)?,
+                // Anybody can say to have sent something, for free: that keeps nobody's transaction from being sent.
+                waiting: match &payment.means {
+                    PaymentMeans::Transaction { .. } => submission::requested_count(tx)?,
+                    PaymentMeans::Signature(_) => pushed_count(tx)?,
+                },
                 most_waiting,
                 sponsor,
             };

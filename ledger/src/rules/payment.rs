@@ -14,7 +14,7 @@ pub(crate) struct PaymentAsked {
     pub(crate) is_same: bool,
     /// Whether the transaction has answered another challenge, or is on record for something else.
     pub(crate) is_used: bool,
-    /// How many submissions wait for the settler.
+    /// How many of its kind wait for the settler: transactions to be sent, or to be looked for.
     pub(crate) waiting: usize,
     /// How many may.
     pub(crate) most_waiting: usize,

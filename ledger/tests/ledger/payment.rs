@@ -171,10 +171,13 @@ async fn payments_wait_for_the_settler_in_a_queue_with_an_end() {
     for open in world.ledger.requested().await.unwrap() {
         world.ledger.failed(open.id, "not ours").await.unwrap();
     }
-    assert_eq!(reserve(&world, pulled("a", 1, None)).await, Reserved::Recorded);
+    assert_eq!(reserve(&world, pushed("a", 1)).await, Reserved::Recorded);
     assert_eq!(reserve(&world, pushed("b", 2)).await, Reserved::Recorded);
-    assert_eq!(reserve(&world, pulled("c", 3, None)).await, Reserved::Crowded);
-    assert_eq!(reserve(&world, pushed("d", 4)).await, Reserved::Crowded);
+    assert_eq!(reserve(&world, pushed("c", 3)).await, Reserved::Crowded);
+    // What others say to have sent keeps nobody from handing over a transaction.
+    assert_eq!(reserve(&world, pulled("d", 4, None)).await, Reserved::Recorded);
+    assert_eq!(reserve(&world, pulled("e", 5, None)).await, Reserved::Recorded);
+    assert_eq!(reserve(&world, pulled("f", 6, None)).await, Reserved::Crowded);
     assert!(matches!(reserve(&world, pushed("b", 2)).await, Reserved::Existing(_)));
 }
 
